@@ -25,6 +25,7 @@ test *what:
 # README's tests
 tests:
     pytest -n 3 --dist loadfile
+    pytest -m timed
 
 # What CI does, from an environment of its own
 ci:

@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
@@ -12,7 +12,8 @@ from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
 from tests.support.dead_workers import watch_workers
-from tests.support.machine import MachineWatch
+from tests.support.longest_first import longest_first
+from tests.support.machine import MachineWatch, Timing, all_inconclusive
 
 # Speed is measured in tests/bench; a busy machine must not turn a test red.
 settings.register_profile("bridge", deadline=None)
@@ -32,30 +33,71 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     reason = (
         f"needs the capacity build of PJSIP (deploy/pjsip/build), not pjsua2-python {installed}"
     )
-    if item.config.getoption("markexpr") == "capacity":
+    if item.config.getoption("markexpr").startswith("capacity"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
 
 _WATCH = pytest.StashKey[MachineWatch]()
-_SEVERAL_PROCESSES = ("sip", "redis", "browser", "speech")
+_ALONE = ("nightly", "library", "clients")
+"""Have a machine of their own, or one that is theirs alone; what fails there is not repeated."""
 _REPEATS = 3
 _REPEATS_IN_ALL = 12
 """In one worker; where more fails, the machine is not all that is wrong."""
+_CONCLUSIVE = pytest.StashKey[bool]()
+"""Of a test: something failed that is no inconclusive time."""
+_TIMED_APART = "tests that measure time: run alone, by `pytest -m timed`"
+
+
+@pytest.fixture
+def timing(request: pytest.FixtureRequest) -> Timing:
+    """Return what holds measured times against their limits; marks the test `timed`."""
+    watch = _watch_machine(request.node)
+    return Timing(lambda: watch.worst)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what measures time, and leave it out where other tests would run beside it."""
+    timed = [item for item in items if _measures_time(item)]
+    for item in timed:
+        item.add_marker(pytest.mark.timed)
+    worker: dict[str, Any] = getattr(config, "workerinput", {})  # of pytest-xdist
+    if worker.get("workercount", 1) > 1:
+        apart = set(timed)
+        items[:] = longest_first([item for item in items if item not in apart])
+        config.hook.pytest_deselected(items=timed)
+        if timed and worker["workerid"] == "gw0":
+            show(config, _TIMED_APART, [f"{len(timed)} of {len(timed) + len(items)}"])
+
+
+def _measures_time(item: pytest.Item) -> bool:
+    if any(item.get_closest_marker(mark) for mark in _ALONE):
+        return False
+    return "timing" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put down a failure that is more than a time that nothing can be concluded from."""
+    report = yield
+    if report.failed and call.excinfo is not None and not all_inconclusive(call.excinfo.value):
+        item.stash[_CONCLUSIVE] = True
+    return report
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object:
-    """Repeat a test of several processes that failed while the machine let one of them wait.
+    """Measure a time again that was over its limit while the machine let a process wait.
 
-    A repeat begins with nothing from before: fixtures of modules are made anew, too, which
-    pytest-rerunfailures 16 does not do, and what a call has counted would be counted twice. What
-    takes a night has a machine of its own, and is not repeated.
+    It begins with nothing from before: fixtures of modules are made anew, too, which
+    pytest-rerunfailures 16 does not do, and what a call has counted would be counted twice.
     """
-    if item.get_closest_marker("nightly") is not None:
+    if item.get_closest_marker("timed") is None:
         return None
-    if not any(item.get_closest_marker(mark) for mark in _SEVERAL_PROCESSES):
-        return None
-    _watch_machine(item)
+    watch = _watch_machine(item)
+    watch.begin(item.path)  # of a file, what its tests share counts for each
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     for _ in range(_REPEATS):
@@ -63,6 +105,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
             break
         item.session._setupstate.teardown_exact(None)
         _free_what_the_attempt_left(item.config)
+        watch.forget()
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
@@ -71,14 +114,13 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _excused(item: pytest.Item, reports: list[pytest.TestReport]) -> bool:
-    """Tell whether a test failed, and that tells nothing of what was tested."""
+    """Return whether a test is to be measured again, and put down why."""
     why = next((report.longreprtext for report in reports if report.failed), None)
     told = item.config.stash.get(_TABLES, {}).get(_REPEATED, [])
-    watch = item.config.stash[_WATCH]
-    if why is None or len(told) >= _REPEATS_IN_ALL or not watch.excuses(why):
+    if why is None or len(told) >= _REPEATS_IN_ALL or item.stash.get(_CONCLUSIVE, False):
         return False
     found = next((line for line in why.splitlines() if line.startswith("E ")), why)
-    show(item.config, _REPEATED, [f"{item.nodeid}: {watch.worst}: {found[1:].strip()}"])
+    show(item.config, _REPEATED, [f"{item.nodeid}: {found[1:].strip()}"])
     return True
 
 
@@ -109,16 +151,15 @@ def _unraisable_shown(config: pytest.Config, when: str) -> Iterator[None]:
         sys.unraisablehook = hook
 
 
-def _watch_machine(item: pytest.Item) -> None:
-    """Look at the machine from a file's first test on: what its tests share counts for each."""
-    watch = item.config.stash.get(_WATCH, None)
-    if watch is None:
-        watch = item.config.stash[_WATCH] = MachineWatch()
-        item.config.add_cleanup(watch.stop)
-    watch.begin(item.path)
+def _watch_machine(item: pytest.Item) -> MachineWatch:
+    """Look at the machine from now on."""
+    if _WATCH not in item.config.stash:
+        item.config.stash[_WATCH] = MachineWatch()
+        item.config.add_cleanup(item.config.stash[_WATCH].stop)
+    return item.config.stash[_WATCH]
 
 
-_REPEATED = "repeated: the machine was busy"
+_REPEATED = "measured again: the machine denied a process its CPU"
 _TABLES = pytest.StashKey[dict[str, list[str]]]()
 """Lines for the end of the run, whether it failed or not, by their table's title."""
 

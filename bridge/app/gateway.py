@@ -17,7 +17,14 @@ from bridge.app.console import SupervisorDesk, invite_admin, open_console
 from bridge.app.dialplans.arms import make_arms, publish_arms
 from bridge.app.dialplans.in_force import DialplansInForce
 from bridge.app.dialplans.plans import Dialplans
-from bridge.app.door.intake import DRAINING, NO_AUDIO, NO_DESCRIPTORS, SHUTTING_DOWN, Closed, Intake
+from bridge.app.door.intake import (
+    DRAINING,
+    NO_AUDIO,
+    NO_DESCRIPTORS,
+    SHUTTING_DOWN,
+    Intake,
+    IntakeClosed,
+)
 from bridge.app.door.phones import PhoneDoor
 from bridge.app.door.reception import Reception
 from bridge.app.loop import collect_garbage_in_loop, make_ticker
@@ -64,7 +71,7 @@ _BYE_TIMEOUT_S = 2.0
 
 
 class Gateway:
-    """One gateway process.
+    """The gateway process: serves SIP, calls, records and HTTP from its start to its end.
 
     Args:
         settings: all of them.
@@ -400,7 +407,7 @@ class Gateway:
         """
         await self._dialplans.replace(dialplans)
 
-    def _unable(self) -> Closed | None:
+    def _unable(self) -> IntakeClosed | None:
         """Return why this process could hold no call just now."""
         if self._audio.stopped:
             return NO_AUDIO

@@ -43,7 +43,7 @@ class SoundSettings:
     milestones_ms: tuple[int, ...] = ()
 
 
-class Change(Enum):
+class SoundEdge(Enum):
     """What became of a sound."""
 
     STARTED = auto()
@@ -63,7 +63,7 @@ class SoundChange:
     """
 
     place: int
-    change: Change
+    change: SoundEdge
     ago_ms: int
     lasted_ms: int
 
@@ -168,12 +168,12 @@ class CallerSounds:
             if told and quiet_ms < HANGOVER_MS:
                 return []
             self._start[row] = _NO_RUN
-            return [SoundChange(place, Change.STOPPED, quiet_ms, lasted_ms)] if told else []
+            return [SoundChange(place, SoundEdge.STOPPED, quiet_ms, lasted_ms)] if told else []
         milestones = self._milestones[row]
         reached = sum(milestone <= lasted_ms for milestone in milestones)
         self._told[row] = reached
         changes = []
         for number in range(told, reached):
-            change = Change.LASTED if number else Change.STARTED
+            change = SoundEdge.LASTED if number else SoundEdge.STARTED
             changes.append(SoundChange(place, change, (now - start) * FRAME_MS, lasted_ms))
         return changes

@@ -152,7 +152,7 @@ class Climb:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ServingWay:
     """A way to serve calls: the bridge, its floor, or the plain way.
 
     Attributes:
@@ -219,7 +219,7 @@ class BenchResult:
     machine: Mapping[str, object]
     pjsip: Mapping[str, object]
     plan: Mapping[str, object]
-    ways: Mapping[str, Way] = field(default_factory=dict)
+    ways: Mapping[str, ServingWay] = field(default_factory=dict)
     soak: Soak | None = None
     ratios: Mapping[str, float] = field(default_factory=dict)
     verdicts: Sequence[FigureVerdict] = ()

@@ -14,7 +14,7 @@ from bridge.processes.child import Child
 from bridge.processes.http import get
 from bridge.processes.load import load_dialplan
 from bridge.processes.starter import Starter, write_yaml
-from bridge.processes.usage import Usage, usage_of
+from bridge.processes.usage import ProcessUsage, usage_of
 from bridge.simulator.light import STATS_PATH
 from bridge.telemetry.scrape import Scrape
 
@@ -65,7 +65,7 @@ class BenchTarget:
     ports: str = ""
     http: str | None = None
 
-    def usage(self) -> Usage:
+    def usage(self) -> ProcessUsage:
         """Return what it has used up to now."""
         return usage_of(self.child.pid)
 

@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 
 import numpy as np
 
@@ -181,7 +182,5 @@ def run_phones(make: Callable[[], Phones]) -> None:
         phones = make()
     except OSError as error:
         raise InfrastructureError(f"the callers get no socket: {error.strerror}") from error
-    try:
+    with closing(phones):
         phones.run()
-    finally:
-        phones.close()

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bridge.bench.figures import BenchResult, Inside, Way
+from bridge.bench.figures import BenchResult, Inside, ServingWay
 from bridge.bench.verdicts import CPU_PERCENT_PER_CALL, UP_P95_MS
 from bridge.errors import ConfigError
 
@@ -82,7 +82,7 @@ def save(figure: "Figure", path: Path) -> None:
         ) from error
 
 
-def _draw_curve(axes: object, way: Way | None) -> None:
+def _draw_curve(axes: object, way: ServingWay | None) -> None:
     from matplotlib.axes import Axes
 
     if way is None or not way.curve or not isinstance(axes, Axes):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bridge.bench.rollout_parts import NEW, Faults, RolloutParts, start_parts
 from bridge.bench.rollout_stories import RolloutPlan, RolloutResult, Story, StoryOutcome
-from bridge.bench.view import BenchView
+from bridge.bench.view import BenchScreen
 from bridge.config.settings import RedisSettings
 from bridge.errors import InfrastructureError
 from bridge.routing.rollout.changes import set_share
@@ -28,7 +28,7 @@ _NO_AGENT = frozenset({"session_unavailable", "session_lost"})
 
 
 async def run_rollout_demo(
-    plan: RolloutPlan, redis_url: str, environ: Mapping[str, str], view: BenchView
+    plan: RolloutPlan, redis_url: str, environ: Mapping[str, str], view: BenchScreen
 ) -> RolloutResult:
     """Play every story; cancel to stop everything in order.
 

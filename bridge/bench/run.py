@@ -23,15 +23,15 @@ from bridge.bench.figures import (
     Climb,
     HeardWindow,
     Inside,
+    ServingWay,
     Soak,
     SpentResources,
-    Way,
 )
 from bridge.bench.parts import BenchParts, BenchTarget, CallersProcess, Peer
 from bridge.bench.verdicts import complaint, doubts_about, ratios_of, verdicts_on
-from bridge.bench.view import BenchView
+from bridge.bench.view import BenchScreen
 from bridge.errors import ConfigError, InfrastructureError
-from bridge.processes.usage import Usage
+from bridge.processes.usage import ProcessUsage
 
 MOST_BY_DEFAULT = 200
 _SETTLE_S = 2.0
@@ -70,7 +70,7 @@ class BenchPlan:
     soak: int = 0
 
 
-async def run_bench(plan: BenchPlan, environ: Mapping[str, str], view: BenchView) -> BenchResult:
+async def run_bench(plan: BenchPlan, environ: Mapping[str, str], view: BenchScreen) -> BenchResult:
     """Measure everything; cancel to stop everything in order.
 
     Raises:
@@ -81,14 +81,14 @@ async def run_bench(plan: BenchPlan, environ: Mapping[str, str], view: BenchView
 
 
 class _Run:
-    def __init__(self, plan: BenchPlan, environ: Mapping[str, str], view: BenchView) -> None:
+    def __init__(self, plan: BenchPlan, environ: Mapping[str, str], view: BenchScreen) -> None:
         self._plan = plan
         self._environ = environ
         self._view = view
         self._calls = 0
 
     async def run(self) -> BenchResult:
-        ways: dict[str, Way] = {}
+        ways: dict[str, ServingWay] = {}
         floor, pjsip = await self._floor()
         soak = None
         if self._plan.soak:
@@ -102,7 +102,7 @@ class _Run:
         result = BenchResult(machine(), pjsip, plan, ways, soak, ratios_of(ways))
         return replace(result, verdicts=verdicts_on(result), doubts=doubts_about(ways))
 
-    async def _floor(self) -> tuple[Way | None, dict[str, object]]:
+    async def _floor(self) -> tuple[ServingWay | None, dict[str, object]]:
         """Measure the floor, and learn from it what the loaded PJSIP can do."""
         async with AsyncExitStack() as stack:
             parts = BenchParts(self._environ, stack)
@@ -126,7 +126,7 @@ class _Run:
         if choose_calls(self._plan.calls, limit) == limit:
             self._view.step("calls", f"{limit}: the loaded PJSIP holds no more")
 
-    async def _bridge(self) -> tuple[Way, Way | None]:
+    async def _bridge(self) -> tuple[ServingWay, ServingWay | None]:
         """Measure the bridge, and the floor once more before the climb."""
         async with AsyncExitStack() as stack:
             parts = BenchParts(self._environ, stack)
@@ -146,7 +146,7 @@ class _Run:
                 way = replace(way, climb=climb)
             return way, floor
 
-    async def _plain(self) -> Way:
+    async def _plain(self) -> ServingWay:
         """Find out how many calls the plain way holds; without a climb measure one call."""
         async with AsyncExitStack() as stack:
             parts = BenchParts(self._environ, stack)
@@ -183,7 +183,7 @@ class _Run:
         return Soak(plan.soak, warm_up, plan.rate, setup, *sizes)
 
 
-def between(before: Way, after: Way) -> Way:
+def between(before: ServingWay, after: ServingWay) -> ServingWay:
     """Return a way that was measured twice, with the mean of its CPU."""
     cpu_percent = (before.spent.cpu_percent + after.spent.cpu_percent) / 2
     return replace(before, spent=replace(before.spent, cpu_percent=cpu_percent))
@@ -213,7 +213,7 @@ class _Trial:
     def __init__(
         self,
         plan: BenchPlan,
-        view: BenchView,
+        view: BenchScreen,
         target: BenchTarget,
         callers: CallersProcess,
         peer: Peer | None,
@@ -224,7 +224,7 @@ class _Trial:
         self._callers = callers
         self._peer = peer
 
-    async def at(self, calls: int) -> Way:
+    async def at(self, calls: int) -> ServingWay:
         """Measure so many calls, from the first INVITE to the last BYE."""
         target, plan = self._target, self._plan
         begun = await target.scrape()
@@ -245,11 +245,11 @@ class _Trial:
         inside = None
         if begun is not None and before is not None and after is not None and over is not None:
             inside = Inside.of(after.since(before), over.since(begun))
-        way = Way(target.ports, setup, window, spent, inside)
+        way = ServingWay(target.ports, setup, window, spent, inside)
         self._view.step(target.name, _summary(way))
         return way
 
-    async def climb(self, first: int, step: int) -> tuple[Climb, Way]:
+    async def climb(self, first: int, step: int) -> tuple[Climb, ServingWay]:
         """Add calls until the callers would complain; return the last good step, measured."""
         limit, calls = self._target.max_calls, first
         climb, good = Climb(0, at_limit=True), None
@@ -259,7 +259,7 @@ class _Trial:
             await asyncio.sleep(_STEP_SETTLE_S)
             window, spent = await self._measure(_STEP_S, None)
             why = complaint(window, setup, spent.uplink_share)
-            tried = Way(self._target.ports, setup, window, spent)
+            tried = ServingWay(self._target.ports, setup, window, spent)
             if why:
                 good = good or tried
                 climb = Climb(climb.most, False, calls, why)
@@ -274,7 +274,7 @@ class _Trial:
         return climb, good
 
     async def _measure(
-        self, seconds: float, first: Usage | None
+        self, seconds: float, first: ProcessUsage | None
     ) -> tuple[HeardWindow, SpentResources]:
         heard_ms = await self._peer.heard_ms() if self._peer else 0.0
         before, begun_ns = self._target.usage(), time.monotonic_ns()
@@ -333,7 +333,7 @@ def machine() -> dict[str, object]:
     }
 
 
-def _summary(way: Way) -> str:
+def _summary(way: ServingWay) -> str:
     spent, window = way.spent, way.window
     return (
         f"{spent.calls} calls, {spent.cpu_percent:.1f}% of a core "

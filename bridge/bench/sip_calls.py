@@ -11,7 +11,7 @@ from itertools import count
 from typing import Literal
 
 from bridge.clock import NS_PER_MS
-from bridge.softphone.sip_message import Direction, Message, audio_sdp
+from bridge.softphone.sip_message import Direction, PhoneMessage, audio_sdp
 
 _T1_NS = 500 * NS_PER_MS
 _GIVE_UP_NS = 32_000 * NS_PER_MS
@@ -38,7 +38,7 @@ class _Request:
     """A request of ours that waits for its final response."""
 
     slot: int
-    message: Message
+    message: PhoneMessage
     sent_ns: int
     due_ns: int
     wait_ns: int = _T1_NS
@@ -191,7 +191,7 @@ class SipCalls:
 
     def receive(self, data: bytes, now_ns: int) -> None:
         """Take a datagram."""
-        message = Message.parse(data)
+        message = PhoneMessage.parse(data)
         if message.status:
             self._on_response(message, now_ns)
         else:
@@ -222,7 +222,7 @@ class SipCalls:
         dialog = self._dialogs[slot]
         self._send(slot, self._message(dialog, method, dialog.sequence, body), now_ns)
 
-    def _send(self, slot: int, message: Message, now_ns: int) -> None:
+    def _send(self, slot: int, message: PhoneMessage, now_ns: int) -> None:
         key = (message.branch, message.method)
         self._waiting[key] = _Request(slot, message, now_ns, now_ns + _T1_NS)
         self._transmit(message.encode())
@@ -230,7 +230,7 @@ class SipCalls:
     def _send_cancel(self, request: _Request, now_ns: int) -> None:
         self._send(request.slot, _like(request.message, "CANCEL"), now_ns)
 
-    def _message(self, dialog: _Dialog, method: str, number: int, body: str = "") -> Message:
+    def _message(self, dialog: _Dialog, method: str, number: int, body: str = "") -> PhoneMessage:
         branch = f"z9hG4bK-{self._port}-{next(self._numbers)}"
         headers = (
             ("Via", f"SIP/2.0/UDP 127.0.0.1:{self._port};branch={branch}"),
@@ -241,9 +241,9 @@ class SipCalls:
             ("CSeq", f"{number} {method}"),
             ("Contact", f"<sip:bench@127.0.0.1:{self._port}>"),
         )
-        return Message(f"{method} {dialog.target} SIP/2.0", headers, body)
+        return PhoneMessage(f"{method} {dialog.target} SIP/2.0", headers, body)
 
-    def _on_response(self, response: Message, now_ns: int) -> None:
+    def _on_response(self, response: PhoneMessage, now_ns: int) -> None:
         key = (response.branch, response.method)
         request = self._waiting.get(key)
         if request is None:
@@ -268,7 +268,7 @@ class SipCalls:
         if first and request.message.method == "INVITE" and self._dialogs[request.slot].cancelled:
             self._send_cancel(request, now_ns)
 
-    def _answered(self, request: _Request, response: Message, now_ns: int) -> None:
+    def _answered(self, request: _Request, response: PhoneMessage, now_ns: int) -> None:
         slot, dialog = request.slot, self._dialogs[request.slot]
         dialog.remote = response.header("To")
         dialog.target = response.header("Contact").split("<")[-1].split(">")[0]
@@ -287,13 +287,13 @@ class SipCalls:
         else:
             self._on_up(slot, response.media_port)
 
-    def _acknowledge_again(self, response: Message) -> None:
+    def _acknowledge_again(self, response: PhoneMessage) -> None:
         """Send the ACK for a 200 that came again: the first one was lost."""
         slot = self._slots.get(response.header("Call-ID"))
         if slot is not None and response.method == "INVITE" and self._dialogs[slot].ack:
             self._transmit(self._dialogs[slot].ack)
 
-    def _acknowledge_refusal(self, request: _Request, response: Message) -> None:
+    def _acknowledge_refusal(self, request: _Request, response: PhoneMessage) -> None:
         # Of the INVITE's own transaction (section 17.1.1.3).
         message = _like(request.message, "ACK")
         headers = tuple(
@@ -311,7 +311,7 @@ class SipCalls:
         if request.message.method != "CANCEL":
             self._over(request.slot, Ended("refused", status) if status else Ended("no answer"))
 
-    def _on_request(self, request: Message) -> None:
+    def _on_request(self, request: PhoneMessage) -> None:
         kept = [(name, text) for name, text in request.headers if name.lower() == "via"]
         kept += [(name, request.header(name)) for name in ("From", "To", "Call-ID", "CSeq")]
         if request.method == "ACK":
@@ -319,7 +319,7 @@ class SipCalls:
         slot = self._slots.get(request.header("Call-ID"))
         known = request.method == "BYE" and slot is not None
         self._transmit(
-            Message("SIP/2.0 200 OK" if known else "SIP/2.0 501 No", tuple(kept)).encode()
+            PhoneMessage("SIP/2.0 200 OK" if known else "SIP/2.0 501 No", tuple(kept)).encode()
         )
         if known and slot is not None:
             dialog = self._dialogs[slot]
@@ -335,10 +335,10 @@ class SipCalls:
             self._on_over(slot, ended)
 
 
-def _like(invite: Message, method: str) -> Message:
+def _like(invite: PhoneMessage, method: str) -> PhoneMessage:
     """Return the ACK or CANCEL that belongs to an INVITE's own transaction."""
     number = invite.header("CSeq").split(" ")[0]
     headers = tuple(
         (name, f"{number} {method}" if name == "CSeq" else text) for name, text in invite.headers
     )
-    return Message(invite.start.replace("INVITE", method, 1), headers)
+    return PhoneMessage(invite.start.replace("INVITE", method, 1), headers)

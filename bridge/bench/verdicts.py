@@ -5,7 +5,14 @@ The bounds are those of issue 4 and of `NEEDS.md` section 5.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bridge.bench.figures import BenchResult, CallSetups, FigureVerdict, HeardWindow, Soak, Way
+from bridge.bench.figures import (
+    BenchResult,
+    CallSetups,
+    FigureVerdict,
+    HeardWindow,
+    ServingWay,
+    Soak,
+)
 
 FEWEST_TO_JUDGE = 50
 """With fewer calls the process's own share (tick, Redis, metrics) hides what a call costs."""
@@ -45,7 +52,7 @@ def complaint(window: HeardWindow, setup: CallSetups, uplink_share: float | None
     return ", ".join(what for what, holds in complaints.items() if holds)
 
 
-def ratios_of(ways: Mapping[str, Way]) -> dict[str, float]:
+def ratios_of(ways: Mapping[str, ServingWay]) -> dict[str, float]:
     """Compare the ways that were measured."""
     ratios = {}
     bridge, floor, plain = (ways.get(name) for name in ("bridge", "floor", "plain"))
@@ -69,7 +76,7 @@ def verdicts_on(result: BenchResult) -> list[FigureVerdict]:
     return verdicts
 
 
-def doubts_about(ways: Mapping[str, Way]) -> Sequence[str]:
+def doubts_about(ways: Mapping[str, ServingWay]) -> Sequence[str]:
     """Return why the figures can't be trusted: the callers were themselves too slow."""
     doubts = []
     for name, way in ways.items():
@@ -81,7 +88,7 @@ def doubts_about(ways: Mapping[str, Way]) -> Sequence[str]:
     return doubts
 
 
-def _of_bridge(way: Way) -> Iterator[FigureVerdict]:
+def _of_bridge(way: ServingWay) -> Iterator[FigureVerdict]:
     window, setup, spent, inside = way.window, way.setup, way.spent, way.inside
     enough = spent.calls >= FEWEST_TO_JUDGE
     failed = len(setup.refused) + window.dropped_calls
@@ -101,7 +108,7 @@ def _of_bridge(way: Way) -> Iterator[FigureVerdict]:
         yield _at_most("memory per call", kib, BYTES_PER_CALL / 1024, "KiB", judged=enough)
 
 
-def _of_ratios(result: BenchResult, bridge: Way) -> Iterator[FigureVerdict]:
+def _of_ratios(result: BenchResult, bridge: ServingWay) -> Iterator[FigureVerdict]:
     ratio = result.ratios.get("bridge_cpu_to_floor_cpu")
     if ratio is not None:
         enough = bridge.spent.calls >= FEWEST_TO_JUDGE

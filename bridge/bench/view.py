@@ -2,14 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from bridge.bench.figures import BenchResult, CallSetups, FigureVerdict, HeardWindow, Inside, Way
+from bridge.bench.figures import (
+    BenchResult,
+    CallSetups,
+    FigureVerdict,
+    HeardWindow,
+    Inside,
+    ServingWay,
+)
 from bridge.bench.rollout_stories import RolloutResult
 from bridge.bench.soak.figures import SoakResult, calls_of, heard, silences_of
 
@@ -19,18 +25,6 @@ _COLUMNS = (
 )
 
 _MARKS = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("not judged", "dim")}
-
-
-class BenchView(Protocol):
-    """The interface of whatever shows the benchmark."""
-
-    def doing(self, what: str) -> None:
-        """Say what takes its time now."""
-        ...
-
-    def step(self, what: str, detail: str) -> None:
-        """Show what has been found."""
-        ...
 
 
 class BenchScreen:
@@ -96,7 +90,7 @@ def _ways_table(result: BenchResult) -> Table:
     return table
 
 
-def _spent(way: Way) -> list[tuple[str, str]]:
+def _spent(way: ServingWay) -> list[tuple[str, str]]:
     spent = way.spent
     share = spent.uplink_share
     each = spent.bytes_per_call

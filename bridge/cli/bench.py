@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -200,10 +201,8 @@ def plain(url: str, dialect: str) -> None:
 async def _serve_peer() -> None:
     server = LightServer()
     click.echo(json.dumps({"url": await server.start()}))
-    try:
+    async with aclosing(server):
         await until_signalled()
-    finally:
-        await server.aclose()
 
 
 def _announce(ready: Ready) -> None:

@@ -22,7 +22,7 @@ from bridge.replay.call.process import own_address
 from bridge.replay.results.call import CallOutcome, CallResult
 from bridge.replay.script import CallScript, Ending, KeyPresses, Saying, Step, load_script
 from bridge.replay.script.circumstances import Setup
-from bridge.softphone.events import PhoneEvent, PhoneListener
+from bridge.softphone.events import PhoneEvent, SoftphoneListener
 from bridge.telemetry.logs import configure
 
 _LONGEST_S = 3600.0
@@ -153,7 +153,7 @@ def call(
 
 
 async def _call(
-    prepared: PreparedScript, line: CallLine, show: PhoneListener
+    prepared: PreparedScript, line: CallLine, show: SoftphoneListener
 ) -> tuple[CallResult, signal.Signals | None]:
     """Place the call; return what came of it, and the signal that ended it, if one did."""
     replay = Replay(prepared, line, SystemClock(), show)

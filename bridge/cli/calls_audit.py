@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -59,15 +60,12 @@ async def read_audit(
     Raises:
         RedisUnavailableError: Redis is away.
     """
-    link = RedisLink(url, timeout_s=redis.connect_timeout_s)
-    try:
+    async with aclosing(RedisLink(url, timeout_s=redis.connect_timeout_s)) as link:
         audit = AuditLog(link, Keys(redis.prefix))
         if verifies:
             return not (await _print_verdict(audit, head, since_ms, as_json=as_json)).broken_at
         await _print_entries(audit, since_ms, as_json=as_json)
         return True
-    finally:
-        await link.aclose()
 
 
 async def _print_entries(audit: AuditLog, since_ms: int, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from bridge.routing.matching import RuleVerdict, explain_match
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, has_agent, mode_of
 from bridge.routing.origin import NO_ORIGIN, Origin, read_origin
-from bridge.routing.rules import Check, IncomingCall, incoming_call
+from bridge.routing.rules import ConditionResult, IncomingCall, incoming_call
 from bridge.routing.verstat import Verstat
 
 
@@ -138,7 +138,7 @@ def _agent(dialplan: Dialplan) -> str:
     return f"arm {dialplan.arm}"
 
 
-def _check(check: Check) -> dict[str, object]:
+def _check(check: ConditionResult) -> dict[str, object]:
     return {
         "condition": check.name,
         "wanted": check.wanted,

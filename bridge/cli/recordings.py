@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
@@ -178,8 +179,7 @@ def _on_disk(
 
 async def _erase(done: Deletion, settings: Settings, url: str, caller: str | None = None) -> None:
     """Erase in Redis what is gone from the disk, and what a caller has there alone."""
-    eraser = CallEraser(settings.redis, url)
-    try:
+    async with aclosing(CallEraser(settings.redis, url)) as eraser:
         gone = {*done.events, *done.transcripts}
         if caller is not None:
             kept = {*done.held, *done.going_on}
@@ -187,8 +187,6 @@ async def _erase(done: Deletion, settings: Settings, url: str, caller: str | Non
             gone |= {*await eraser.ended_of(lambda c: is_of(c, caller))} - kept
         found = sorted(gone)
         done.redis += found if done.dry_run else await eraser.erase(found)
-    finally:
-        await eraser.aclose()
 
 
 async def _erase_logged(done: Deletion, settings: Settings, url: str, caller: str) -> None:
@@ -207,8 +205,7 @@ async def _erase_logged(done: Deletion, settings: Settings, url: str, caller: st
         if settings.rollouts:
             click.echo(f"in the logs of rollouts only these calls are found: {error}", err=True)
     gone, kept = {*done.events, *done.redis}, {*done.held, *done.going_on}
-    link = RedisLink(url, timeout_s=settings.redis.connect_timeout_s)
-    try:
+    async with aclosing(RedisLink(url, timeout_s=settings.redis.connect_timeout_s)) as link:
         store = RolloutStore(link, settings.redis)
         found = await store.logged(
             lambda call: call.call_id not in kept and (call.call_id in gone or call.caller in keys)
@@ -216,8 +213,6 @@ async def _erase_logged(done: Deletion, settings: Settings, url: str, caller: st
         if not done.dry_run:
             await store.erase_logged(found)
         done.rollout_log = sum(map(len, found.values()))
-    finally:
-        await link.aclose()
 
 
 def _finish(done: Deletion, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import aclosing
 from pathlib import Path
 
 import click
@@ -79,7 +80,5 @@ def simulate(
 async def _simulate(server: SimulatorServer | TapeServer, *, as_json: bool) -> None:
     url = await server.start()
     click.echo(json.dumps({"url": url}) if as_json else url)
-    try:
+    async with aclosing(server):
         await until_signalled()
-    finally:
-        await server.aclose()

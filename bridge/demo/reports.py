@@ -3,6 +3,7 @@
 The gateway leaves its record as JSON, the caller (`bridge call --script`) prints a JSON object.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bridge.demo.figures import Figures
 from bridge.demo.result import DemoCall, DemoResult
-from bridge.demo.verdict import CallerSide, RecordedTurn, SpeakerName, judge
+from bridge.demo.verdict import CallerSide, RecordedTurn, judge
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
 
@@ -80,15 +81,6 @@ async def caller_report(caller: Child) -> CallerReport:
         raise InfrastructureError(f"{caller.name} left no report") from None
 
 
-class _Turn(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    speaker: SpeakerName
-    text: str
-    latency_ms: int | None
-    interrupted: bool
-
-
 class _Record(BaseModel):
     """What the demo reads of the gateway's JSON (`live.record.CallSummary`)."""
 
@@ -100,7 +92,7 @@ class _Record(BaseModel):
     outcome: str
     duration_ms: int
     interruptions: int
-    turns: tuple[_Turn, ...]
+    turns: tuple[RecordedTurn, ...]
     recording: Path | None
 
 
@@ -125,13 +117,7 @@ def conclude(
         InfrastructureError: there is no such record.
     """
     record = _read(path)
-    turns = _with_greeting(
-        [
-            RecordedTurn(turn.speaker, turn.text, turn.latency_ms, turn.interrupted)
-            for turn in record.turns
-        ],
-        greeting_latency_ms,
-    )
+    turns = _with_greeting(record.turns, greeting_latency_ms)
     faults = judge(record.outcome, turns, caller)
     if record.recording is not None and not record.recording.is_file():
         faults.append(f"the recording {record.recording} was not written")
@@ -164,7 +150,7 @@ def _read(path: Path) -> _Record:
         raise InfrastructureError(f"the gateway's record {path} is not what it should be") from None
 
 
-def _with_greeting(turns: list[RecordedTurn], latency_ms: int | None) -> list[RecordedTurn]:
+def _with_greeting(turns: Sequence[RecordedTurn], latency_ms: int | None) -> Sequence[RecordedTurn]:
     if turns and turns[0].speaker == "agent" and turns[0].latency_ms is None:
         return [replace(turns[0], latency_ms=latency_ms), *turns[1:]]
     return turns

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from bridge.config.loading import PREFIX
 from bridge.config.models import load_models
 from bridge.config.settings import RedisSettings
 from bridge.demo.figures import Figures, fetch_figures
@@ -24,7 +23,8 @@ from bridge.demo.result import DemoResult
 from bridge.demo.verdict import CallerSide
 from bridge.demo.view import View
 from bridge.errors import ConfigError, InfrastructureError
-from bridge.processes.child import Child, start_child
+from bridge.processes.child import Child
+from bridge.processes.starter import Starter
 from bridge.store.reader import CallReader
 
 ARM = "local"
@@ -33,7 +33,6 @@ ARM = "local"
 _KEY_VARIABLE = "DEMO_REALTIME_KEY"
 _KEY = "sk-sim-demo"
 _HOST = "127.0.0.1"
-_READY_WITHIN_S = 30.0
 _TOLD_WITHIN_S = 5.0
 """From the caller's end to the call's end in Redis."""
 
@@ -133,16 +132,18 @@ class Parts:
         self.recordings = recordings
         self.caller_recording = recordings / f"{self.node}-caller.wav"
         self._plan = plan
-        self._environ = {k: v for k, v in environ.items() if not k.startswith(PREFIX)}
+        self._environ = environ
         self._view = view
-        self._stack = stack
+        self._starter = Starter(environ, stack)
 
     async def start_simulator(self) -> tuple[Child, str]:
         """Return the local Realtime server and its URL."""
         self._view.doing("starting the local Realtime server")
         scenario = [] if self._plan.scenario is None else ["--scenario", str(self._plan.scenario)]
-        child = await self._start("the local Realtime server", ["simulate", "--json", *scenario])
-        url = str((await child.report(_READY_WITHIN_S))["url"])
+        child = await self._starter.start(
+            "the local Realtime server", "simulate", "--json", *scenario
+        )
+        url = str((await self._starter.ready(child))["url"])
         self._view.step("Realtime server", f"{url}, with real speech in and out")
         return child, url
 
@@ -161,11 +162,7 @@ class Parts:
             "MEDIA_RECORDINGS_DIR": str(self.recordings),
             "DRAIN_S": "0",  # a demo that is told to stop does
         }
-        variables = {PREFIX + name: value for name, value in settings.items()}
-        child = await self._start(
-            "the gateway", ["serve", "--json"], {**variables, _KEY_VARIABLE: _KEY}
-        )
-        found = await child.report(_READY_WITHIN_S)
+        child, found = await self._starter.gateway(settings, variables={_KEY_VARIABLE: _KEY})
         sip, http = str(found["sip"]), str(found["http"])
         self._view.step("Gateway", f"{sip}, metrics at {http}/metrics")
         link = found.get("admin_link")
@@ -185,14 +182,17 @@ class Parts:
         self._view.step("Caller", f"dials {uri}, script {self._plan.script}")
         self._view.doing("the caller gets ready")
         recording = ("--record", str(self.caller_recording))
-        return await self._start("the caller", [*self._call(uri), "--events", *recording])
+        return await self._starter.start("the caller", *self._call(uri), "--events", *recording)
 
     async def place_call(self, sip: str) -> None:
         """Have a caller place the script's call, to its end, however that comes."""
-        async with await start_child("a caller", self._call(self._uri(sip)), self._environ) as each:
-            while await each.line():
+        async with AsyncExitStack() as stack:
+            caller = await Starter(self._environ, stack).start(
+                "a caller", *self._call(self._uri(sip))
+            )
+            while await caller.line():
                 pass
-            await each.wait()
+            await caller.wait()
 
     def _call(self, uri: str) -> list[str]:
         return ["call", uri, "--script", str(self._plan.script), "--json"]
@@ -200,12 +200,6 @@ class Parts:
     def _uri(self, sip: str) -> str:
         user = quote("".join(self._plan.called.split()), safe="+*")
         return f"sip:{user}@{sip.removeprefix('sip:')}"
-
-    async def _start(
-        self, name: str, arguments: Sequence[str], variables: Mapping[str, str] | None = None
-    ) -> Child:
-        child = await start_child(name, arguments, {**self._environ, **(variables or {})})
-        return await self._stack.enter_async_context(child)
 
 
 async def _follow(

@@ -5,7 +5,7 @@ plain lines elsewhere, none at all. Everything is written at once and flushed.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -34,32 +34,27 @@ _STOP_HINT = "  (Ctrl-C hangs up)"
 _SPEAKER_STYLES = {"agent": "bold cyan", "caller": "bold magenta", "bridge": "bold yellow"}
 
 
-class View(Protocol):
-    """The interface of whatever shows the demo."""
+class View:
+    """Shows nothing; the views below show the demo, each in its way."""
 
-    def __enter__(self) -> "View":
+    def __enter__(self) -> Self:
         """Begin to show."""
-        ...
+        return self
 
     def __exit__(self, *exc: object) -> None:
         """Leave the screen in order."""
-        ...
 
     def doing(self, what: str) -> None:
         """Say what is being waited for."""
-        ...
 
     def step(self, what: str, detail: str) -> None:
         """Show that a part is up."""
-        ...
 
     def call(self, call: FollowedCall, lines: Iterable[Line]) -> None:
         """Show the call's phase, and the lines that are new."""
-        ...
 
     def result(self, result: DemoResult) -> None:
         """Show the summary."""
-        ...
 
 
 def make_view(*, as_json: bool, plain: bool, no_color: bool) -> View:
@@ -75,46 +70,15 @@ def make_view(*, as_json: bool, plain: bool, no_color: bool) -> View:
     if live:
         return LiveView(console)
     if as_json and not console.is_terminal:
-        return NoView()
+        return View()
     return PlainView(console)
 
 
-class NoView:
-    """Shows nothing."""
-
-    def __enter__(self) -> "NoView":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    def doing(self, what: str) -> None:
-        """Pass over."""
-
-    def step(self, what: str, detail: str) -> None:
-        """Pass over."""
-
-    def call(self, call: FollowedCall, lines: Iterable[Line]) -> None:
-        """Pass over."""
-
-    def result(self, result: DemoResult) -> None:
-        """Pass over."""
-
-
-class PlainView:
+class PlainView(View):
     """One line for each thing, never wrapped, for pipes and logs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-
-    def __enter__(self) -> "PlainView":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    def doing(self, what: str) -> None:
-        """Pass over: each step says when it is done."""
 
     def step(self, what: str, detail: str) -> None:
         """Print a step."""
@@ -139,7 +103,7 @@ class PlainView:
         self._console.file.flush()
 
 
-class LiveView:
+class LiveView(View):
     """What is settled scrolls up; below it one line moves."""
 
     def __init__(self, console: Console) -> None:
@@ -153,7 +117,7 @@ class LiveView:
         )
         self._talking = False
 
-    def __enter__(self) -> "LiveView":
+    def __enter__(self) -> Self:
         self._console.print()
         self._live.start()
         return self

@@ -74,9 +74,6 @@ class CallPolicy:
             ``cached_greeting_after_ms`` from our answer; None leaves the greeting to the agent.
         tools: by name; others are refused towards the model. ``end_call`` need not be listed.
         mcp_approved: names of tools of MCP servers that may run where the server asks.
-        server_cancels: the session interrupts its response by itself (``interrupt_response``), so
-            ``response.cancel`` is not sent.
-        digits_to_model: keypad digits become user text and ask for an answer.
         vad_trailing_silence_ms: silence that the server includes in ``audio_end_ms`` of
             ``speech_stopped``; taken off when the caller's last sound is put in time.
         turn_overdue_ms: from the end of a sound of the caller's; by then the service has to tell
@@ -108,8 +105,6 @@ class CallPolicy:
     cached_greeting_after_ms: int
     tools: Mapping[str, ToolPolicy]
     mcp_approved: frozenset[str]
-    server_cancels: bool
-    digits_to_model: bool
     vad_trailing_silence_ms: int
     turn_overdue_ms: int | None
     filler_after_ms: int | None
@@ -154,8 +149,6 @@ def policy_of(dialplan: Dialplan, at_hand: AtHand, mode: Mode = Mode.OPEN) -> Ca
         cached_greeting_after_ms=CACHED_GREETING_AFTER_MS,
         tools={tool.name: tool.policy(at_hand) for tool in agent.tools},
         mcp_approved=frozenset(name for server in agent.mcp_servers for name in server.approve),
-        server_cancels=False,
-        digits_to_model=True,
         vad_trailing_silence_ms=trailing_silence_ms(dialplan),
         turn_overdue_ms=turn_overdue_ms(dialplan),
         filler_after_ms=FILLER_AFTER_MS,

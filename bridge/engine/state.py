@@ -12,22 +12,22 @@ from dataclasses import dataclass, field
 from bridge.engine.agent.latency import InputClock, TurnClock
 from bridge.engine.agent.state import ResponseBook
 from bridge.engine.agent.transcript import AgentTranscript
-from bridge.engine.call.state import Ending, Stage
+from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.caller.state import CallerSilenceState, CallerSound, Cut, HeardTurn
 from bridge.engine.consent.steps import ConsentState, ConsentStep
-from bridge.engine.effects import Effect, Send, StartTimer, StopTimer
+from bridge.engine.effects import CancelTool, Effect, Send, StartTimer, StopTimer
 from bridge.engine.handoff.steps import HandoffState, HandoffStep
 from bridge.engine.keypad.state import KeypadState
 from bridge.engine.media import LastSoundSent
 from bridge.engine.news import PhaseChanged, StateChanged, TransitionRefused
 from bridge.engine.policy import CallPolicy
 from bridge.engine.session.state import FallbackState, Rollover
-from bridge.engine.supervision.steps import Hold, Supervised
+from bridge.engine.supervision.steps import CallerHolder, Supervised
 from bridge.engine.timers import Timer
 from bridge.engine.tools.state import McpBook, ToolRound
 from bridge.engine.turns import Trigger, TurnMachine
 from bridge.engine.voice.state import AgentWait, DeadAirState, Filler, OwnSpeech
-from bridge.realtime.commands import Command, CreateItem
+from bridge.realtime.commands import CancelResponse, Command, CreateItem
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import FunctionCallOutput
@@ -103,7 +103,7 @@ class CallState:
     stage: Stage = Stage.NEW
     timers: set[Timer] = field(default_factory=set)
     jitter: Callable[[], float] = lambda: 0.5
-    unready: Ending | None = None
+    unready: CallEnd | None = None
     session: SessionState = field(default_factory=SessionState)
     log: ConversationLog = field(default_factory=ConversationLog)
     tool_rounds: dict[ResponseId, ToolRound] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class CallState:
     rescued: bool = False
     playing: bool = False
     ending: ToolCallId | None = None
-    leaving: Ending | None = None
+    leaving: CallEnd | None = None
     lost: bool = False
     wait: AgentWait = field(default_factory=AgentWait)
     background: set[ToolCallId] = field(default_factory=set)
@@ -231,6 +231,22 @@ class CallState:
         if not self.lost:
             yield Send(command)
 
+    def cancel_response(self) -> Effects:
+        """Cancel the running response: nothing of it will be played or answered any more."""
+        response = self.session.responses.active
+        if response is None:
+            return
+        response.cancelled = True
+        yield from self.drop_tools(response.response_id)
+        self.note(response_id="")
+        yield from self.send(CancelResponse(response.response_id))
+
+    def drop_tools(self, response_id: ResponseId) -> Effects:
+        """Forget the tool calls of a response that was cancelled or failed; end those that run."""
+        tools = self.tool_rounds.pop(response_id, None)
+        for call_id in sorted(tools.pending) if tools is not None else ():
+            yield CancelTool(call_id)
+
     def answer_tool(self, call_id: ToolCallId, output: Mapping[str, object]) -> Effects:
         """Give a tool call its output; the model is not asked to go on."""
         yield from self.send(CreateItem(FunctionCallOutput(call_id, json.dumps(output))))
@@ -259,7 +275,7 @@ class CallState:
     def note_phase(self) -> None:
         """Put the phase down: the turn machine's state, but for what tells more than that."""
         phase: str = self.turns.state
-        if self.supervised.hold is Hold.PAUSED:
+        if self.supervised.hold is CallerHolder.PAUSED:
             phase = "paused"
         elif self.with_person:
             phase = "human"

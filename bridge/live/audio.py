@@ -47,7 +47,6 @@ class CallAudio:
     Attributes:
         line: in the pump; None before there is media, and after its end.
         answered: whether the conversation has begun.
-        arm: that delays are counted for.
     """
 
     def __init__(
@@ -61,8 +60,8 @@ class CallAudio:
     ) -> None:
         self.line: Line | None = None
         self.answered = False
-        self.arm = record.summary.arm
         self._pump = services.pump
+        self._downlink = services.pump.downlink
         self._metrics = services.metrics
         self._driver = driver
         self._appended = driver.appended
@@ -112,7 +111,7 @@ class CallAudio:
         self._recording.follow(None)
         self._pump.remove(row)
         for _ in range(0 if line is None else line.underruns):
-            self._metrics.media.underrun(self.arm)
+            self._metrics.media.underrun(self._record.summary.arm_in_use)
 
     def heard_ms(self, item_id: ItemId) -> int:
         """Return how much of an item the caller heard by the end of the call, which is now."""
@@ -166,13 +165,14 @@ class CallAudio:
             self._upstream.sound_ended(event.at_ns)
 
     def _on_downlink(self, added_ns: int) -> None:
-        self._metrics.media.added_latency(self.arm, Path.DOWNLINK, added_ns)
+        self._metrics.media.added_latency(self._record.summary.arm_in_use, Path.DOWNLINK, added_ns)
 
     # Effects
 
     def _play(self, effect: PlayAudio) -> None:
-        if self.line is not None:
-            self._pump.play(self.line.row, effect.item_id, effect.content_index, effect.audio)
+        line, item_id = self.line, effect.item_id
+        if line is not None:
+            self._downlink.play(line.row, item_id, effect.content_index, effect.audio)
 
     def _flush(self, effect: FlushPlayout) -> None:
         parts = self._silence()
@@ -181,14 +181,14 @@ class CallAudio:
         self._driver.put_first(PlayoutFlushed(parts))
 
     def _silence(self) -> tuple[PlayedItem, ...]:
-        return () if self.line is None else self._pump.flush(self.line.row)
+        return () if self.line is None else self._downlink.flush(self.line.row)
 
     def _send_kept(self, effect: SendKeptAudio) -> None:
         sent_ms = self._upstream.send_kept(effect)
         self._driver.put(AudioAppended(sent_ms, self._appended.captured_ns, pieces=0))
 
     def _count_silent(self) -> None:
-        self._metrics.turns.silent(self.arm)
+        self._metrics.turns.silent(self._record.summary.arm_in_use)
         self._record.event("silent")
 
 

@@ -9,28 +9,17 @@ everything of the call has.
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import structlog
 
 from bridge.engine.core import CallCore
 from bridge.engine.effects import (
     AnswerCall,
-    CloseSession,
-    Effect,
     HangUp,
-    KeepSpeech,
-    KeepTurns,
-    OpenSession,
-    OpenSpare,
     RejectCall,
     RingCall,
-    Send,
-    SwitchArm,
-    TakeSpare,
 )
 from bridge.engine.inputs import (
     CallAnswered,
@@ -38,14 +27,13 @@ from bridge.engine.inputs import (
     CallOffered,
     DigitReceived,
     HoldChanged,
-    SessionReady,
     ShutdownRequested,
 )
-from bridge.engine.media import AudioLost, AudioStopped, LastSoundSent, ProcessStopped
+from bridge.engine.media import AudioStopped, ProcessStopped
 from bridge.engine.news import CallClosed
 from bridge.engine.policy import CallPolicy, policy_of
 from bridge.live.audio import CallAudio
-from bridge.live.driver import CallTimers, CoreDriver
+from bridge.live.driver import CallTimers, CoreDriver, Handlers
 from bridge.live.handoff import Handoffs
 from bridge.live.recording import CallRecording
 from bridge.live.records.keeper import DISK_WITHIN_S
@@ -56,10 +44,9 @@ from bridge.live.services import Route, Services
 from bridge.live.supervision.supervisors import Supervision
 from bridge.live.supervision.transfers import TransferTargets
 from bridge.live.tools import CallTools
-from bridge.live.upstream.sessions import SessionNews, Upstream
+from bridge.live.upstream.listener import SessionListener
+from bridge.live.upstream.sessions import Upstream
 from bridge.live.voice import BridgeVoice
-from bridge.realtime.events import ServerEvent
-from bridge.telemetry.labels import Path
 from bridge.telemetry.logs import bind_call, call_context, set_session
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
@@ -80,19 +67,20 @@ class CallRunner:
         self._recording = self._make_recording(leg, route, services)
         self.record = CallRecord(leg, route, services, self._recording)
         self._leg = leg
-        self._route = route
         self._services = services
         policy = _policy_of(route, services)
         self._over = asyncio.Event()
-        self._upstream = Upstream(
-            route, services, self, leg.call_id, kept_ms=policy.recovery.kept_audio_ms
-        )
-        self._driver = CoreDriver(
-            CallCore(policy, random.random), services.clock, leg.call_id, self._upstream.fail
-        )
+        self._driver = CoreDriver(CallCore(policy, random.random), services.clock, leg.call_id)
         self._feed = self._driver.feed
+        self._upstream = Upstream(
+            route,
+            services,
+            SessionListener(self._feed, self.record, self._recording, services.metrics.media),
+            leg.call_id,
+            kept_ms=policy.recovery.kept_audio_ms,
+        )
         self._timers = CallTimers(self._feed)
-        self._audio = CallAudio(
+        audio = self._audio = CallAudio(
             services,
             self._driver,
             self._upstream,
@@ -103,7 +91,7 @@ class CallRunner:
         language = route.dialplan.agent.language
         self._voice = BridgeVoice(
             services.pump,
-            lambda: self._audio.line,
+            lambda: audio.line,
             services.phrases,
             language,
             self.record.event,
@@ -116,9 +104,10 @@ class CallRunner:
             services.phrases,
             language,
         )
-        self._tools = self._make_tools()
-        self.supervision = self._make_supervision(policy)
-        self._driver.carry_out = self._handlers()
+        self._tools = self._make_tools(route)
+        self.supervision = self._make_supervision(route, policy)
+        self._handlers = self._make_handlers()
+        self._driver.attach(self._handlers)
         leg.listener, leg.replaceable = self, True
         leg.before_row_closes(self._let_line_go)
         # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
@@ -141,20 +130,21 @@ class CallRunner:
             lambda kind, fields: self.record.event(kind, fields),
         )
 
-    def _make_tools(self) -> CallTools:
+    def _make_tools(self, route: Route) -> CallTools:
+        record = self.record
         return CallTools(
             self._leg,
-            self._route.dialplan.agent.tools,
+            route.dialplan.agent.tools,
             self._services.webhooks,
             self._feed,
-            lambda name: self.record.event("tool_called", {"tool": name}),
-            self.record.tools.ended,
+            lambda name: record.event("tool_called", {"tool": name}),
+            record.tools.ended,
             clock=self._services.clock,
-            facts=self.record.facts,
+            facts=record.facts,
         )
 
-    def _make_supervision(self, policy: CallPolicy) -> Supervision:
-        dialplan, phrases = self._route.dialplan, self._services.phrases
+    def _make_supervision(self, route: Route, policy: CallPolicy) -> Supervision:
+        dialplan, phrases, audio = route.dialplan, self._services.phrases, self._audio
         return Supervision(
             TransferTargets(
                 policy.handoff,
@@ -165,41 +155,44 @@ class CallRunner:
             self._feed,
             self.record,
             self._services,
-            lambda: self._audio.line,
+            lambda: audio.line,
         )
 
-    # The key is the handler's argument type, which a mapping's type cannot say.
-    def _handlers(self) -> dict[type[Effect], Callable[[Any], None]]:
-        safety = SafetyRecord(self.record, self._services, self._route.dialplan.agent.language)
-        return {
-            RingCall: lambda _: self._leg.ring(),
-            AnswerCall: lambda _: self._leg.answer(),
-            RejectCall: lambda effect: self._leg.reject(effect.sip_code, effect.reason),
-            HangUp: lambda _: self._leg.hangup(),
-            OpenSession: self._upstream.open,
-            SwitchArm: self._switch_arm,
-            OpenSpare: self._upstream.open_spare,
-            TakeSpare: lambda _: self._upstream.take_spare(),
-            KeepSpeech: lambda effect: self._upstream.keep_speech(effect.ms_ago),
-            KeepTurns: lambda effect: self._upstream.keep_turns(effect.first),
-            CloseSession: lambda _: self._upstream.close(),
-            Send: lambda effect: self._upstream.send(effect.command),
-            CallClosed: self._close,
-            **self._timers.effects,
-            **self._audio.effects,
-            **self._voice.effects,
-            **self._tools.effects,
-            **self._handoffs.effects,
-            **self.supervision.effects,
-            **self._recording.effects,
-            **self.record.effects,
-            **safety.effects,
-        }
+    def _make_handlers(self) -> Handlers:
+        """Join the parts' handlers; none of them knows the runner, which would be a circle."""
+        leg, upstream, audio, record = self._leg, self._upstream, self._audio, self.record
+        over = self._over
+        safety = SafetyRecord(record, self._services, upstream.route.dialplan.agent.language)
+
+        def close(effect: CallClosed) -> None:
+            record.closed(effect, audio.heard_ms)
+            over.set()
+
+        return Handlers(
+            {
+                RingCall: lambda _: leg.ring(),
+                AnswerCall: lambda _: leg.answer(),
+                RejectCall: lambda effect: leg.reject(effect.sip_code, effect.reason),
+                HangUp: lambda _: leg.hangup(),
+                CallClosed: close,
+                **upstream.effects,
+                **self._timers.effects,
+                **audio.effects,
+                **self._voice.effects,
+                **self._tools.effects,
+                **self._handoffs.effects,
+                **self.supervision.effects,
+                **self._recording.effects,
+                **record.effects,
+                **safety.effects,
+            },
+            upstream.fail,
+        )
 
     @property
     def route(self) -> Route:
         """What was decided about it."""
-        return self._route
+        return self._upstream.route
 
     @property
     def call_id(self) -> str:
@@ -209,7 +202,7 @@ class CallRunner:
     @property
     def arm(self) -> str:
         """The arm that the call uses now."""
-        return self._route.arm.name
+        return self.record.summary.arm_in_use
 
     @property
     def round_trip_ms(self) -> float | None:
@@ -227,8 +220,11 @@ class CallRunner:
             self._feed(ShutdownRequested())
             raise
         finally:
-            await self._clean_up()
-            set_session(self._leg.call_id, "")
+            try:
+                await self._clean_up()
+            finally:
+                self._leg.tell_nobody()  # PJSIP may keep it for longer
+                set_session(self._leg.call_id, "")
         return self.record.summary
 
     def shut_down(self) -> None:
@@ -244,18 +240,6 @@ class CallRunner:
         """End the call, since the audio of this process stands still for good."""
         self.record.event("audio_stopped", {"ms": ms})
         self._feed(AudioStopped(ms))
-
-    def let_go(self) -> None:
-        """Forget everything but the record, once :meth:`run` is over.
-
-        The parts of a call know each other in circles. Broken, they are freed at once; else they
-        wait for a full collection, and at 20 calls a second that is 60 MiB, and a tick of 100 ms.
-        """
-        self._leg.tell_nobody()
-        self._driver.carry_out = {}
-        record = self.record
-        vars(self).clear()
-        self.record = record
 
     # Listener of the leg
 
@@ -296,55 +280,6 @@ class CallRunner:
         """Go on with another caller, as an attended transfer to the bridge gives us."""
         with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
             self.record.caller_replaced()
-
-    # Listener of the session
-
-    def on_server_event(self, event: ServerEvent, received_ns: int) -> None:
-        """Take an event of the session; it happened when the socket had it."""
-        self.record.on_server_event(event)
-        self._recording.on_server_event(event)
-        self._feed(event, received_ns)
-
-    def on_session(self, news: SessionNews) -> None:
-        """Learn that a session or a spare stands, or is gone."""
-        if isinstance(news, SessionReady):
-            self.record.watch.session_ready()
-        self._feed(news)
-
-    def on_session_taken(self, session_id: str, model: str) -> None:
-        """Put down which session the call has, and with which model."""
-        self.record.sessions.taken(session_id)
-        self.record.model_taken(model)
-
-    def on_oddity(self, kind: str) -> None:
-        """Put down that the session sends what is no event of its dialect."""
-        self.record.watch.odd()
-        self.record.event(kind)
-
-    def on_audio_lost(self) -> None:
-        """Take that a piece of the agent's voice can't be heard."""
-        self._feed(AudioLost())
-
-    def on_uplink(self, added_ns: int) -> None:
-        """Take what we added to the delay of caller audio."""
-        self._services.metrics.media.added_latency(self._route.arm.name, Path.UPLINK, added_ns)
-
-    def on_last_sound_sent(self, event: LastSoundSent) -> None:
-        """Take how the end of a sound of the caller's went up."""
-        self._feed(event)
-
-    def _switch_arm(self, effect: SwitchArm) -> None:
-        rescuer = self._route.rescuer
-        if rescuer is None:
-            raise AssertionError("there is no other arm")
-        self.record.rescued(rescuer, effect.code)
-        self._route = rescuer
-        self._audio.arm = rescuer.arm.name
-        self._upstream.switch(rescuer)
-
-    def _close(self, effect: CallClosed) -> None:
-        self.record.closed(effect, self._audio.heard_ms)
-        self._over.set()
 
     def _confirm(self) -> None:
         """Begin the conversation when our answer is confirmed and media flows, whatever is last."""

@@ -47,7 +47,7 @@ class Piece(NamedTuple):
 
 
 class KeptAudio:
-    """What the caller said lately.
+    """The caller's latest audio, kept so that a new session can be sent it.
 
     Args:
         piece_ms: audio in one piece.

@@ -31,7 +31,7 @@ _PIECE_HZ = 24_000
 
 
 class Person:
-    """Whom the bridge has called.
+    """The call to a person whom the bridge has dialled for a hand-off.
 
     Args:
         leg: outbound, just dialled.
@@ -57,7 +57,7 @@ class Person:
         """Play the announcement, 24 kHz 16-bit PCM; PersonTold follows."""
         if self._line is not None:
             self._announcing = True
-            self._pump.play(self._line.row, _ANNOUNCEMENT, 0, audio)
+            self._pump.downlink.play(self._line.row, _ANNOUNCEMENT, 0, audio)
 
     def join(self, row: int) -> None:
         """Have the call of ``row`` and the person hear each other.
@@ -68,7 +68,7 @@ class Person:
         if self._leg.row is None:
             return
         if self._line is not None:
-            self._pump.flush(self._line.row)
+            self._pump.downlink.flush(self._line.row)
             self._let_line_go(self._line.row)
         self._joined = True
         self._ports.join(row, self._leg.row)

@@ -135,7 +135,8 @@ class CallRecording:
                 await asyncio.to_thread(self._recorder.close)
                 self._media.recorder_dropped(self._recorder.dropped_blocks)
         finally:
-            self._tell = _untold
+            # The recorder reports to this; apart from each other both are freed at once.
+            self._recorder, self._tell = None, _untold
 
     def mark(self, kind: str, fields: Fields | None = None, at_ns: int | None = None) -> None:
         """Mark what happened at a moment (monotonic ns); None for now."""

@@ -34,7 +34,7 @@ NO_ARM = "none"
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to a Realtime service.
+    """A way to a Realtime service: the models that its calls try.
 
     Attributes:
         choices: models in the order in which they are wanted; empty only for :data:`NO_ARM`.
@@ -49,7 +49,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """What a flag decided about one call, and who wants to know how the arm did.
+    """A flag's decision about one call, with the listener that is given its result.
 
     Attributes:
         caller: the key that the caller is drawn by; empty for a withheld number.
@@ -71,7 +71,7 @@ class Dealt:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What was decided about a call; frozen for its life.
+    """The decision about how a call is treated; frozen for its life.
 
     Attributes:
         dialplan: as it is for calls that are treated so (``mode``).
@@ -117,7 +117,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What calls share.
+    """The services that all calls of a gateway share.
 
     Attributes:
         endpoint: places calls to people.

@@ -93,12 +93,12 @@ class BridgeVoice:
     def _stop(self, effect: StopFiller) -> None:
         line = self._line()
         if line is not None:
-            self._pump.flush(line.row)
+            self._pump.downlink.flush(line.row)
 
     def _duck(self, by_db: float) -> None:
         line = self._line()
         if line is not None:
-            self._pump.duck(line.row, by_db)
+            self._pump.downlink.duck(line.row, by_db)
         if math.isinf(by_db):
             self._tell("agent_yielded", {})
             log.info("agent_yielded")
@@ -106,4 +106,4 @@ class BridgeVoice:
     def _play(self, item_id: ItemId, audio: bytes) -> None:
         line = self._line()
         if line is not None:
-            self._pump.play(line.row, item_id, 0, audio)
+            self._pump.downlink.play(line.row, item_id, 0, audio)

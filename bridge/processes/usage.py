@@ -13,7 +13,7 @@ _AFTER_NAME = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ProcessUsage:
     """The CPU time and memory of a process at one moment.
 
     Attributes:
@@ -25,7 +25,7 @@ class Usage:
     rss_bytes: int
 
 
-def usage_of(pid: int) -> Usage:
+def usage_of(pid: int) -> ProcessUsage:
     """Read a process's counts.
 
     Raises:
@@ -41,7 +41,7 @@ def usage_of(pid: int) -> Usage:
             remedy="figures need Linux, and a process that lives",
         ) from error
     user, system = (int(stat[field - 1 - _AFTER_NAME]) for field in (14, 15))
-    return Usage((user + system) / _TICKS_PER_S, pages * _PAGE_BYTES)
+    return ProcessUsage((user + system) / _TICKS_PER_S, pages * _PAGE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

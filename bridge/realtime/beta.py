@@ -15,7 +15,6 @@ from bridge.realtime.beta_session import (
     unsupported_fields,
 )
 from bridge.realtime.commands import (
-    Command,
     CreateItem,
     CreateResponse,
     ProbeSession,
@@ -43,16 +42,9 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.session_config import SessionConfig, SessionInfo, SessionKind
 from bridge.realtime.wire import WireObject, at, given, nested, require_base64, require_str
-from bridge.realtime.wire_frames import decode_frame
+from bridge.realtime.wire_frames import TableDialect
 from bridge.realtime.wire_rows import CONTENT, SHARED_COMMANDS, SHARED_EVENTS
-from bridge.realtime.wire_tables import (
-    CommandRow,
-    Tables,
-    command,
-    encode_frame,
-    encode_object,
-    event,
-)
+from bridge.realtime.wire_tables import CommandRow, Tables, command, event
 
 _session = nested(read_session)
 
@@ -90,9 +82,8 @@ _UPDATES = {
 }
 
 
-def _update_session(value: UpdateSession, event_id: str | None) -> str:
-    session = encode_session(value.config)
-    return encode_object(_UPDATES[value.config.kind], event_id, {"session": session})
+def _update_session(value: UpdateSession) -> WireObject:
+    return {"type": _UPDATES[value.config.kind], "session": encode_session(value.config)}
 
 
 def _create_item(value: CreateItem) -> WireObject:
@@ -118,8 +109,14 @@ _COMMANDS = {
 TABLES = Tables(_EVENTS, _COMMANDS, _ABSENT)
 
 
-class BetaDialect:
-    """The dialect of 2024-10 to 2026-05, named by a header whatever the model."""
+class BetaDialect(TableDialect):
+    """The dialect of 2024-10 to 2026-05, named by a header whatever the model.
+
+    It cannot say :class:`~bridge.realtime.commands.ClearOutput`, nor an item with content that no
+    client may create here (assistant audio, images, MCP approvals).
+    """
+
+    tables = TABLES
 
     @property
     def name(self) -> str:
@@ -129,23 +126,6 @@ class BetaDialect:
     def handshake_headers(self) -> Mapping[str, str]:
         """Return the header that chooses it; api.openai.com now closes with 4000 for it."""
         return {"OpenAI-Beta": "realtime=v1"}
-
-    def decode(self, frame: str | bytes) -> ServerEvent:
-        """Turn one frame into a canonical event; see :class:`bridge.realtime.dialect.Dialect`.
-
-        Raises:
-            ProtocolError: naming the event type and the JSON path, never the payload.
-        """
-        return decode_frame(frame, TABLES.events)
-
-    def encode(self, command: Command, event_id: str | None = None) -> str:
-        """Turn a command into one text frame.
-
-        Raises:
-            ValueError: :class:`~bridge.realtime.commands.ClearOutput`, or an item with content that
-                no client may create here (assistant audio, images, MCP approvals).
-        """
-        return encode_frame(command, event_id, TABLES.commands)
 
     def unsupported(self, config: SessionConfig) -> Sequence[str]:
         """Name the fields of ``config`` that came with GA, by their path in it."""

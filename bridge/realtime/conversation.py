@@ -32,12 +32,12 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ItemId, ResponseId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     Item,
     ItemStatus,
     Message,
-    Part,
     PartKind,
     Role,
 )
@@ -281,7 +281,7 @@ class ConversationLog:
                 if entry.output is not None:
                     found.append(FunctionCallOutput(call.call_id, entry.output))
             elif text := self._shown(entry):
-                found.append(Message(entry.role, (Part(_TEXT_KINDS[entry.role], text),)))
+                found.append(Message(entry.role, (ContentPart(_TEXT_KINDS[entry.role], text),)))
         return tuple(found)
 
     def summary(self, max_chars: int) -> str:

@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass, field
 
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
-from bridge.realtime.items import Item, Part
+from bridge.realtime.items import ContentPart, Item
 from bridge.realtime.session_config import SessionInfo
 
 
@@ -279,14 +279,14 @@ class _Content(_Event):
 class ContentPartAdded(_Content):
     """An item began a content part."""
 
-    part: Part
+    part: ContentPart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentPartDone(_Content):
     """An item finished a content part."""
 
-    part: Part
+    part: ContentPart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ Pure and stateless: one instance serves every session.
 from collections.abc import Mapping, Sequence
 
 from bridge.realtime.commands import (
-    Command,
     CreateItem,
     CreateResponse,
     ProbeSession,
@@ -26,7 +25,6 @@ from bridge.realtime.events import (
     McpCallChanged,
     McpToolsListed,
     Phase,
-    ServerEvent,
     SessionCreated,
     SessionUpdated,
     TextDelta,
@@ -57,16 +55,10 @@ from bridge.realtime.wire import (
     require_number,
     require_str,
 )
-from bridge.realtime.wire_frames import decode_frame
+from bridge.realtime.wire_frames import TableDialect
 from bridge.realtime.wire_items import read_item
 from bridge.realtime.wire_rows import CONTENT, OUTPUT, SHARED_COMMANDS, SHARED_EVENTS
-from bridge.realtime.wire_tables import (
-    EventRow,
-    Tables,
-    command,
-    encode_frame,
-    event,
-)
+from bridge.realtime.wire_tables import EventRow, Tables, command, event
 
 _session = nested(read_session)
 _item = nested(read_item)
@@ -151,8 +143,14 @@ _COMMANDS = {
 TABLES = Tables(_EVENTS, _COMMANDS)
 
 
-class GaDialect:
-    """The dialect of api.openai.com since 2025-08, named by the absence of a header."""
+class GaDialect(TableDialect):
+    """The dialect of api.openai.com since 2025-08, named by the absence of a header.
+
+    It cannot say :class:`~bridge.realtime.commands.ClearOutput`, nor an item with content that no
+    client may create (assistant audio).
+    """
+
+    tables = TABLES
 
     @property
     def name(self) -> str:
@@ -162,23 +160,6 @@ class GaDialect:
     def handshake_headers(self) -> Mapping[str, str]:
         """Return no header: GA has none of its own, and the beta one is fatal."""
         return {}
-
-    def decode(self, frame: str | bytes) -> ServerEvent:
-        """Turn one frame into a canonical event; see :class:`bridge.realtime.dialect.Dialect`.
-
-        Raises:
-            ProtocolError: naming the event type and the JSON path, never the payload.
-        """
-        return decode_frame(frame, TABLES.events)
-
-    def encode(self, command: Command, event_id: str | None = None) -> str:
-        """Turn a command into one text frame.
-
-        Raises:
-            ValueError: :class:`~bridge.realtime.commands.ClearOutput`, or an item with content that
-                no client may create (assistant audio).
-        """
-        return encode_frame(command, event_id, TABLES.commands)
 
     def unsupported(self, config: SessionConfig) -> Sequence[str]:
         """Name the fields of ``config`` that GA has no word for."""

@@ -37,7 +37,7 @@ class PartKind(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ContentPart:
     """One content part of a message.
 
     Attributes:
@@ -60,7 +60,7 @@ class Message:
     """A message item. ``item_id`` may be None only on items that we create."""
 
     role: Role
-    parts: tuple[Part, ...]
+    parts: tuple[ContentPart, ...]
     item_id: ItemId | None = None
     status: ItemStatus | None = None
     phase: str | None = None

@@ -1,8 +1,9 @@
 """Plans how a call gets its Realtime session back: a failure in, ordered steps out.
 
-Pure: time and jitter come in as arguments, and nothing here acts. The call runner carries the steps
-out in order; where a step fails it classifies that failure, counts it (:meth:`Budget.failed`) and
-plans again. Rules: `ARCHITECTURE.md` section 4, `NEEDS.md` section 5 "Dead air".
+Pure: time and jitter come in as arguments, and nothing here acts. The call's core makes effects of
+the steps, in order (:mod:`bridge.engine.session.recovery`); where one fails it classifies that
+failure, counts it (:meth:`Budget.failed`) and plans again. Rules: `ARCHITECTURE.md` section 4,
+`NEEDS.md` section 5 "Dead air".
 """
 
 import enum
@@ -13,7 +14,7 @@ from bridge.clock import NS_PER_MS
 from bridge.realtime.backoff import Backoff
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.failures import Cure, Failure
-from bridge.realtime.items import FunctionCall, Item, Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, FunctionCall, Item, Message, PartKind, Role
 
 RESUMED = (
     "The line was interrupted for a moment and is back. The talk so far is in this conversation."
@@ -138,7 +139,7 @@ class GiveUpReason(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PlayFiller:
+class FillSilence:
     """Have the caller hear a phrase or a tone, once they have heard nothing for ``after_ms``.
 
     A filler that plays or waits already goes on; whatever comes from the agent ends it.
@@ -189,7 +190,7 @@ class SummariseContext:
 
 
 @dataclass(frozen=True, slots=True)
-class SendKeptAudio:
+class ResendCaller:
     """Send what the caller said and no session has put into words or answered, whether one was sent
     it before or not; where there is more, the latest ``max_ms`` of it.
     """
@@ -215,11 +216,11 @@ class GiveUp:
 
 
 Step = (
-    PlayFiller
+    FillSilence
     | Reconnect
     | RestoreContext
     | SummariseContext
-    | SendKeptAudio
+    | ResendCaller
     | RequestResponse
     | GiveUp
 )
@@ -256,7 +257,7 @@ def plan(
     wait_ms = max(policy.backoff.wait_ms(max(budget.failures, 1), jitter), failure.wait_ms)
     # The last attempt comes at the budget's end, not a whole wait before it.
     wait_ms = min(wait_ms, left_ms - policy.last_attempt_ms)
-    filler = PlayFiller(max(policy.filler_after_ms - budget.outage_ms(now_ns), 0))
+    filler = FillSilence(max(policy.filler_after_ms - budget.outage_ms(now_ns), 0))
     if failure.cure is Cure.RETRY_RESPONSE:
         return (filler, RequestResponse(wait_ms))
     within_ms = min(policy.attempt_ms, left_ms - wait_ms)
@@ -278,7 +279,7 @@ def restoration(conversation: ConversationLog, budget: Budget) -> tuple[Step, ..
     policy, renew = budget.policy, budget.renew
     return (
         *(_summary(conversation, policy) if renew else _context(conversation)),
-        SendKeptAudio(policy.kept_audio_ms),
+        ResendCaller(policy.kept_audio_ms),
         *((RequestResponse(),) if conversation.owes_answer else ()),
     )
 
@@ -336,4 +337,4 @@ def _summary(conversation: ConversationLog, policy: RecoveryPolicy) -> tuple[Ste
 
 
 def _note(text: str) -> Message:
-    return Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))
+    return Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, text),))

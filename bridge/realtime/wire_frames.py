@@ -1,13 +1,13 @@
-"""Frames off the wire as events, by a dialect's table; and the short ways of audio. Pure.
+"""Frames as events and commands as frames, by a dialect's tables; the short ways of audio. Pure.
 
 There are 25 appends a second in every call, and as many deltas while the agent speaks: neither has
 a pass of a JSON parser or encoder over its audio.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple, NoReturn
+from typing import ClassVar, NamedTuple, NoReturn
 
 import pybase64
 
@@ -16,7 +16,7 @@ from bridge.realtime.commands import AppendAudio, Command
 from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
 from bridge.realtime.ids import ItemId
 from bridge.realtime.wire import FieldError, WireObject, encodable
-from bridge.realtime.wire_tables import EventTable
+from bridge.realtime.wire_tables import EventTable, Tables
 
 MAX_TYPE_CHARS = 100
 """How much of an unknown event's type is kept: it may become a log field."""
@@ -35,7 +35,16 @@ def _refuse_constant(_name: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON (RFC 8259 section 6)")
 
 
+def _as_dict(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
 _parse_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_write_json = json.JSONEncoder(
+    separators=(",", ":"), allow_nan=False, check_circular=False, default=_as_dict
+).encode
 
 
 def parse_object(frame: str | bytes) -> WireObject:
@@ -74,46 +83,67 @@ def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
     if row is None or row.kind is not AudioDelta:
         return None
     try:
-        event = row.decode(obj)
+        fields = row.read(obj)
         # It is base64, and so nothing that JSON would have read otherwise.
-        audio = pybase64.b64decode(parts.delta, validate=True)
+        fields["audio"] = pybase64.b64decode(parts.delta, validate=True)
     except (FieldError, ValueError):
         return None
-    assert isinstance(event, AudioDelta)
-    return replace(event, audio=audio)
+    return AudioDelta(**fields)
 
 
-def decode_frame(frame: str | bytes, table: EventTable) -> ServerEvent:
-    """Turn one frame into a canonical event by ``table``.
+class TableDialect:
+    """Decodes frames and encodes commands by a dialect's two tables.
 
-    Raises:
-        ProtocolError: see :meth:`bridge.realtime.dialect.Dialect.decode`.
+    Attributes:
+        tables: of the dialect.
     """
-    if len(frame) >= _LONG_CHARS and isinstance(frame, str):
-        audio = _decode_audio(frame, table)
-        if audio is not None:
-            return audio
-    obj = parse_object(frame)
-    event_type = obj.get("type")
-    if not isinstance(event_type, str):
-        raise ProtocolError("an event has no type")
-    row = table.get(event_type)
-    try:
-        if row is not None:
-            return row.decode(obj)
-    except FieldError as error:
-        raise ProtocolError(
-            f"{event_type}: {error}",
-            event_type=event_type,
-            loses_audio=row is not None and row.kind is AudioDelta,
-        ) from None
-    size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
-    event_id = obj.get("event_id")
-    return UnknownEvent(
-        type=encodable(event_type[:MAX_TYPE_CHARS]),
-        size_bytes=size,
-        event_id=encodable(event_id) if isinstance(event_id, str) else None,
-    )
+
+    tables: ClassVar[Tables]
+
+    def decode(self, frame: str | bytes) -> ServerEvent:
+        """Turn one frame into a canonical event; see :class:`bridge.realtime.dialect.Dialect`.
+
+        Raises:
+            ProtocolError: naming the event type and the JSON path, never the payload.
+        """
+        table = self.tables.events
+        if len(frame) >= _LONG_CHARS and isinstance(frame, str):
+            audio = _decode_audio(frame, table)
+            if audio is not None:
+                return audio
+        obj = parse_object(frame)
+        event_type = obj.get("type")
+        if not isinstance(event_type, str):
+            raise ProtocolError("an event has no type")
+        row = table.get(event_type)
+        try:
+            if row is not None:
+                return row.kind(**row.read(obj))
+        except FieldError as error:
+            raise ProtocolError(
+                f"{event_type}: {error}",
+                event_type=event_type,
+                loses_audio=row is not None and row.kind is AudioDelta,
+            ) from None
+        size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
+        event_id = obj.get("event_id")
+        return UnknownEvent(
+            type=encodable(event_type[:MAX_TYPE_CHARS]),
+            size_bytes=size,
+            event_id=encodable(event_id) if isinstance(event_id, str) else None,
+        )
+
+    def encode(self, command: Command, event_id: str | None = None) -> str:
+        """Turn a command into one text frame: its type, our name for it, what stands beside them.
+
+        Raises:
+            ValueError: the dialect cannot say it.
+        """
+        row = self.tables.commands[type(command)]
+        head: WireObject = {"type": row.wire_types[0]}
+        if event_id is not None:
+            head["event_id"] = event_id
+        return _write_json(head | row.payload(command))
 
 
 class CutFrame(NamedTuple):

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from bridge.realtime.ids import ItemId, ToolCallId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     Item,
@@ -20,7 +21,6 @@ from bridge.realtime.items import (
     McpToolList,
     Message,
     OpaqueItem,
-    Part,
     PartKind,
     Role,
 )
@@ -66,7 +66,7 @@ _optional_base64 = optional(require_base64)
 _require_role = require_enum(Role)
 
 
-def read_part(obj: WireObject) -> Part:
+def read_part(obj: WireObject) -> ContentPart:
     """Read a part of a kind that we know.
 
     Raises:
@@ -78,21 +78,21 @@ def read_part(obj: WireObject) -> Part:
     return part
 
 
-def _read_known_part(obj: WireObject) -> Part | None:
+def _read_known_part(obj: WireObject) -> ContentPart | None:
     kind = _KINDS.get(require_str(obj, "type"))
     if kind is None:
         return None
     if kind is PartKind.INPUT_IMAGE:
         image_url, detail = optional_str(obj, "image_url"), optional_str(obj, "detail")
-        return Part(kind, image_url=image_url, detail=detail)
-    return Part(
+        return ContentPart(kind, image_url=image_url, detail=detail)
+    return ContentPart(
         kind,
         text=optional_str(obj, _TEXT_KEYS[kind]),
         audio=_optional_base64(obj, "audio") if kind in _AUDIO_KINDS else None,
     )
 
 
-_no_parts: tuple[Part | None, ...] = ()
+_no_parts: tuple[ContentPart | None, ...] = ()
 _read_parts = default_to(_no_parts, each(_read_known_part))
 
 
@@ -194,7 +194,7 @@ def read_item(obj: WireObject) -> Item:
     return _ITEMS.get(require_str(obj, "type"), _read_opaque)(obj)
 
 
-def _encode_part(part: Part, names: PartNames) -> WireObject:
+def _encode_part(part: ContentPart, names: PartNames) -> WireObject:
     name = names.get(part.kind)
     if name is None:
         raise ValueError(f"a client cannot create {part.kind} parts in this dialect; send text")

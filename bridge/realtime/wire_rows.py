@@ -5,6 +5,8 @@ Each dialect's tables are these plus its own (`PROTOCOL.md` sections 2, 3, 5 and
 
 from collections.abc import Mapping
 
+import pybase64
+
 from bridge.realtime.commands import (
     AppendAudio,
     CancelResponse,
@@ -70,7 +72,6 @@ from bridge.realtime.wire_tables import (
     CommandTable,
     EventTable,
     command,
-    encode_append,
     event,
 )
 
@@ -263,22 +264,19 @@ SHARED_EVENTS: EventTable = {
 }
 
 
-_APPEND = "input_audio_buffer.append"
+def _append_audio(value: AppendAudio) -> WireObject:
+    return {"audio": pybase64.b64encode_as_string(value.audio)}
 
 
-def _append_audio(value: AppendAudio, event_id: str | None) -> str:
-    return encode_append(value.audio, _APPEND, event_id)
-
-
-def _clear_output(_value: ClearOutput, _event_id: str | None) -> str:
+def _clear_output(_value: ClearOutput) -> WireObject:
     # A plain WebSocket client plays out by itself (`PROTOCOL.md` section 2).
     raise ValueError("output_audio_buffer.clear is for WebRTC and SIP sessions; flush our playout")
 
 
 SHARED_COMMANDS: CommandTable = dict(
     [
-        (AppendAudio, CommandRow((_APPEND,), _append_audio)),
         (ClearOutput, CommandRow(("output_audio_buffer.clear",), _clear_output, sent=False)),
+        command(AppendAudio, "input_audio_buffer.append", _append_audio),
         command(CommitInput, "input_audio_buffer.commit", lambda c: {}),
         command(ClearInput, "input_audio_buffer.clear", lambda c: {}),
         command(RetrieveItem, "conversation.item.retrieve", lambda c: {"item_id": c.item_id}),

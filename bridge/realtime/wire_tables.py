@@ -5,13 +5,10 @@ to rows, most of them built by :func:`command`. Both are checked when they are b
 """
 
 import dataclasses
-import json
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-
-import pybase64
 
 from bridge.realtime.commands import Command
 from bridge.realtime.events import ServerEvent, UnknownEvent
@@ -19,15 +16,17 @@ from bridge.realtime.wire import Reader, WireObject, optional_str
 
 C = TypeVar("C", bound=Command)
 
-FrameEncoder = Callable[[Any, str | None], str]  # Any: the table's key fixes the command's class
-
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """What one wire type becomes."""
+    """What one wire type becomes.
+
+    Attributes:
+        read: reads the arguments of ``kind`` off the wire.
+    """
 
     kind: type[ServerEvent]
-    decode: Callable[[WireObject], ServerEvent]
+    read: Callable[[WireObject], dict[str, Any]]  # Any: a reader each, matched with the class
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +35,13 @@ class CommandRow:
 
     Attributes:
         wire_types: more than one where it depends on the command.
+        payload: gives what stands beside the type; a ``type`` in it takes the place of the first of
+            ``wire_types``.
         sent: False where the dialect has a name for it, but no connection of ours may say it.
     """
 
     wire_types: tuple[str, ...]
-    encode: FrameEncoder
+    payload: Callable[[Any], WireObject]  # Any: the table's key fixes the command's class
     sent: bool = True
 
 
@@ -92,54 +93,11 @@ def event(kind: type[ServerEvent], **readers: Reader[object]) -> EventRow:
     if not required <= readers.keys() <= fields.keys():
         raise TypeError(f"readers of {kind.__name__} don't match its fields")
     items = (*readers.items(), ("event_id", optional_str))
-    build: Callable[..., ServerEvent] = kind  # which arguments it takes was checked just now
-    return EventRow(kind, lambda obj: build(**{name: read(obj, name) for name, read in items}))
-
-
-def _as_dict(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-_write_json = json.JSONEncoder(
-    separators=(",", ":"), allow_nan=False, check_circular=False, default=_as_dict
-).encode
-
-
-def encode_object(wire_type: str, event_id: str | None, payload: WireObject) -> str:
-    """Spell a frame: the type, our name for it if any, what stands beside them."""
-    head: WireObject = {"type": wire_type}
-    if event_id is not None:
-        head["event_id"] = event_id
-    return _write_json(head | payload)
+    return EventRow(kind, lambda obj: {name: read(obj, name) for name, read in items})
 
 
 def command(
     kind: type[C], wire_type: str, payload: Callable[[C], WireObject]
 ) -> tuple[type[C], CommandRow]:
     """Build a row of an encode table: command class, wire type, what stands beside the type."""
-
-    def encode(value: C, event_id: str | None) -> str:
-        return encode_object(wire_type, event_id, payload(value))
-
-    return kind, CommandRow((wire_type,), encode)
-
-
-def encode_append(audio: bytes, wire_type: str, event_id: str | None) -> str:
-    """Spell an audio append without a pass of the JSON encoder over the audio.
-
-    Base64 needs no escaping, so the frame is text around it.
-    """
-    base64 = pybase64.b64encode_as_string(audio)
-    name = "" if event_id is None else f'"event_id":{_write_json(event_id)},'
-    return f'{{"type":"{wire_type}",{name}"audio":"{base64}"}}'
-
-
-def encode_frame(value: Command, event_id: str | None, table: CommandTable) -> str:
-    """Turn a command into one frame by ``table``.
-
-    Raises:
-        ValueError: the dialect cannot say it.
-    """
-    return table[type(value)].encode(value, event_id)
+    return kind, CommandRow((wire_type,), payload)

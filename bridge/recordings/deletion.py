@@ -21,7 +21,7 @@ from bridge.recordings.files import (
     StoredCall,
     stored_calls,
 )
-from bridge.recordings.retention import EVERYTHING, Part, is_of, overdue
+from bridge.recordings.retention import EVERYTHING, StoredPart, is_of, overdue
 from bridge.recordings.writing import append_line, blank_lines, replace, write_json
 
 _CALLS = ("audio", "transcripts", "events", "redis", "held", "going_on")
@@ -139,14 +139,14 @@ def release(call: StoredCall) -> None:
         _put_down(call.files.directory, {"why": "release", "released": [call.files.call_id]})
 
 
-def _delete(done: Deletion, wanted: Iterable[tuple[StoredCall, frozenset[Part]]]) -> None:
+def _delete(done: Deletion, wanted: Iterable[tuple[StoredCall, frozenset[StoredPart]]]) -> None:
     for call, parts in wanted:
         call_id = call.files.call_id
         if parts and call.held:
             done.held.append(call_id)
         elif parts and call.going_on:
             done.going_on.append(call_id)
-        elif Part.EVENTS in parts:
+        elif StoredPart.EVENTS in parts:
             done.events.append(call_id)
         elif parts:
             _delete_parts(done, call.files, parts)
@@ -160,12 +160,12 @@ def _delete(done: Deletion, wanted: Iterable[tuple[StoredCall, frozenset[Part]]]
     blank_lines(done.directory / CDR_FILE, frozenset(done.events))
 
 
-def _delete_parts(done: Deletion, files: CallFiles, parts: frozenset[Part]) -> None:
-    if Part.AUDIO in parts and files.audio.exists():
+def _delete_parts(done: Deletion, files: CallFiles, parts: frozenset[StoredPart]) -> None:
+    if StoredPart.AUDIO in parts and files.audio.exists():
         done.audio.append(files.call_id)
         if not done.dry_run:
             files.audio.unlink(missing_ok=True)
-    if Part.TRANSCRIPT in parts:
+    if StoredPart.TRANSCRIPT in parts:
         texts = [each for each in _without_texts(files) if each is not None]
         if texts:
             done.transcripts.append(files.call_id)

@@ -9,7 +9,7 @@ from bridge.routing.numbers import normalise_called
 _DAY_MS = 24 * 3600 * NS_PER_S // NS_PER_MS
 
 
-class Part(enum.StrEnum):
+class StoredPart(enum.StrEnum):
     """A part of a call that is kept for a time of its own."""
 
     AUDIO = "audio"
@@ -17,10 +17,10 @@ class Part(enum.StrEnum):
     EVENTS = "events"
 
 
-EVERYTHING = frozenset(Part)
+EVERYTHING = frozenset(StoredPart)
 
 
-def overdue(call: StoredCall, now_ms: int) -> frozenset[Part]:
+def overdue(call: StoredCall, now_ms: int) -> frozenset[StoredPart]:
     """Return the parts whose time is over; the events take everything with them.
 
     Args:
@@ -30,13 +30,13 @@ def overdue(call: StoredCall, now_ms: int) -> frozenset[Part]:
     if call.held or call.going_on:
         return frozenset()
     days = {
-        Part.AUDIO: call.keep_days.audio,
-        Part.TRANSCRIPT: call.keep_days.transcript,
-        Part.EVENTS: call.keep_days.events,
+        StoredPart.AUDIO: call.keep_days.audio,
+        StoredPart.TRANSCRIPT: call.keep_days.transcript,
+        StoredPart.EVENTS: call.keep_days.events,
     }
     age_ms = now_ms - call.started_at_ms
     over = frozenset(p for p, kept in days.items() if kept is not None and age_ms > kept * _DAY_MS)
-    return EVERYTHING if Part.EVENTS in over else over
+    return EVERYTHING if StoredPart.EVENTS in over else over
 
 
 def is_of(caller: str, number: str) -> bool:

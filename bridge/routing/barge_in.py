@@ -52,7 +52,7 @@ class BargeInPolicy:
 
 
 class BargeIn(Part):
-    """When the caller's speech stops the agent.
+    """The conditions under which the caller's speech stops the agent.
 
     Attributes:
         decided_by: ``bridge``: by what follows, on the sound that is measured here; ``service``:
@@ -132,7 +132,7 @@ class BargeIn(Part):
 
 
 class OwnTurnWords(NamedTuple):
-    """What the bridge says where the dialplan gives no words of its own."""
+    """The bridge's own words about turns, for dialplans that give none."""
 
     apology: str
     offer: str
@@ -187,7 +187,7 @@ class DeadAirPolicy:
 
 
 class DeadAir(Part):
-    """What a caller hears who waits for the agent, beside the filler.
+    """The words that a caller hears while waiting for the agent, beside the filler.
 
     Attributes:
         apology, offer: None for the bridge's own words.
@@ -247,7 +247,7 @@ class CallerSilencePolicy:
 
 
 class CallerSilence(Part):
-    """What becomes of a caller who says nothing.
+    """The steps that are taken with a caller who says nothing.
 
     Attributes:
         reprompt, goodbye: None for the bridge's own words; where it has none in the language, the

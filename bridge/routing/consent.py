@@ -24,7 +24,7 @@ _DIGEST_CHARS = 12
 
 
 class OwnConsent(NamedTuple):
-    """What the bridge says, and understands, where the dialplan has no words of its own."""
+    """The bridge's own words of consent, spoken and understood, for dialplans that give none."""
 
     question: str
     refused: str

@@ -16,7 +16,7 @@ from bridge.routing.wording import WordList
 
 
 class OwnEmergency(NamedTuple):
-    """What the bridge knows of emergencies in a language."""
+    """The words by which the bridge knows an emergency in one language, and answers it."""
 
     phrases: tuple[str, ...]
     unless: tuple[str, ...]
@@ -132,7 +132,7 @@ class EmergencyPolicy:
 
 
 class Emergency(Part):
-    """What is done when a caller's words say that somebody is in danger.
+    """The steps that are taken when a caller's words say that somebody is in danger.
 
     Attributes:
         enabled: whether words are looked for.

@@ -52,7 +52,7 @@ class FallbackPolicy:
 
 
 class Fallback(Part):
-    """What becomes of a call whose session can't be had, or can't be had again.
+    """The end of a call whose session can't be had, or can't be had again.
 
     Attributes:
         say: what the caller is told first, or ``tone``; None: an apology in the dialplan's language
@@ -120,15 +120,16 @@ def _person_at(to: str) -> HandoffTarget:
 
 
 class Recovery(Part):
-    """How a lost session is got back, and what the caller hears meanwhile.
+    """The way in which a lost session is got back while the caller hears a filler.
 
     Attributes:
         max_failures: sessions lost in a row, or responses failed, after which it is given up;
             attempts to connect are bounded by time alone.
         max_outage_s: longest time without a session; attempts are spread over it.
         attempt_s: longest time of one attempt.
-        filler_after_s: silence before the caller hears the filler; over 2 s is dead air
-            (`NEEDS.md` section 5).
+        filler_after_s: silence before the caller hears the filler in an outage, while a person is
+            called, and after a phrase that is said meanwhile; over 2 s is dead air (`NEEDS.md`
+            section 5).
         kept_audio_s: what the caller says meanwhile, kept for the next session.
         filler: ``tone``, or what the caller is told once, before the tones.
     """

@@ -16,7 +16,7 @@ Keys = Annotated[str, StringConstraints(pattern=r"^[0-9*#]{1,4}$")]
 
 @dataclass(frozen=True, slots=True)
 class HandoffTarget:
-    """One person or queue to whom a call may be handed, and the way in which it is done.
+    """A person or queue to whom a call may be handed, and the way in which it is done.
 
     Attributes:
         name: as the model knows it.
@@ -56,7 +56,7 @@ class HandoffTarget:
 
 
 class Acceptance(Part):
-    """How a person takes a warm call, once they were told about it.
+    """The way in which a person takes a warm call after the announcement.
 
     Attributes:
         by: ``key``, ``speech`` (any speech after the announcement, told by its level), or either.
@@ -89,7 +89,7 @@ class Acceptance(Part):
 
 
 class Target(Part):
-    """Whom a call may be handed to.
+    """A person or queue to whom a call may be handed.
 
     Attributes:
         to: their address; the bridge can dial SIP URIs alone.

@@ -11,7 +11,7 @@ from bridge.routing.times import Times
 
 
 class Closed(Part):
-    """What callers get outside of the opening times.
+    """The treatment of callers outside of the opening times.
 
     Attributes:
         then: ``hang_up`` or ``transfer`` after ``say``, without any AI; ``callback``: the agent
@@ -52,7 +52,7 @@ _KEYS: dict[str, tuple[set[str], set[str]]] = {
 
 
 class Hours(Times):
-    """When a line is open, and what callers get else.
+    """The opening times of a line, and the treatment of callers outside of them.
 
     Attributes:
         closed: what they get.

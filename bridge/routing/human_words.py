@@ -14,7 +14,7 @@ from bridge.routing.wording import WordList, words_in
 
 
 class OwnHumanWords(NamedTuple):
-    """What the bridge knows in a language: alternatives, each a regular expression over words.
+    """The bridge's own words in one language, alternatives as regular expressions over words.
 
     Attributes:
         asks: what comes before a person who is asked for.
@@ -204,7 +204,7 @@ _BUILT_IN: Mapping[str, OwnHumanWords] = MappingProxyType(
 
 
 class HumanWords:
-    """What asks for a person in one language.
+    """The words in one language by which a caller asks for a person.
 
     Args:
         language: BCP 47; English where none is given, nothing of the bridge's own in one that it

@@ -18,7 +18,7 @@ MenuKey = Annotated[str, StringConstraints(pattern=r"^[1-9*#]$")]
 
 
 class OwnKeypadWords(NamedTuple):
-    """What the bridge says where the dialplan gives no words of its own."""
+    """The bridge's own words about keys, for dialplans that give none."""
 
     nobody: str
     invalid: str
@@ -59,7 +59,7 @@ class ChoicePolicy:
 
 
 class Choice(Part):
-    """What a key does; it may say something and then do something else.
+    """The actions of a key; it may say something and then do something else.
 
     Attributes:
         say: what the caller is told by the bridge.
@@ -145,7 +145,7 @@ class Menu(Part):
 
 @dataclass(frozen=True, slots=True)
 class DigitsPolicy:
-    """One collection of digits: its prompt, its bounds, its secrecy.
+    """The collection of some digits: its prompt, its bounds, its secrecy.
 
     Attributes:
         prompt: what the caller is told; None where the model asks for them.

@@ -12,7 +12,7 @@ from bridge.routing.parts import AtHand, Phrase, in_ms
 
 @dataclass(frozen=True, slots=True)
 class LimitsPolicy:
-    """How long a call, and what it waits for, may take.
+    """The longest times that a call, and each of its waits, may take.
 
     Attributes:
         session_ready_ms: how long the caller may ring while the session opens; then 503.
@@ -29,7 +29,7 @@ class LimitsPolicy:
 
 
 class Limits(Part):
-    """How long things may take, and how many calls there may be.
+    """The longest times that a call's parts may take, and the number of calls at once.
 
     Attributes:
         max_calls: calls on this dialplan at once, on this node; None: as many as the node takes.

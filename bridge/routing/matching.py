@@ -8,7 +8,7 @@ from bridge.config.complaints import suggest
 from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError
 from bridge.routing.models import Dialplan
-from bridge.routing.rules import Check, IncomingCall
+from bridge.routing.rules import ConditionResult, IncomingCall
 
 SUFFIXES = (".yaml", ".yml")
 """Of the files that are dialplans."""
@@ -72,7 +72,7 @@ class RuleVerdict:
 
     dialplan: Dialplan
     place: str
-    checks: tuple[Check, ...]
+    checks: tuple[ConditionResult, ...]
 
     @property
     def takes(self) -> bool:

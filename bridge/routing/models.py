@@ -69,7 +69,7 @@ class TranscriptionChoice(Part):
 
 
 class Agent(Part):
-    """What the agent is told, how it sounds and what it can do.
+    """The agent's instructions, voice and abilities.
 
     Attributes:
         instructions: what the agent is told to be and do.
@@ -139,7 +139,7 @@ def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:
 
 
 class Dialplan(Part):
-    """One dialplan.
+    """A dialplan: the calls that it takes, and their treatment.
 
     Attributes:
         name: its name in logs, metrics (label `route`) and the call's record.

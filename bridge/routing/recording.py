@@ -9,7 +9,7 @@ from bridge.redaction.kinds import DEFAULT_KINDS, Kind
 
 
 class KeepDays(Part):
-    """How many days the parts of a call are kept from its begin.
+    """The days for which the parts of a call are kept, from its begin.
 
     Attributes:
         audio: the recording; None as long as ``events``.
@@ -36,7 +36,7 @@ class KeepDays(Part):
 
 
 class Recording(Part):
-    """Whether the call is recorded (stereo: caller left, agent as heard right), and what is kept.
+    """The recording of calls (stereo: caller left, agent as heard right), and its keeping.
 
     Attributes:
         keep_days: until then, or until it is deleted by hand.

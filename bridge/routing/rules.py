@@ -76,7 +76,7 @@ def incoming_call(
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ConditionResult:
     """The result of one condition on one call.
 
     Attributes:
@@ -104,12 +104,12 @@ class When(Times):
 
     is_: TimesState = Field("open", alias="is")
 
-    def check(self, at: datetime) -> Check:
+    def check(self, at: datetime) -> ConditionResult:
         """Compare a moment with these times."""
         moment = self.moment(at)
         state = moment.state
         holds = state == self.is_ or (state == "holiday" and self.is_ == "closed")
-        return Check("when", self.is_, f"{state} ({moment.why})", holds)
+        return ConditionResult("when", self.is_, f"{state} ({moment.why})", holds)
 
 
 class Rule(Part):
@@ -139,22 +139,24 @@ class Rule(Part):
             raise ValueError("should have a condition; 'called: \"*\"' takes every call")
         return self
 
-    def checks(self, call: IncomingCall) -> Iterator[Check]:
+    def checks(self, call: IncomingCall) -> Iterator[ConditionResult]:
         """Yield each of the rule's conditions against a call."""
         if self.called != EVERYTHING or self.model_fields_set <= {"called"}:
             holds = pattern_matches(self.called, call.called)
-            yield Check("called", self.called, call.called, holds)
+            yield ConditionResult("called", self.called, call.called, holds)
         if self.caller:
             holds = any(pattern_matches(each, call.caller) for each in self.caller)
-            yield Check("caller", _any_of(self.caller), call.caller, holds)
+            yield ConditionResult("caller", _any_of(self.caller), call.caller, holds)
         for name, wanted in self.headers.items():
             values = call.headers.get(name.lower(), ())
             holds = any(_value_matches(wanted, value) for value in values)
-            yield Check(f"header {name}", wanted, ", ".join(values), holds)
+            yield ConditionResult(f"header {name}", wanted, ", ".join(values), holds)
         if self.trunk:
-            yield Check("trunk", _any_of(self.trunk), call.trunk, call.trunk in self.trunk)
+            yield ConditionResult(
+                "trunk", _any_of(self.trunk), call.trunk, call.trunk in self.trunk
+            )
         if self.stir:
-            yield Check("stir", _any_of(self.stir), call.stir, call.stir in self.stir)
+            yield ConditionResult("stir", _any_of(self.stir), call.stir, call.stir in self.stir)
         if self.when is not None:
             yield self.when.check(call.at)
 

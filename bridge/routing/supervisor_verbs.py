@@ -4,7 +4,7 @@ An order is a verb with its parameters. The console's API takes orders, and so d
 has the call: what comes through Redis is checked again there. From a verb's row follow its path and
 permission in the API, the sentence in which a record tells of it, and what the pages call it. The
 engine's handler of an order is in :data:`bridge.engine.supervision.orders.RULES`, its button in
-``console/static/js/actions.js``.
+``bridge/console/static/js/actions.js``.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ class Order(BaseModel):
 
 
 class WhisperOrder(Order):
-    """Tell the agent something that the caller does not hear."""
+    """Give the agent a note that the caller does not hear."""
 
     text: Text
     when: Literal["now", "next_turn"] = "next_turn"
@@ -94,7 +94,7 @@ class HoldOrder(Order):
 
 
 class HandBackOrder(Order):
-    """Give the caller back to the agent, which is told the summary."""
+    """Give the caller back to the agent, with a summary for it."""
 
     summary: Note = ""
 
@@ -182,7 +182,7 @@ class ListenOrder(Order):
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One thing that a supervisor may do to a live call.
+    """An action that a supervisor may take on a live call.
 
     Attributes:
         name: in the API, in commands, records, metrics and the audit.
@@ -226,7 +226,7 @@ class Verb:
 
 _ROWS = (
     Verb("whisper", WhisperOrder, "coach", "Whisper", "whispered to the AI", watched_as="whispers"),
-    Verb("say", SayOrder, "coach", "Say exactly", "had the AI say", watched_as="says"),
+    Verb("say", SayOrder, "coach", "Say exactly", "had the bridge say", watched_as="says"),
     Verb("take_over", TakeOverOrder, "barge", "Take over", "took the caller over", makes="human"),
     Verb(
         "accept",

@@ -217,7 +217,7 @@ class Holidays(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class OpeningState:
     """The state of opening times at a moment, and the reason for it in words."""
 
     state: TimesState
@@ -266,18 +266,18 @@ class Times(Part):
         coming = (first + timedelta(days=ahead) for ahead in range(days))
         return [(day, name) for day in coming if (name := self.holidays.name_of(day)) is not None]
 
-    def moment(self, at: datetime) -> Moment:
+    def moment(self, at: datetime) -> OpeningState:
         """Return whether an aware moment is open."""
         local = self.local(at)
         shown = f"{WEEKDAYS[local.weekday()]} {local:%Y-%m-%d %H:%M} in {self.time_zone}"
         for span in self.open or (_ALWAYS,):
             for day in span.held(local):
                 if self.holidays.name_of(day) is None:
-                    return Moment("open", f"{shown} is within {span}")
+                    return OpeningState("open", f"{shown} is within {span}")
         holiday = self.holidays.name_of(local.date())
         if holiday is not None:
-            return Moment("holiday", f"{shown} is {holiday}")
-        return Moment("closed", f"{shown} is outside {', '.join(map(str, self.open))}")
+            return OpeningState("holiday", f"{shown} is {holiday}")
+        return OpeningState("closed", f"{shown} is outside {', '.join(map(str, self.open))}")
 
 
 _ALWAYS = Span.model_validate({"days": "mon-sun"})

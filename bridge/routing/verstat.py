@@ -16,7 +16,7 @@ from bridge.sip.addresses import Address, addresses_in
 
 
 class Verstat(enum.StrEnum):
-    """How far the caller's number is known to be theirs (ATIS-1000074 section 5.2.3)."""
+    """The trust in the caller's number, as the carrier verified it (ATIS-1000074 section 5.2.3)."""
 
     A = "A"
     """Verified: the carrier of origin knows the caller, and that the number is theirs."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message, Part, Role
+from bridge.realtime.items import ContentPart, FunctionCall, FunctionCallOutput, Message, Role
 from bridge.realtime.session_config import AudioFormat
 from bridge.simulator.conversation import Conversation
 from bridge.simulator.formats import encode_speech
@@ -159,7 +159,7 @@ class SimulatedAgent:
         return self.scenario.fallback
 
 
-def _typed(parts: Sequence[Part]) -> str | None:
+def _typed(parts: Sequence[ContentPart]) -> str | None:
     """Return what a user message says in text, if it says anything."""
     return " ".join(part.text for part in parts if part.text) or None
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     Item,
     Message,
-    Part,
     PartKind,
     Role,
 )
@@ -152,7 +152,7 @@ class Conversation:
         """
         entry = self._find(item_id, "truncate")
         match entry.item:
-            case Message(role=Role.ASSISTANT, parts=(Part(kind=PartKind.OUTPUT_AUDIO), *_)):
+            case Message(role=Role.ASSISTANT, parts=(ContentPart(kind=PartKind.OUTPUT_AUDIO), *_)):
                 pass
             case _:
                 raise refuse(None, "Only model output audio messages can be truncated.")
@@ -170,7 +170,7 @@ class Conversation:
                 "audio_end_ms",
             )
         heard = tuple(word for word in entry.words if word.end_ms <= audio_end_ms)
-        part = Part(PartKind.OUTPUT_AUDIO, join(heard))
+        part = ContentPart(PartKind.OUTPUT_AUDIO, join(heard))
         item = replace(entry.item, parts=(part,))
         self._entries[item_id] = ConversationEntry(item, float(audio_end_ms), heard)
 
@@ -240,5 +240,5 @@ def count_tokens(entries: Iterable[ConversationEntry]) -> Tokens:
     return Tokens(text, audio)
 
 
-def _count_parts(parts: Sequence[Part]) -> int:
+def _count_parts(parts: Sequence[ContentPart]) -> int:
     return sum(text_tokens(part.text or "") for part in parts)

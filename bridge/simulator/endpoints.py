@@ -15,7 +15,7 @@ from bridge.simulator import ga_shapes as ga
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Doorkeeper, beta_is_gone, http_error, key_of, meet, no_key
 from bridge.simulator.faults import FaultBoard, FaultSpec, Moment
-from bridge.simulator.refusal import Refused, refuse
+from bridge.simulator.refusal import EventRefused, refuse
 from bridge.simulator.scenario import Scenario
 from bridge.simulator.shapes import refusal_of
 from bridge.simulator.tokens import Token, TokenDesk
@@ -105,7 +105,7 @@ class TokenEndpoints:
             try:
                 body = await _json_object(request)
                 return web.json_response(issue(body))
-            except Refused as refused:
+            except EventRefused as refused:
                 return http_error(400, refused.error)
             except ValidationError as error:
                 return http_error(400, refusal_of(error, body).error)
@@ -126,7 +126,7 @@ class TokenEndpoints:
 
     def _issue_beta(self, body: WireObject) -> WireObject:
         if self._doorkeeper.beta == "disabled":
-            raise Refused(beta_is_gone())
+            raise EventRefused(beta_is_gone())
         asked = beta.ClientSecretShape.model_validate(body)
         settings = asked.model_dump(exclude_unset=True, exclude={"client_secret"})
         lifetime_s = asked.client_secret.expires_after.seconds or _BETA_LIFETIME_S
@@ -208,7 +208,7 @@ class AdminEndpoint:
         try:
             scenario = Scenario.model_validate(await _json_object(request))
             await self.play(scenario)
-        except Refused as refused:
+        except EventRefused as refused:
             return http_error(400, refused.error)
         except (ValidationError, ConfigError) as error:
             return http_error(400, refuse("invalid_value", str(error)).error)

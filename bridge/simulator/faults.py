@@ -18,12 +18,12 @@ from bridge.simulator.names import new_name
 from bridge.simulator.outbox import (
     Action,
     Close,
-    Cut,
-    Send,
+    CutConnection,
     SendAfterNext,
+    SendEvent,
     SendLate,
+    SendNothing,
     SendText,
-    Wait,
 )
 from bridge.simulator.wire import WireObject
 
@@ -199,30 +199,32 @@ FaultSpec = Annotated[
 def _report(fault: ReportError, event: WireObject) -> Sequence[Action]:
     error = {"type": fault.type, "code": fault.code, "message": fault.message}
     fields: WireObject = {"error": {**error, "param": None, "event_id": None}}
-    return Send({"type": "error", "event_id": new_name("event"), **fields}), Send(event)
+    return SendEvent({"type": "error", "event_id": new_name("event"), **fields}), SendEvent(event)
 
 
 def _break(fault: Malformed, event: WireObject) -> Sequence[Action]:
     if fault.lacks is not None:
-        return (Send({key: value for key, value in event.items() if key != fault.lacks}),)
+        return (SendEvent({key: value for key, value in event.items() if key != fault.lacks}),)
     text = json.dumps(event)
     return (SendText(text[: len(text) // 2]),)
 
 
 def _precede(fault: Unknown, event: WireObject) -> Sequence[Action]:
-    return Send({"type": fault.type, "event_id": new_name("event"), "novelty": 1}), Send(event)
+    return SendEvent({"type": fault.type, "event_id": new_name("event"), "novelty": 1}), SendEvent(
+        event
+    )
 
 
 # Each says what is done in place of an event; the event is always the very same object.
 _EFFECTS: Mapping[type[_Fault], Callable[..., Sequence[Action]]] = {
-    Drop: lambda fault, event: (Cut(fault.abruptly),),
-    Stall: lambda fault, event: (Wait(fault.ms), Send(event)),
+    Drop: lambda fault, event: (CutConnection(fault.abruptly),),
+    Stall: lambda fault, event: (SendNothing(fault.ms), SendEvent(event)),
     CloseSocket: lambda fault, event: (Close(fault.code, fault.reason),),
     ReportError: _report,
     Unknown: _precede,
     Malformed: _break,
     Lose: lambda fault, event: (),
-    Duplicate: lambda fault, event: (Send(event), Send(event)),
+    Duplicate: lambda fault, event: (SendEvent(event), SendEvent(event)),
     Reorder: lambda fault, event: (SendAfterNext(event),),
     Delay: lambda fault, event: (SendLate(event, fault.ms),),
 }
@@ -321,7 +323,7 @@ class ConnectionFaults:
     def spoil(self, event: WireObject) -> Sequence[Action]:
         """Return what is done in place of an event."""
         moment = _MOMENTS.get(str(event["type"]))
-        actions: tuple[Action, ...] = (Send(event),)
+        actions: tuple[Action, ...] = (SendEvent(event),)
         if moment is None:
             return actions
         connecting = moment is Moment.CONNECT
@@ -349,7 +351,7 @@ def strike_now(spec: FaultSpec) -> Sequence[Action]:
     """Return what a fault does to a connection that has nothing to send."""
     nothing: WireObject = {}
     actions = _EFFECTS[type(spec)](spec, nothing)
-    return [each for each in actions if not (isinstance(each, Send) and each.event is nothing)]
+    return [each for each in actions if not (isinstance(each, SendEvent) and each.event is nothing)]
 
 
 def _replaced(
@@ -357,7 +359,7 @@ def _replaced(
 ) -> Iterator[Action]:
     """Yield the actions with others in place of every sending of the event."""
     for action in actions:
-        if isinstance(action, Send) and action.event is event:
+        if isinstance(action, SendEvent) and action.event is event:
             yield from others
         else:
             yield action

@@ -187,7 +187,7 @@ class Reasoning(SparseShape):
     effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
 
 
-class RetentionRatio(Passed):
+class RetentionRatioShape(Passed):
     """``truncation`` as an object."""
 
     type: Literal["retention_ratio"]
@@ -205,7 +205,7 @@ class SessionShape(Shape):
     tool_choice: ToolChoice = "auto"
     max_output_tokens: MaxTokens = "inf"
     tracing: Literal["auto"] | Passed | None = None
-    truncation: Literal["auto", "disabled"] | RetentionRatio = "auto"
+    truncation: Literal["auto", "disabled"] | RetentionRatioShape = "auto"
     prompt: Passed | None = None
     reasoning: Reasoning | None = None
     parallel_tool_calls: bool | None = None

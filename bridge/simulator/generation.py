@@ -32,12 +32,12 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     Item,
     ItemStatus,
     McpCall,
     Message,
-    Part,
     PartKind,
     Role,
 )
@@ -209,7 +209,7 @@ class Generation:
         opened = _Open(ItemId(new_name("item")), kind)
         self._open = opened
         yield from self.enter(self._message(ItemStatus.IN_PROGRESS))
-        yield ContentPartAdded(**self.at(opened.item_id), part=Part(kind, ""))
+        yield ContentPartAdded(**self.at(opened.item_id), part=ContentPart(kind, ""))
 
     def _speak_on(
         self, words: tuple[SpokenWord, ...], piece: bytes, upto_ms: float
@@ -232,7 +232,7 @@ class Generation:
             yield TranscriptDone(**place, transcript=opened.text)
         else:
             yield TextDone(**place, text=opened.text)
-        yield ContentPartDone(**place, part=Part(opened.kind, opened.text))
+        yield ContentPartDone(**place, part=ContentPart(opened.kind, opened.text))
         self.count(text_tokens(opened.text), spoken_tokens(opened.audio_ms))
         self._audio_ms += opened.audio_ms
         yield from self.leave(self._message(status))
@@ -278,7 +278,7 @@ class Generation:
         """Return the open message as it stands; it has no content before its first delta."""
         opened = self._opened()
         begun = opened.words or status is not ItemStatus.IN_PROGRESS
-        parts = (Part(opened.kind, opened.text),) if begun else ()
+        parts = (ContentPart(opened.kind, opened.text),) if begun else ()
         return Message(Role.ASSISTANT, parts, opened.item_id, status)
 
     def _opened(self) -> _Open:

@@ -15,7 +15,7 @@ from bridge.realtime.events import (
     Usage,
 )
 from bridge.realtime.ids import ItemId
-from bridge.realtime.items import Message, Part, PartKind
+from bridge.realtime.items import ContentPart, Message, PartKind
 from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import Channel
 from bridge.simulator.conversation import Conversation
@@ -68,7 +68,7 @@ class TurnHearing:
         heard = await self._agent.hear(audio, rate_hz)
         entry = self._conversation.get(item_id)
         if entry is not None and isinstance(entry.item, Message):
-            part = Part(PartKind.INPUT_AUDIO, heard if transcribe else None)
+            part = ContentPart(PartKind.INPUT_AUDIO, heard if transcribe else None)
             item = replace(entry.item, parts=(part,))
             self._conversation.put(item_id, replace(entry, item=item, heard=heard))
         if not transcribe:

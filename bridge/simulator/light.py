@@ -31,7 +31,7 @@ from bridge.realtime.events import (
     SpeechStopped,
 )
 from bridge.realtime.ids import ItemId
-from bridge.realtime.items import ItemStatus, Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, ItemStatus, Message, PartKind, Role
 from bridge.realtime.session_config import ResponseConfig
 from bridge.simulator.connection import Lifetime, wire_for
 from bridge.simulator.conversation import Conversation, ConversationEntry, Tokens
@@ -40,7 +40,7 @@ from bridge.simulator.door import Doorkeeper, Objection, key_of, no_key
 from bridge.simulator.formats import encode_speech
 from bridge.simulator.generation import Generation, GenerationStep
 from bridge.simulator.names import new_name
-from bridge.simulator.refusal import Refused
+from bridge.simulator.refusal import EventRefused
 from bridge.simulator.scenario import Models, Pacing, SessionLimit
 from bridge.simulator.tokens import TokenDesk
 
@@ -210,7 +210,7 @@ class _Talk:
     async def _obey(self, text: str) -> None:
         try:
             command = self._wire.decode(text).command
-        except Refused as refused:
+        except EventRefused as refused:
             await self._send(ErrorReported(refused.error))
             return
         match command:
@@ -246,7 +246,7 @@ class _Talk:
         stopped = SpeechStopped(item_id, int(self._heard_ms))
         await _sleep_until(begun_s + CALLER_S)
         item = Message(
-            Role.USER, (Part(PartKind.INPUT_AUDIO, None),), item_id, ItemStatus.COMPLETED
+            Role.USER, (ContentPart(PartKind.INPUT_AUDIO, None),), item_id, ItemStatus.COMPLETED
         )
         before = self._conversation.add(item_id, ConversationEntry(item))
         committed = InputCommitted(item_id, before)

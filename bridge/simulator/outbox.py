@@ -28,7 +28,7 @@ class SlowClientError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SendEvent:
     """Send an event."""
 
     event: WireObject
@@ -57,14 +57,14 @@ class SendAfterNext:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class SendNothing:
     """Send nothing for so many ms."""
 
     ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutConnection:
     """End the TCP connection without a close frame; abruptly is with RST."""
 
     abruptly: bool
@@ -78,7 +78,7 @@ class Close:
     reason: str
 
 
-Action = Send | SendText | SendLate | SendAfterNext | Wait | Cut | Close
+Action = SendEvent | SendText | SendLate | SendAfterNext | SendNothing | CutConnection | Close
 
 
 def cut(transport: asyncio.Transport | None, *, abruptly: bool) -> None:
@@ -117,7 +117,7 @@ class Outbox:
         Raises:
             SlowClientError: the queue is full.
         """
-        for action in self._spoil(event) if self._spoil else (Send(event),):
+        for action in self._spoil(event) if self._spoil else (SendEvent(event),):
             self.do(action)
 
     def do(self, action: Action) -> None:
@@ -161,7 +161,7 @@ class Outbox:
         transport: asyncio.Transport | None,
     ) -> None:
         match action:
-            case Send(event=event):
+            case SendEvent(event=event):
                 held, self._held = self._held, []
                 for each in (event, *held):
                     await connection.send_str(json.dumps(each))
@@ -171,9 +171,9 @@ class Outbox:
                 self._send_later(event, ms)
             case SendAfterNext(event=event):
                 self._held.append(event)
-            case Wait(ms=ms):
+            case SendNothing(ms=ms):
                 await asyncio.sleep(ms / 1000)
-            case Cut(abruptly=abruptly):
+            case CutConnection(abruptly=abruptly):
                 cut(transport, abruptly=abruptly)
             case Close(code=code, reason=reason):
                 await connection.close(code=code, message=reason.encode())
@@ -183,7 +183,7 @@ class Outbox:
     def _send_later(self, event: WireObject, ms: int) -> None:
         def send() -> None:
             self._timers.discard(timer)
-            self.do(Send(event))
+            self.do(SendEvent(event))
 
         timer = asyncio.get_running_loop().call_later(ms / 1000, send)
         self._timers.add(timer)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from bridge.realtime import commands as c
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     Item,
@@ -22,7 +23,6 @@ from bridge.realtime.items import (
     McpApproval,
     Message,
     OpaqueItem,
-    Part,
     PartKind,
     Role,
 )
@@ -32,7 +32,7 @@ from bridge.simulator import ga_shapes as ga
 from bridge.simulator import shapes
 from bridge.simulator.dialects import DialectTable
 from bridge.simulator.names import new_name
-from bridge.simulator.refusal import Refused, refuse
+from bridge.simulator.refusal import EventRefused, refuse
 from bridge.simulator.session_reading import read_response
 from bridge.simulator.wire import ClientRequest, WireObject
 
@@ -52,7 +52,7 @@ def read_request(text: str, readers: Mapping[str, _Reader]) -> ClientRequest:
     """Read one client event with the reader for its type.
 
     Raises:
-        Refused: with the event's own ``event_id``, if it has one.
+        EventRefused: with the event's own ``event_id``, if it has one.
     """
     try:
         event = json.loads(text)
@@ -64,11 +64,11 @@ def read_request(text: str, readers: Mapping[str, _Reader]) -> ClientRequest:
     event_id = name if isinstance(name, str) else None
     try:
         return ClientRequest(_reader_for(event, readers)(event), event_id)
-    except Refused as refused:
-        raise Refused(replace(refused.error, client_event_id=event_id)) from None
+    except EventRefused as refused:
+        raise EventRefused(replace(refused.error, client_event_id=event_id)) from None
     except ValidationError as error:
         told = shapes.refusal_of(error, event).error
-        raise Refused(replace(told, client_event_id=event_id)) from None
+        raise EventRefused(replace(told, client_event_id=event_id)) from None
 
 
 def _reader_for(event: WireObject, readers: Mapping[str, _Reader]) -> _Reader:
@@ -161,14 +161,14 @@ def _check_parts(
             )
 
 
-def _read_part(shape: beta.PartShape | ga.PartShape) -> Part:
+def _read_part(shape: beta.PartShape | ga.PartShape) -> ContentPart:
     match shape:
         case shapes.InputAudioPart():
-            return Part(PartKind.INPUT_AUDIO, shape.transcript)
+            return ContentPart(PartKind.INPUT_AUDIO, shape.transcript)
         case ga.InputImagePart():
-            return Part(PartKind.INPUT_IMAGE, image_url=shape.image_url, detail=shape.detail)
+            return ContentPart(PartKind.INPUT_IMAGE, image_url=shape.image_url, detail=shape.detail)
         case _:
-            return Part(_WRITTEN_PARTS[shape.type], shape.text)
+            return ContentPart(_WRITTEN_PARTS[shape.type], shape.text)
 
 
 def _name_of(written: str | None) -> ItemId | None:

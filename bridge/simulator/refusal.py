@@ -3,7 +3,7 @@
 from bridge.realtime.events import ApiError
 
 
-class Refused(Exception):
+class EventRefused(Exception):
     """A client event was refused: an ``error`` event is due, and nothing has changed."""
 
     def __init__(self, error: ApiError) -> None:
@@ -11,6 +11,6 @@ class Refused(Exception):
         self.error = error
 
 
-def refuse(code: str | None, message: str, param: str | None = None) -> Refused:
+def refuse(code: str | None, message: str, param: str | None = None) -> EventRefused:
     """Make the refusal of a client's mistake (`PROTOCOL.md` section 7, table of codes)."""
-    return Refused(ApiError("invalid_request_error", message, code=code, param=param))
+    return EventRefused(ApiError("invalid_request_error", message, code=code, param=param))

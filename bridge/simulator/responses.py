@@ -25,7 +25,7 @@ from bridge.simulator.hearing import TurnHearing
 from bridge.simulator.mcp import McpServers, McpUse
 from bridge.simulator.mcp_call import McpCalling
 from bridge.simulator.names import new_name
-from bridge.simulator.refusal import Refused, refuse
+from bridge.simulator.refusal import EventRefused, refuse
 
 _CACHED_IN_BLOCKS_OF = 64
 
@@ -96,7 +96,7 @@ class Responses:
         """Obey ``response.create``.
 
         Raises:
-            Refused: there is a response already, or an item is referred to that there is not.
+            EventRefused: there is a response already, or an item is referred to that there is not.
         """
         context = self._context(config)
 
@@ -110,7 +110,7 @@ class Responses:
         """Obey ``response.cancel``.
 
         Raises:
-            Refused: no such response is running.
+            EventRefused: no such response is running.
         """
         active = self._active
         if active is None or response_id not in (None, active.generation.response_id):
@@ -130,7 +130,7 @@ class Responses:
         """Begin a response that no client asked for."""
         try:
             self._begin(find, ResponseConfig())
-        except Refused as refused:
+        except EventRefused as refused:
             # As on the real service: the turn stays in the conversation, unanswered.
             self._channel.report(refused.error)
 

@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     Item,
@@ -13,7 +14,6 @@ from bridge.realtime.items import (
     McpToolList,
     Message,
     OpaqueItem,
-    Part,
     PartKind,
 )
 from bridge.simulator.dialects import DialectTable
@@ -95,13 +95,13 @@ def _mcp_fields(item: OpaqueItem) -> WireObject:
             return {}
 
 
-def write_event_part(part: Part) -> WireObject:
+def write_event_part(part: ContentPart) -> WireObject:
     """Write a part of an answer as its own events have it."""
     field = "transcript" if part.kind in _AUDIO_KINDS else "text"
     return {"type": _PART_EVENT_TYPES[part.kind], field: part.text}
 
 
-def _item_part(part: Part, dialect: DialectTable) -> WireObject:
+def _item_part(part: ContentPart, dialect: DialectTable) -> WireObject:
     kind = dialect.parts[part.kind]
     if part.kind in _AUDIO_KINDS:
         return {"type": kind, "transcript": part.text}

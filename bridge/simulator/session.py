@@ -33,12 +33,12 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCallOutput,
     Item,
     ItemStatus,
     McpApproval,
     Message,
-    Part,
     PartKind,
     Role,
 )
@@ -53,7 +53,7 @@ from bridge.simulator.listening import Idle, InputBuffer, Onset, SpeechPause
 from bridge.simulator.mcp import McpServers
 from bridge.simulator.names import new_name
 from bridge.simulator.outbox import Outbox
-from bridge.simulator.refusal import Refused, refuse
+from bridge.simulator.refusal import EventRefused, refuse
 from bridge.simulator.responses import Responses
 
 _SHORTEST_COMMIT_MS = 100
@@ -109,12 +109,12 @@ class ServerSession:
         """Take one text frame from the client."""
         try:
             request = self._wire.decode(text)
-        except Refused as refused:
+        except EventRefused as refused:
             self.report(refused.error)
             return
         try:
             self._obey(request.command)
-        except Refused as refused:
+        except EventRefused as refused:
             self.report(replace(refused.error, client_event_id=request.event_id))
 
     def receive_binary(self) -> None:
@@ -243,7 +243,9 @@ class ServerSession:
 
     def _commit(self, item_id: ItemId, audio: NDArray[np.int16]) -> None:
         rate = self._input.rate_hz
-        message = Message(Role.USER, (Part(PartKind.INPUT_AUDIO),), item_id, ItemStatus.COMPLETED)
+        message = Message(
+            Role.USER, (ContentPart(PartKind.INPUT_AUDIO),), item_id, ItemStatus.COMPLETED
+        )
         self._channel.emit(InputCommitted(item_id, self._conversation.last_id))
         before = self._conversation.add(
             item_id, ConversationEntry(message, audio.size * 1000 / rate)

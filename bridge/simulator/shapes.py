@@ -17,7 +17,7 @@ from pydantic import (
     model_serializer,
 )
 
-from bridge.simulator.refusal import Refused, refuse
+from bridge.simulator.refusal import EventRefused, refuse
 
 Voice = Literal["alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse"]
 """The voices that both dialects have."""
@@ -165,7 +165,7 @@ class ExpiresAfter(Shape):
     seconds: int | None = Field(None, ge=10, le=7200)
 
 
-def refusal_of(error: ValidationError, event: object) -> Refused:
+def refusal_of(error: ValidationError, event: object) -> EventRefused:
     """Put a validation error into the server's words; the first mistake counts.
 
     Args:

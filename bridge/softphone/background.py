@@ -9,7 +9,7 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.int16]
 
 
-class Noise:
+class NoiseLoop:
     """A stretch of noise that is repeated without an end.
 
     Args:
@@ -67,7 +67,7 @@ class Background:
     The echo is heard between the words alone: while somebody speaks a headset lets nothing back.
     """
 
-    def __init__(self, noise: Noise | None, echo: Echo | None) -> None:
+    def __init__(self, noise: NoiseLoop | None, echo: Echo | None) -> None:
         self._noise = noise
         self._echo = echo
 

@@ -19,8 +19,8 @@ from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.clock import NS_PER_MS, Clock
 from bridge.realtime.ids import ItemId
 from bridge.softphone.background import Background
-from bridge.softphone.ear import EAR_HZ, PIECE_MS, Ear, Utterance
-from bridge.softphone.events import CallProgress, Held, KeysPressed, PhoneListener, Spoke
+from bridge.softphone.ear import EAR_HZ, PIECE_MS, Ear, HeardUtterance
+from bridge.softphone.events import CallProgress, Held, KeysPressed, SoftphoneListener, Spoke
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
@@ -36,7 +36,7 @@ _PIECE_SAMPLES = EAR_HZ * PIECE_MS // 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class AudioSpan:
     """When our own audio, or our keys, were out: [``start_ms``, ``end_ms``)."""
 
     start_ms: int
@@ -65,7 +65,7 @@ class PhoneCall:
         leg: Leg,
         pump: Pump,
         clock: Clock,
-        on_event: PhoneListener,
+        on_event: SoftphoneListener,
         recording: Path | None,
         *,
         keys_by_info: bool = False,
@@ -123,7 +123,7 @@ class PhoneCall:
         """Wait until the far end has reacted at all."""
         return await self._until(lambda: self.rang or self.over, timeout_s)
 
-    async def heard_after(self, at_ms: int, patience_ms: int) -> Utterance | None:
+    async def heard_after(self, at_ms: int, patience_ms: int) -> HeardUtterance | None:
         """Wait until the agent is heard after ``at_ms``; None if it wasn't in time."""
         gives_up_ms = self.elapsed_ms + patience_ms
         await self._until(
@@ -157,7 +157,7 @@ class PhoneCall:
 
     async def say(
         self, text: str, samples: npt.NDArray[np.int16], *, cut_after_ms: int | None = None
-    ) -> Span | None:
+    ) -> AudioSpan | None:
         """Send speech and wait until it is out; what is being said is not cut.
 
         Args:
@@ -180,13 +180,13 @@ class PhoneCall:
                 return False
             return self.elapsed_ms >= saying.start_ms + cut_after_ms
 
-        self._pump.play(self._line.row, saying.item_id, 0, audio)
+        self._pump.downlink.play(self._line.row, saying.item_id, 0, audio)
         await self._until(lambda: saying.end_ms is not None or self.over or cut())
         if saying.start_ms is None:
             return None
-        return Span(saying.start_ms, saying.end_ms or self.elapsed_ms)
+        return AudioSpan(saying.start_ms, saying.end_ms or self.elapsed_ms)
 
-    async def press(self, digits: str, gap_ms: int = 0) -> Span:
+    async def press(self, digits: str, gap_ms: int = 0) -> AudioSpan:
         """Press keys and wait until they are out.
 
         Args:
@@ -204,9 +204,9 @@ class PhoneCall:
                 await self.until_ms(self.elapsed_ms + gap_ms)
             self.leg.send_digits(group, by_info=self._keys_by_info)
             await self.until_ms(self.elapsed_ms + KEY_MS * len(group))
-        return Span(start_ms, self.elapsed_ms)
+        return AudioSpan(start_ms, self.elapsed_ms)
 
-    async def hold(self, ms: int, timeout_s: float = 5.0) -> Span | None:
+    async def hold(self, ms: int, timeout_s: float = 5.0) -> AudioSpan | None:
         """Put the far end on hold for a while, and take it back.
 
         Returns:
@@ -222,7 +222,7 @@ class PhoneCall:
         await self.until_ms(start_ms + ms)
         self.leg.resume()
         await self._until(lambda: not self.leg.held or self.over, timeout_s)
-        return Span(start_ms, self.elapsed_ms)
+        return AudioSpan(start_ms, self.elapsed_ms)
 
     def hang_up(self) -> None:
         """Send BYE (CANCEL before the answer); whoever waits goes on at once."""
@@ -299,7 +299,7 @@ class PhoneCall:
         background.hear(heard)
         if not line.playout.paused and line.playout.waiting_samples < _PIECE_SAMPLES:
             piece = background.next(_PIECE_SAMPLES)
-            self._pump.play(line.row, _BACKGROUND, 0, piece.astype("<i2").tobytes())
+            self._pump.downlink.play(line.row, _BACKGROUND, 0, piece.astype("<i2").tobytes())
 
     def _end_saying(self) -> None:
         saying = self._saying.popleft()

@@ -24,7 +24,7 @@ _FAR_MS = 1_000
 
 
 @dataclass(slots=True)
-class Utterance:
+class HeardUtterance:
     """A stretch in which the agent was heard; pauses under 300 ms belong to it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Ear:
     """
 
     def __init__(self) -> None:
-        self.utterances: list[Utterance] = []
+        self.utterances: list[HeardUtterance] = []
         self.heard_ms = 0
         self._gate = SpeechGate(EAR_HZ)
         self._pieces: list[npt.NDArray[np.int16]] = []
@@ -61,7 +61,7 @@ class Ear:
         return np.concatenate(self._pieces) if self._pieces else np.zeros(0, dtype=np.int16)
 
     @property
-    def speaking(self) -> Utterance | None:
+    def speaking(self) -> HeardUtterance | None:
         """What the agent is saying now, None in silence."""
         last = self.utterances[-1] if self.utterances else None
         return last if last is not None and last.end_ms is None else None
@@ -84,12 +84,12 @@ class Ear:
         at_ms = change.at_samples * 1000 // EAR_HZ
         started = isinstance(change, Started)
         if started:
-            self.utterances.append(Utterance(at_ms))
+            self.utterances.append(HeardUtterance(at_ms))
         else:
             self.utterances[-1].end_ms = at_ms
         return AgentSpeech(started, at_ms)
 
-    def first_after(self, at_ms: int) -> Utterance | None:
+    def first_after(self, at_ms: int) -> HeardUtterance | None:
         """Return the first utterance of which something was heard after ``at_ms``."""
         return next((each for each in self.utterances if each.goes_beyond(at_ms)), None)
 
@@ -101,7 +101,7 @@ class Ear:
         heard = (each for each in self.utterances if each.goes_beyond(at_ms))
         return next((at for each in heard if (at := self._voice_in(each)) is not None), None)
 
-    def _voice_in(self, utterance: Utterance) -> int | None:
+    def _voice_in(self, utterance: HeardUtterance) -> int | None:
         start_ms = utterance.start_ms
         end_ms = self.heard_ms if utterance.end_ms is None else utterance.end_ms
         if utterance.end_ms is None and end_ms - start_ms < _TELLS_APART_MS:

@@ -58,7 +58,7 @@ class Held:
 PhoneEvent = CallProgress | AgentSpeech | Spoke | KeysPressed | Held
 
 
-class PhoneListener(Protocol):
+class SoftphoneListener(Protocol):
     """The interface of whatever follows a softphone."""
 
     def __call__(self, event: PhoneEvent, /) -> None:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from bridge.clock import Clock
 from bridge.config.sip import SipSettings
 from bridge.errors import TelephonyError
-from bridge.softphone.background import Background, Echo, Noise
+from bridge.softphone.background import Background, Echo, NoiseLoop
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import EAR_HZ, PIECE_MS
-from bridge.softphone.events import PhoneListener
+from bridge.softphone.events import SoftphoneListener
 from bridge.softphone.settings import EchoPath, Media
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.pump import Pump
@@ -48,7 +48,7 @@ class Softphone:
     def __init__(
         self,
         clock: Clock,
-        on_event: PhoneListener,
+        on_event: SoftphoneListener,
         *,
         recording: Path | None = None,
         host: str = "127.0.0.1",
@@ -119,7 +119,7 @@ class Softphone:
     def _background(self) -> Background | None:
         if self._noise is None and self._echo is None:
             return None
-        noise = None if self._noise is None else Noise(self._noise)
+        noise = None if self._noise is None else NoiseLoop(self._noise)
         echo = None
         if self._echo is not None:
             slack = EAR_HZ * _ECHO_SLACK_MS // 1000

@@ -55,7 +55,7 @@ def audio_sdp(
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class PhoneMessage:
     """A request or response."""
 
     start: str
@@ -63,7 +63,7 @@ class Message:
     body: str = ""
 
     @classmethod
-    def parse(cls, data: bytes) -> "Message":
+    def parse(cls, data: bytes) -> "PhoneMessage":
         """Read a datagram."""
         head, _, body = data.decode(errors="surrogateescape").partition("\r\n\r\n")
         start, *lines = _FOLDED.sub(" ", head).split("\r\n")

@@ -21,7 +21,7 @@ from bridge.errors import ConfigError, InfrastructureError
 from bridge.softphone.media_relay import MediaRelay, PathCounts, Side
 from bridge.softphone.sdp import media_address, redirect
 from bridge.softphone.settings import Network
-from bridge.softphone.sip_message import Message, parameter
+from bridge.softphone.sip_message import PhoneMessage, parameter
 
 _URI = re.compile(r"<?sips?:(?:([^@\s>]+)@)?([^:;>\s]+)(?::(\d+))?([^>\s]*)>?", re.IGNORECASE)
 _SIP_PORT = 5060
@@ -113,7 +113,7 @@ class SipRelay(asyncio.DatagramProtocol):
         """Send a message on."""
         if not data.strip():
             return  # a keep-alive (RFC 5626 section 3.5.1)
-        message = Message.parse(data)
+        message = PhoneMessage.parse(data)
         if self._caller is None:
             self._caller = addr
         message = self._redirect(message, from_caller=addr == self._caller)
@@ -122,7 +122,7 @@ class SipRelay(asyncio.DatagramProtocol):
         else:
             self._pass_request(message)
 
-    def _pass_request(self, request: Message) -> None:
+    def _pass_request(self, request: PhoneMessage) -> None:
         headers = self._without_own_route(list(request.headers))
         start, to = self._next_hop(request.start)
         via = f"SIP/2.0/UDP {self._at};rport;branch={_MAGIC}-relay-{_digest(request.branch)}"
@@ -134,7 +134,7 @@ class SipRelay(asyncio.DatagramProtocol):
         if request.method == "BYE":
             self._over.set()
 
-    def _pass_response(self, response: Message) -> None:
+    def _pass_response(self, response: PhoneMessage) -> None:
         headers = list(response.headers)
         vias = [place for place, (name, _) in enumerate(headers) if name.lower() == "via"]
         del headers[vias[0]]  # our own
@@ -173,7 +173,7 @@ class SipRelay(asyncio.DatagramProtocol):
                 break
         return headers
 
-    def _redirect(self, message: Message, *, from_caller: bool) -> Message:
+    def _redirect(self, message: PhoneMessage, *, from_caller: bool) -> PhoneMessage:
         """Note where a side awaits its media, and tell the other one of our port instead."""
         if "application/sdp" not in message.header("Content-Type").lower():
             return message
@@ -192,7 +192,7 @@ class SipRelay(asyncio.DatagramProtocol):
     def _at(self) -> str:
         return f"{self._here[0]}:{self._here[1]}"
 
-    def _send(self, message: Message, to: Address) -> None:
+    def _send(self, message: PhoneMessage, to: Address) -> None:
         if not self._transport.is_closing():
             self._transport.sendto(message.encode(), to)
 

@@ -24,7 +24,7 @@ which is better than not at all."""
 
 
 @dataclass(slots=True)
-class CallRecord:
+class BufferedCall:
     """All that is known of one call.
 
     Attributes:
@@ -70,7 +70,7 @@ class StateWrite:
         ending: they end the call.
     """
 
-    record: CallRecord
+    record: BufferedCall
     names: frozenset[str]
     pairs: tuple[str, ...]
     whole: bool
@@ -127,8 +127,8 @@ class WriteBuffer:
         self.dropped = 0
         self.late = 0
         self._limit = limit
-        self._calls: dict[str, CallRecord] = {}
-        self._dirty: dict[str, CallRecord] = {}
+        self._calls: dict[str, BufferedCall] = {}
+        self._dirty: dict[str, BufferedCall] = {}
         self._events: deque[EventWrite] = deque()
         self._notices: deque[EventWrite] = deque(maxlen=_MAX_NOTICES)
 
@@ -145,7 +145,7 @@ class WriteBuffer:
     def begin(self, call_id: str, fields: Mapping[str, FieldValue], now_ms: int) -> None:
         """Take a new call; `started_at` is now unless ``fields`` has it."""
         started_ms = int(fields.get("started_at", now_ms))
-        record = self._calls.setdefault(call_id, CallRecord(call_id, started_ms))
+        record = self._calls.setdefault(call_id, BufferedCall(call_id, started_ms))
         self._write(record, {"call_id": call_id, "started_at": started_ms, **fields}, now_ms)
 
     def update(self, call_id: str, fields: Mapping[str, FieldValue], now_ms: int) -> None:
@@ -210,20 +210,20 @@ class WriteBuffer:
         state.record.dirty.update(state.record.fields)
         self._mark_dirty([state.record])
 
-    def _write(self, record: CallRecord, fields: Mapping[str, FieldValue], now_ms: int) -> None:
+    def _write(self, record: BufferedCall, fields: Mapping[str, FieldValue], now_ms: int) -> None:
         for name, value in fields.items():
             record.set(name, value)
         record.set("updated_at", now_ms)
         self._dirty.setdefault(record.call_id, record)
         self._shed()
 
-    def _state_of(self, record: CallRecord) -> StateWrite:
+    def _state_of(self, record: BufferedCall) -> StateWrite:
         names = frozenset(record.dirty)
         record.dirty.clear()
         pairs = tuple(word for name in names for word in (name, record.fields[name]))
         return StateWrite(record, names, pairs, len(names) == len(record.fields), record.ended)
 
-    def _mark_dirty(self, records: Iterable[CallRecord]) -> None:
+    def _mark_dirty(self, records: Iterable[BufferedCall]) -> None:
         first = {record.call_id: record for record in records}
         self._dirty = first | self._dirty
 

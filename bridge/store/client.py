@@ -51,7 +51,7 @@ class RedisUnavailableError(InfrastructureError):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class CommandRefused:
     """Redis answered one command of several with an error that trying again won't cure.
 
     Attributes:
@@ -123,7 +123,7 @@ class RedisLink:
             reply: Reply = await self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
         return reply
 
-    async def ask_all(self, commands: Sequence[Command]) -> list[Reply | Refused]:
+    async def ask_all(self, commands: Sequence[Command]) -> list[Reply | CommandRefused]:
         """Send commands in one round trip (no transaction) and return their replies in order.
 
         Raises:
@@ -146,7 +146,7 @@ class RedisLink:
         """
         words = (len(keys), *keys, *arguments)
         [reply] = await self.ask_all([("EVALSHA", script.sha, *words)])
-        if not isinstance(reply, Refused):
+        if not isinstance(reply, CommandRefused):
             return reply
         if reply.code == "NOSCRIPT":
             return await self.ask(("EVAL", script.text, *words))
@@ -170,7 +170,7 @@ class RedisLink:
         self._answered = True
 
 
-def _settle(reply: object) -> Reply | Refused:
+def _settle(reply: object) -> Reply | CommandRefused:
     """Return a reply, or the refusal of one command; raise an error that concerns them all."""
     if not isinstance(reply, Exception):
         # What redis-py parsed from RESP2 with decode_responses can be nothing else.
@@ -179,7 +179,7 @@ def _settle(reply: object) -> Reply | Refused:
     if transient or not isinstance(reply, redis_errors.ResponseError):
         raise reply
     # Redis has no code for a stream entry that is not newer than the last one.
-    return Refused(error_code(reply), duplicate="equal or smaller" in str(reply))
+    return CommandRefused(error_code(reply), duplicate="equal or smaller" in str(reply))
 
 
 def _describe(url: str) -> str:

@@ -14,7 +14,7 @@ _PAGE_CALLS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class WrapUp:
+class StoredWrapUp:
     """What came of a call, in the words of who had its caller.
 
     Attributes:
@@ -44,7 +44,7 @@ class WrapUpStore:
         self._link = link
         self._keys = keys
 
-    async def write(self, call_id: str, wrap_up: WrapUp) -> None:
+    async def write(self, call_id: str, wrap_up: StoredWrapUp) -> None:
         """Put a wrap-up into the hash of a call that is there; the last one counts."""
         fields = {
             "wrap_up_code": wrap_up.code,

@@ -1,6 +1,7 @@
-"""Names of the keys and hash fields that hold call state (`ARCHITECTURE.md` section 5).
+"""Names of the bridge's Redis keys and of a call's hash fields (`ARCHITECTURE.md` section 5).
 
-Other people's tools read these, so nothing else in the project spells one out. The names carry no
+Other people's tools read these. Nothing else in the project spells a key out; a call's hash gets no
+field that is not listed here. The names carry no
 hash tags: one call's keys fall into different slots, so Redis Cluster is not supported.
 """
 

@@ -8,7 +8,7 @@ A token itself is nowhere in Redis, only its SHA-256.
 import json
 from collections.abc import Mapping
 
-from bridge.store.client import RedisLink, Refused
+from bridge.store.client import CommandRefused, RedisLink
 from bridge.store.digests import digest
 from bridge.store.keys import Keys
 
@@ -39,7 +39,7 @@ class PendingStore:
         """Return what a token was good for, and make an end of it: of two who try, one gets it."""
         key = self._key(token)
         found, gone = await self._link.ask_all([("GET", key), ("DEL", key)])
-        return None if gone != 1 or isinstance(found, Refused) else _purpose(found)
+        return None if gone != 1 or isinstance(found, CommandRefused) else _purpose(found)
 
     def _key(self, token: str) -> str:
         return self._keys.pending(self._kind, digest(token))

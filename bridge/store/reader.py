@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.config.settings import RedisSettings
-from bridge.store.client import RedisLink, Refused, Reply, Script
+from bridge.store.client import CommandRefused, RedisLink, Reply, Script
 from bridge.store.keys import Keys
 
 MAX_BLOCK_MS = 5_000
@@ -102,7 +102,7 @@ class CallReader:
         replies = await self._link.ask_all(
             [["HGETALL", self._keys.call(call_id)] for call_id in call_ids]
         )
-        found = (_pairs(reply) for reply in replies if not isinstance(reply, Refused))
+        found = (_pairs(reply) for reply in replies if not isinstance(reply, CommandRefused))
         return [fields for fields in found if fields]
 
     async def troubled_nodes(self) -> dict[str, str]:
@@ -214,7 +214,7 @@ class CallReader:
             [["XREVRANGE", self._keys.events(each), "+", "-", "COUNT", 1] for each in call_ids]
         )
         entries = (
-            [] if isinstance(reply, Refused) else [_list(entry) for entry in _list(reply)]
+            [] if isinstance(reply, CommandRefused) else [_list(entry) for entry in _list(reply)]
             for reply in replies
         )
         return {

@@ -23,7 +23,7 @@ from bridge.routing.rollout.changes import Change
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import RolloutState
 from bridge.store.audit_log import AuditLog, Guard
-from bridge.store.client import Command, RedisLink, Refused, Reply
+from bridge.store.client import Command, CommandRefused, RedisLink, Reply
 from bridge.store.keys import Keys
 
 CALLS_KEPT = 20_000
@@ -105,7 +105,7 @@ class RolloutStore:
         replies = await self._link.ask_all([["HGETALL", self._keys.rollout(f)] for f in flags])
         found = {}
         for flag, reply in zip(flags, replies, strict=True):
-            if isinstance(reply, Refused):
+            if isinstance(reply, CommandRefused):
                 raise ConfigError(f"{self._keys.rollout(flag)} in Redis is no hash ({reply.code})")
             if fields := _pairs(reply):
                 found[flag] = RolloutState.from_fields(fields)

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from bridge.config.settings import RedisSettings
 from bridge.store.buffer import Batch, EventWrite, StateWrite, Stream, WriteBuffer
-from bridge.store.client import Command, RedisLink, Refused, Reply
+from bridge.store.client import Command, CommandRefused, RedisLink, Reply
 from bridge.store.keys import Keys
 
 _BATCH_WRITES = 64
@@ -85,7 +85,7 @@ class StateWriter:
         self.flushes += 1
         events = len(batch.events)
         for reply in replies[:events]:
-            if isinstance(reply, Refused) and not reply.duplicate:
+            if isinstance(reply, CommandRefused) and not reply.duplicate:
                 self._reject(reply)
         unsent = list(self._settle(batch.states, replies[events:]))
         if unsent:
@@ -93,20 +93,20 @@ class StateWriter:
             await self.load_script()
 
     def _settle(
-        self, states: Sequence[StateWrite], replies: Sequence[Reply | Refused]
+        self, states: Sequence[StateWrite], replies: Sequence[Reply | CommandRefused]
     ) -> Iterator[StateWrite]:
         """Act on the script's replies; yield the writes for which Redis lacked the script."""
         for state, reply in zip(states, replies, strict=True):
-            if isinstance(reply, Refused) and reply.code == "NOSCRIPT":
+            if isinstance(reply, CommandRefused) and reply.code == "NOSCRIPT":
                 yield state
                 continue
             if reply == _CALL_UNKNOWN:
                 self._buffer.resend(state)
-            elif isinstance(reply, Refused):
+            elif isinstance(reply, CommandRefused):
                 self._reject(reply)
             self._buffer.confirm(state)
 
-    def _reject(self, refused: Refused) -> None:
+    def _reject(self, refused: CommandRefused) -> None:
         self.rejected += 1
         _log.error("Redis refused a write for good: %s", refused.code)
 

@@ -1,7 +1,8 @@
 """Rates a call's health from 0 to 100 with reasons, which supervisors' list is sorted by.
 
-A call begins at 100. Each kind of trouble takes its points, up to a limit of its own, so that one
-kind alone says "look" and several together say "go there now" (`NEEDS.md` section 1).
+A call begins at 100. Each kind of trouble takes its points, up to a limit of its own: small ones,
+however many, say "look" only together, a lost session or a failed transfer that is repeated says it
+alone, and emergency words alone say "step in" (`NEEDS.md` section 1).
 """
 
 from dataclasses import dataclass, fields

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import structlog
 
 from bridge.telephony.library import PjString
-from bridge.telephony.pacing import Pacing
+from bridge.telephony.pacing import SocketPacing
 from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 
@@ -53,7 +53,7 @@ class AdmissionDoor:
         refusal: Refusal,
         retry_after_s: int,
         *,
-        pacing: Pacing,
+        pacing: SocketPacing,
         exempt: Callable[[int], bool] = lambda rdata: False,
     ) -> None:
         self.refused = 0

@@ -71,6 +71,7 @@ class Downlink:
         length = (self._ahead // FRAME_SAMPLES + _DRY_FRAMES) * FRAME_SAMPLES
         self._dry: Samples = np.zeros((rows, length), dtype=np.int16)
         self._quiet_until: Positions = np.full(rows, NEVER, dtype=np.int64)
+        self._lines: dict[int, Line] = {}
         self._fresh: dict[int, Line] = {}
         self.ends = DryEnds(ports)
 
@@ -81,6 +82,7 @@ class Downlink:
 
     def begin(self, line: Line) -> None:
         """Begin a line where PJSIP is now."""
+        self._lines[line.row] = line
         line.playout.written = int(self._ports.tx_positions[line.row])
         self._history[line.row] = 0
         line.gain = UNDUCKED
@@ -88,17 +90,18 @@ class Downlink:
 
     def end(self, line: Line) -> None:
         """Lay no more of a line."""
+        del self._lines[line.row]
         self._fresh.pop(line.row, None)
         self.ends.forget(line.row)
 
-    def flush(self, line: Line) -> tuple[PlayedItem, ...]:
-        """Silence a line from the next frame on; return what was heard of it.
+    def flush(self, row: int) -> tuple[PlayedItem, ...]:
+        """Silence a call's agent audio from the next frame on; return what was heard of it.
 
         It ends in a fade of 5 ms: from a loud sample to silence is a click. The position is read
         after the ring is silenced: a frame that PJSIP took meanwhile was heard, and counts as
         heard.
         """
-        row = line.row
+        line = self._lines[row]
         self.ends.forget(row)
         self._ports.refresh()
         before = int(self._ports.tx_positions[row])
@@ -121,18 +124,25 @@ class Downlink:
         if late > 0:  # PJSIP took the frame meanwhile: the fade would be heard a whole ring later
             clear(tx, row, start, min(late, fade))
 
-    def queued_ms(self, line: Line) -> float:
-        """Return how much of a line's audio PJSIP has yet to take, laid or waiting."""
+    def queued_ms(self, row: int) -> float:
+        """Return how much of a call's agent audio PJSIP has yet to take, laid or waiting."""
+        line = self._lines[row]
         self._ports.refresh()
-        laid = line.playout.written - int(self._ports.tx_positions[line.row])
+        laid = line.playout.written - int(self._ports.tx_positions[row])
         waiting = line.playout.waiting_samples / UPSAMPLING
         return (max(laid, 0) + waiting) * 1000 / RATE_HZ
 
-    def set_gain(self, line: Line, gain: float) -> None:
-        """Change the gain of a line's audio, what lies ahead of PJSIP included.
+    def fade_when_dry(self, row: int) -> None:
+        """Fade a call's agent audio where it runs dry, until then or until it is flushed."""
+        self.ends.watch(self._lines[row])
 
-        A frame that PJSIP takes meanwhile is heard with either gain, or some of each.
+    def duck(self, row: int, by_db: float) -> None:
+        """Lower a call's agent audio from the next frame on; 0 dB brings it back.
+
+        What lies ahead of PJSIP is changed, too. A frame that PJSIP takes meanwhile is heard with
+        either gain, or some of each.
         """
+        line, gain = self._lines[row], UNDUCKED * 10 ** (-by_db / 20)
         before, line.gain = line.gain, gain
         self._ports.refresh()
         start = int(self._ports.tx_positions[line.row])
@@ -151,19 +161,20 @@ class Downlink:
         gains[:fade] = np.linspace(before, gain, fade)
         write(self._ports.arena.tx, line.row, start, _scaled(laid, gains))
 
-    def play(self, line: Line, item_id: ItemId, content_index: int, audio: bytes) -> None:
-        """Queue agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick.
+    def play(self, row: int, item_id: ItemId, content_index: int, audio: bytes) -> None:
+        """Queue a call's agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick.
 
         Less than a frame waits for the tick: the rest of it may be on its way.
         """
+        line = self._lines[row]
         playout = line.playout
         playout.queue(item_id, content_index, audio, self._clock.now_ns())
         # A stale position only says that more is still to be heard: then the tick lays it.
-        silent = playout.written <= self._ports.tx_positions[line.row]
+        silent = playout.written <= self._ports.tx_positions[row]
         if silent and playout.waiting_samples >= _BLOCK_SAMPLES:
             self.move((line,))
         else:
-            self._fresh[line.row] = line
+            self._fresh[row] = line
 
     def move_fresh(self) -> None:
         """Lay what was queued since the last look, where there is room for it."""

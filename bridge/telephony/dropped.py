@@ -14,14 +14,14 @@ import structlog
 from bridge.telephony.long_messages import LongMessages
 from bridge.telephony.replies import TCP, TLS, UDP, RawReplies, Transport
 from bridge.telephony.request_door import RequestStanding, due
-from bridge.telephony.sip_request import Answer, Request, refusal_of
+from bridge.telephony.sip_request import FinalResponse, Request, refusal_of
 from bridge.telephony.socket_address import SocketAddress
 
 log = structlog.get_logger(__name__)
 
 _IGNORED = 70020
 """PJ_EIGNORED: line ends between messages, which keep a connection alive."""
-_BAD_REQUEST = Answer(400, "Bad Request")
+_BAD_REQUEST = FinalResponse(400, "Bad Request")
 
 
 class _Dropped(ctypes.Structure):

@@ -32,7 +32,7 @@ from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols, l
 from bridge.telephony.long_messages import LongMessages
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
-from bridge.telephony.pacing import Pacing, has_few_places
+from bridge.telephony.pacing import SocketPacing, has_few_places
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
@@ -215,7 +215,9 @@ class SipEndpoint:
                 symbols,
                 self._refusal,
                 self._settings.retry_after_s,
-                pacing=Pacing(self._calls.__len__, SystemClock(), limited=has_few_places(symbols)),
+                pacing=SocketPacing(
+                    self._calls.__len__, SystemClock(), limited=has_few_places(symbols)
+                ),
                 exempt=replaces_door.has_let_through,
             )
             if self._on_message is not None:

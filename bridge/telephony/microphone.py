@@ -63,7 +63,7 @@ class Microphone:
             return
         self._last = frame.sequence
         if self._item is not None:
-            ahead_ms = self._pump.queued_ms(self._row)
+            ahead_ms = self._pump.downlink.queued_ms(self._row)
             if ahead_ms > 0:
                 self._play(frame.audio, self._item, ahead_ms)
                 return
@@ -72,15 +72,15 @@ class Microphone:
         if sum(map(len, self._waiting)) >= self._prefill_bytes:
             burst, self._waiting = b"".join(self._waiting), []
             self._item = ItemId(f"{SUPERVISOR_ITEM}_{next(_bursts)}")
-            self._pump.play(self._row, self._item, 0, _faded_in(burst))
-            self._pump.fade_when_dry(self._row)
+            self._pump.downlink.play(self._row, self._item, 0, _faded_in(burst))
+            self._pump.downlink.fade_when_dry(self._row)
 
     def _play(self, audio: bytes, item: ItemId, ahead_ms: float) -> None:
         too_late = ahead_ms > _MOST_MS or (ahead_ms > _QUIET_MS and _is_silent(audio))
         if too_late:
             self.lost_frames += len(audio) // TALK_BYTES
             return
-        self._pump.play(self._row, item, 0, audio)
+        self._pump.downlink.play(self._row, item, 0, audio)
 
 
 def _is_silent(audio: bytes) -> bool:

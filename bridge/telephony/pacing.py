@@ -18,7 +18,7 @@ _KEPT_NS = NS_PER_S
 """Twice PJSIP's delay: places are looked through at its next event only."""
 
 
-class Pacing:
+class SocketPacing:
     """Counts the calls whose sockets may still have their places.
 
     Args:

@@ -8,16 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bridge.audio.ledger import PlayedItem
 from bridge.audio.resample import Upsampler
 from bridge.audio.rings import FRAME_SAMPLES, gather
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
-from bridge.realtime.ids import ItemId
 from bridge.telephony.audio_clock import ClockWatch
 from bridge.telephony.downlink import Downlink
 from bridge.telephony.guests import mixed
 from bridge.telephony.lines import (
-    UNDUCKED,
     Line,
     LineListener,
     LineSet,
@@ -37,6 +34,9 @@ class Pump:
         clock: stamps queued audio.
         append_ms: caller audio in one piece handed up.
         ahead_ms: how far ahead of PJSIP agent audio is laid.
+
+    Attributes:
+        downlink: takes agent audio, by the row of its call.
     """
 
     def __init__(self, ports: MediaPorts, clock: Clock, *, append_ms: int, ahead_ms: int) -> None:
@@ -45,7 +45,7 @@ class Pump:
         self._clock = clock
         self._watch = ClockWatch()
         self._up = Uplink(ports, self.stats, append_ms)
-        self._down = Downlink(ports, clock, self.stats, ahead_ms)
+        self.downlink = Downlink(ports, clock, self.stats, ahead_ms)
         self._taps = Taps(ports)
         self._lines: dict[int, Line] = {}
         self._set = LineSet()
@@ -53,7 +53,7 @@ class Pump:
     @property
     def delay_ms(self) -> float:
         """Delay of the two resamplers together, ms."""
-        return self._up.delay_ms + self._down.delay_ms
+        return self._up.delay_ms + self.downlink.delay_ms
 
     @property
     def levels(self) -> Levels:
@@ -82,7 +82,7 @@ class Pump:
         line = Line(row, listener, recorder, on_downlink, sounds)
         self._ports.refresh()
         self._up.begin(row)
-        self._down.begin(line)
+        self.downlink.begin(line)
         self._taps.begin(line)
         self._lines[row] = line
         self._line_up()
@@ -94,25 +94,9 @@ class Pump:
         if line is None:
             return
         self._line_up()
-        self._down.end(line)
+        self.downlink.end(line)
         self._ports.refresh()
         self._taps.move(LineSet((line,)))
-
-    def flush(self, row: int) -> tuple[PlayedItem, ...]:
-        """Silence a call's agent audio from the next frame on; return what was heard of it."""
-        return self._down.flush(self._lines[row])
-
-    def play(self, row: int, item_id: ItemId, content_index: int, audio: bytes) -> None:
-        """Queue agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick."""
-        self._down.play(self._lines[row], item_id, content_index, audio)
-
-    def queued_ms(self, row: int) -> float:
-        """Return how much of a call's agent audio PJSIP has yet to take, laid or waiting."""
-        return self._down.queued_ms(self._lines[row])
-
-    def fade_when_dry(self, row: int) -> None:
-        """Fade a call's agent audio where it runs dry, until then or until it is flushed."""
-        self._down.ends.watch(self._lines[row])
 
     def admit(self, row: int, audience: Audience) -> None:
         """Have somebody hear both sides of a call from now on."""
@@ -121,10 +105,6 @@ class Pump:
     def dismiss(self, row: int, audience: Audience) -> None:
         """Have them hear it no more."""
         self._taps.dismiss(row, audience)
-
-    def duck(self, row: int, by_db: float) -> None:
-        """Lower a call's agent audio from the next frame on; 0 dB brings it back."""
-        self._down.set_gain(self._lines[row], UNDUCKED * 10 ** (-by_db / 20))
 
     def pause_recording(self, row: int, *, paused: bool) -> None:
         """Have a call's recording hold silence from the present frame on, or its audio again."""
@@ -152,12 +132,12 @@ class Pump:
         self.stats.clock_stalls = self._watch.stalls
         self.stats.clock_still_ms = self._watch.still_ns // NS_PER_MS
         if not stepped:
-            self._down.move_fresh()
+            self.downlink.move_fresh()
             return
-        self._down.report(lines)
+        self.downlink.report(lines)
         self._up.move(lines)
-        self._down.move(lines.lines)
-        self._down.ends.fade()
+        self.downlink.move(lines.lines)
+        self.downlink.ends.fade()
         self._taps.move(lines)
 
     def _line_up(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from bridge.telephony.library import PjString
 from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.sip_module import Symbols
-from bridge.telephony.sip_request import Answer, Request, write_response
+from bridge.telephony.sip_request import FinalResponse, Request, write_response
 from bridge.telephony.socket_address import SocketAddress
 
 UDP, TCP, TLS = 1, 2, 3
@@ -32,7 +32,7 @@ class Replies:
         self._lib: Symbols = lib
         self._endpoint = lib.pjsua_get_pjsip_endpt()
 
-    def send(self, rdata: int, answer: Answer) -> None:
+    def send(self, rdata: int, answer: FinalResponse) -> None:
         """Answer a request; it may not be an ACK.
 
         Args:
@@ -108,7 +108,7 @@ class RawReplies:
         self._is_served = is_served
 
     def send(
-        self, request: Request, answer: Answer, transport: Transport, far_end: SocketAddress
+        self, request: Request, answer: FinalResponse, transport: Transport, far_end: SocketAddress
     ) -> None:
         """Answer a request of a source that is answered; it must have a Via and be no ACK."""
         host, port = far_end.host_and_port

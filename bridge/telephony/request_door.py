@@ -19,7 +19,7 @@ from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.replies import Replies
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
-from bridge.telephony.sip_request import Answer, Request, refusal_of
+from bridge.telephony.sip_request import FinalResponse, Request, refusal_of
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -36,14 +36,18 @@ _MOST_KEYS = 32
 """Of a=crypto lines: PJSIP 2.17 overflows its stack at 65 (CVE-2026-57162)."""
 
 _SERVED = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO"
-_NOT_ALLOWED = Answer(405, "Method Not Allowed", (("Allow", _SERVED),))
-_NOT_ALLOWED_IN_CALL = Answer(405, "Method Not Allowed", (("Allow", f"{_SERVED}, REFER, NOTIFY"),))
-_NO_CALL = Answer(481, "Call/Transaction Does Not Exist")
-_NO_EVENT = Answer(489, "Bad Event")
-_TOO_MUCH_MEDIA = Answer(
+_NOT_ALLOWED = FinalResponse(405, "Method Not Allowed", (("Allow", _SERVED),))
+_NOT_ALLOWED_IN_CALL = FinalResponse(
+    405, "Method Not Allowed", (("Allow", f"{_SERVED}, REFER, NOTIFY"),)
+)
+_NO_CALL = FinalResponse(481, "Call/Transaction Does Not Exist")
+_NO_EVENT = FinalResponse(489, "Bad Event")
+_TOO_MUCH_MEDIA = FinalResponse(
     488, "Not Acceptable Here", (("Warning", '399 bridge "Too many media descriptions"'),)
 )
-_ALIVE = Answer(200, "OK", (("Allow", f"{_SERVED}, REFER, NOTIFY"), ("Accept", "application/sdp")))
+_ALIVE = FinalResponse(
+    200, "OK", (("Allow", f"{_SERVED}, REFER, NOTIFY"), ("Accept", "application/sdp"))
+)
 """RFC 3261 section 11.2."""
 
 
@@ -61,11 +65,11 @@ class RequestStanding(enum.Enum):
     """In a call that is told by NOTIFY how a transfer of ours goes."""
 
 
-_Row = Mapping[str, Answer | None]
+_Row = Mapping[str, FinalResponse | None]
 _PASSED = dict.fromkeys(("INVITE", "BYE", "CANCEL", "INFO", "UPDATE", "PRACK", "REFER"))
 _IN_CALL: _Row = {**_PASSED, "OPTIONS": _ALIVE, "SUBSCRIBE": _NO_EVENT, "NOTIFY": _NO_CALL}
 
-_ANSWERS: Mapping[RequestStanding, tuple[_Row, Answer]] = MappingProxyType(
+_ANSWERS: Mapping[RequestStanding, tuple[_Row, FinalResponse]] = MappingProxyType(
     {
         RequestStanding.OUTSIDE: (
             {
@@ -87,7 +91,7 @@ ACK is not among them: it has no answer, and PJSIP has it always.
 """
 
 
-def due(method: str, standing: RequestStanding) -> Answer | None:
+def due(method: str, standing: RequestStanding) -> FinalResponse | None:
     """Return the answer to a request without faults; None where it is PJSIP's to answer."""
     row, otherwise = _ANSWERS[standing]
     return row.get(method, otherwise)
@@ -146,7 +150,7 @@ class RequestDoor:
         """
         return self._judge(rdata, self._answer_to)
 
-    def _answer_to(self, request: Request, data: bytes) -> Answer | None:
+    def _answer_to(self, request: Request, data: bytes) -> FinalResponse | None:
         if _is_too_much(data):
             return _TOO_MUCH_MEDIA
         outside = None if request.tag("to") else due(request.method, RequestStanding.OUTSIDE)
@@ -156,10 +160,12 @@ class RequestDoor:
         """Judge a request by its call; repeated ones have met their transaction by then."""
         return self._judge(rdata, self._answer_in_dialog)
 
-    def _answer_in_dialog(self, request: Request, data: bytes) -> Answer | None:
+    def _answer_in_dialog(self, request: Request, data: bytes) -> FinalResponse | None:
         return due(request.method, self._standing(request)) if request.tag("to") else None
 
-    def _judge(self, rdata: int, answer_to: Callable[[Request, bytes], Answer | None]) -> int:
+    def _judge(
+        self, rdata: int, answer_to: Callable[[Request, bytes], FinalResponse | None]
+    ) -> int:
         try:
             data = self._read(rdata)
             request = Request.parse(data)

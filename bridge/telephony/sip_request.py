@@ -44,7 +44,7 @@ _FOLDED = re.compile(r"\r?\n[ \t]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FinalResponse:
     """A final response.
 
     Attributes:
@@ -104,11 +104,11 @@ class Request:
         return found[1] if found else ""
 
 
-TOO_LARGE = Answer(513, "Message Too Large")
+TOO_LARGE = FinalResponse(513, "Message Too Large")
 """RFC 3261 section 21.5.7."""
 
 
-def refusal_of(request: Request, most_bytes: int) -> Answer | None:
+def refusal_of(request: Request, most_bytes: int) -> FinalResponse | None:
     """Return what a request's faults are answered with; None where it has none.
 
     ACK has no answer (RFC 3261 section 17): the caller of this sends it none.
@@ -119,10 +119,10 @@ def refusal_of(request: Request, most_bytes: int) -> Answer | None:
     if _may_be_cut_off(request, most_bytes):
         return TOO_LARGE
     if request.version.upper() != "SIP/2.0":
-        return Answer(505, "Version Not Supported")
+        return FinalResponse(505, "Version Not Supported")
     fault = next((fault for check in _CHECKS for fault in check(request)), None)
     if fault is not None:
-        return Answer(400, f"Bad {fault}")
+        return FinalResponse(400, f"Bad {fault}")
     return _unsupported(request)
 
 
@@ -133,21 +133,21 @@ def _may_be_cut_off(request: Request, most_bytes: int) -> bool:
     return request.size_bytes >= most_bytes and not whole
 
 
-def _unsupported(request: Request) -> Answer | None:
+def _unsupported(request: Request) -> FinalResponse | None:
     scheme, colon, _ = request.uri.partition(":")
     if not colon or scheme.lower() not in _SCHEMES:
-        return Answer(416, "Unsupported URI Scheme")
+        return FinalResponse(416, "Unsupported URI Scheme")
     required = ",".join(request.headers.get("require", ())).split(",")
     tags = (tag.strip() for tag in required)
     unknown = ", ".join(tag for tag in tags if tag and tag.lower() not in _SUPPORTED)
     if unknown and request.method not in {"ACK", "CANCEL"}:
-        return Answer(420, "Bad Extension", (("Unsupported", unknown),))
+        return FinalResponse(420, "Bad Extension", (("Unsupported", unknown),))
     accepted = ",".join(request.headers.get("accept", ())).lower()
     if request.method == "INVITE" and accepted and not _SESSION.search(accepted):
-        return Answer(406, "Not Acceptable")
+        return FinalResponse(406, "Not Acceptable")
     kind = request.header("content-type").lower()
     if request.method == "INVITE" and kind and not _SESSION.search(kind):
-        return Answer(415, "Unsupported Media Type", (("Accept", "application/sdp"),))
+        return FinalResponse(415, "Unsupported Media Type", (("Accept", "application/sdp"),))
     return None
 
 
@@ -213,7 +213,7 @@ _CHECKS: tuple[Callable[[Request], Faults], ...] = (
 )
 
 
-def write_response(request: Request, answer: Answer, source: tuple[str, int]) -> bytes:
+def write_response(request: Request, answer: FinalResponse, source: tuple[str, int]) -> bytes:
     """Write a response to a request that PJSIP's own parser can't read (RFC 3261 section 8.2.6).
 
     Args:

@@ -13,9 +13,9 @@ from bridge.audio.levels import FLOOR_DBFS, peak_dbfs, rms_dbfs
 from bridge.audio.rings import FRAME_SAMPLES, gather
 from bridge.audio.sounds import (
     CallerSounds,
-    Change,
     Sound,
     SoundChange,
+    SoundEdge,
     SoundLasted,
     SoundStarted,
     SoundStopped,
@@ -197,11 +197,11 @@ class Taps:
 
 def _event(change: SoundChange, at_ns: int) -> Sound:
     match change.change:
-        case Change.STARTED:
+        case SoundEdge.STARTED:
             return SoundStarted(at_ns)
-        case Change.LASTED:
+        case SoundEdge.LASTED:
             return SoundLasted(at_ns, change.lasted_ms)
-        case Change.STOPPED:
+        case SoundEdge.STOPPED:
             return SoundStopped(at_ns)
         case _:
             assert_never(change.change)

@@ -133,7 +133,7 @@ async def place_call(url: str, redis_url: str, directory: Path, dialect: Dialect
                 assert await caller.call() == 200
                 call_id = await calls.until_active(gateway.node)
                 await converse(caller, calls, call_id)
-                await caller.until(caller.ended.is_set, 20.0)
+                await caller.until(caller.ended.is_set)
             await calls.until_ended(call_id)
             record = await gateway.record_of(call_id)
             events = [told for _, told in await calls.reader.events(call_id)]

@@ -27,6 +27,7 @@ from tests.support.faulty_calls import (
     understood,
 )
 from tests.support.gateways import CallsInRedis
+from tests.support.machine import Inconclusive, Timing
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mark.timeout(400)]
 
@@ -223,19 +224,24 @@ async def place_all(chosen: Iterable[str], directory: Path, redis_url: str) -> d
     return outcomes
 
 
+_DONE = pytest.StashKey[dict[str, Outcome]]()
+
+
 @pytest.fixture(scope="module")
 def outcomes(
     request: pytest.FixtureRequest, redis: LocalRedis, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Outcome]:
-    """What became of the calls of all tests that are to run."""
+    """What became of the calls of all tests that are to run; those that are known stay so."""
+    done = request.config.stash.setdefault(_DONE, {})
     chosen = [
         str(item.callspec.params["case"])
         for item in request.session.items
         if isinstance(item, pytest.Function)
         and item.path == request.path
         and hasattr(item, "callspec")
+        and item.callspec.params["case"] not in done
     ]
-    done = asyncio.run(place_all(chosen, tmp_path_factory.mktemp("faults"), redis.url))
+    done |= asyncio.run(place_all(chosen, tmp_path_factory.mktemp("faults"), redis.url))
     rows = [done[case].row() for case in chosen]
     title = "faults in live calls: outcome, longest silence, what Redis says"
     show(request.config, title, rows)
@@ -243,10 +249,14 @@ def outcomes(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_fault_in_a_live_call(case: str, outcomes: dict[str, Outcome]) -> None:
+def test_fault_in_a_live_call(case: str, outcomes: dict[str, Outcome], timing: Timing) -> None:
     outcome = outcomes[case]
     assert not outcome.problems, "\n".join(outcome.problems)
-    assert outcome.silence_ms < DEAD_AIR_MS
+    try:
+        timing.check("silence", outcome.silence_ms, most_ms=DEAD_AIR_MS)
+    except Inconclusive:
+        del outcomes[case]  # this call is placed again, and no other
+        raise
     if outcome.last_answer is not None:
         assert understood(outcome.last_answer) == [ANSWERS[SECOND]]
 

@@ -40,7 +40,7 @@ async def until_waiting(gateway: Gateway, records: int) -> None:
         metrics = await gateway.metrics()
         return metrics.value("bridge_records_waiting") == records
 
-    await wait_until(told, 20.0, f"there were not {records} records that wait")
+    await wait_until(told, f"there were not {records} records that wait")
 
 
 def lines(place: Path) -> list[str]:

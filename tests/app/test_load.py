@@ -16,6 +16,7 @@ from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from bridge.telemetry.scrape import Scrape
 from tests.support.gateways import Gateway, serving
+from tests.support.machine import Timing
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
 
@@ -41,11 +42,8 @@ FRAME_MS = 20
 SAMPLES_A_FRAME = 160
 
 LONGEST_GAP_MS = 60
-GAPS_ALLOWED = 0 if _GIVEN_S else 1 / 1000
-"""Share of a call's frames that may come later than that. Beside other tests on two cores, the
-kernel itself keeps PJSIP's clock waiting now and then (90 ms seen, once in 20 s)."""
-TICK_LAG_P99_S = 0.010
-ADDED_P95_S = 0.060
+TICK_LAG_P99_MS = 10
+ADDED_P95_MS = 60
 GROWTH_BYTES = 8 * 1024 * 1024
 
 Speech = npt.NDArray[np.int16]
@@ -107,20 +105,21 @@ async def metrics_after_ticks(gateway: Gateway, ticks: int) -> Scrape:
     async def ticked() -> bool:
         return (await gateway.metrics()).value(counted) >= enough
 
-    await wait_until(ticked, 5.0, "the gateway does not tick")
+    await wait_until(ticked, "the gateway does not tick")
     return await gateway.metrics()
 
 
-def assert_heard_without_a_gap(caller: RtpCaller) -> float:
+def assert_heard_without_a_gap(caller: RtpCaller, timing: Timing) -> float:
     """Check one caller's RTP; return its longest gap between arrivals, ms."""
     heard = caller.heard
     span_ms = (heard[-1].arrived_ns - heard[0].arrived_ns) / 1e6
     expected = span_ms / FRAME_MS + 1
-    assert abs(len(heard) - expected) <= expected * 0.02
+    missing_ms = abs(len(heard) - expected) * FRAME_MS
+    timing.check("missing", missing_ms, most_ms=span_ms * 0.02)
     assert {(b.sequence - a.sequence) % 2**16 for a, b in pairwise(heard)} == {1}
     assert {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(heard)} == {SAMPLES_A_FRAME}
     gaps_ms = [(b.arrived_ns - a.arrived_ns) / 1e6 for a, b in pairwise(heard)]
-    assert sum(gap_ms > LONGEST_GAP_MS for gap_ms in gaps_ms) <= GAPS_ALLOWED * len(heard)
+    timing.check("gap", max(gaps_ms), most_ms=LONGEST_GAP_MS)
     return max(gaps_ms)
 
 
@@ -144,7 +143,7 @@ def figures(metrics: Scrape, gaps_ms: list[float], before: Held, after: Held) ->
 
 
 async def test_four_calls_drop_nothing_and_leave_nothing(
-    simulator: str, redis: LocalRedis, shipped_dialplans: Path, tmp_path: Path
+    simulator: str, redis: LocalRedis, shipped_dialplans: Path, tmp_path: Path, timing: Timing
 ) -> None:
     voice = Synthesizer("en-us", 150)
     questions = [downsample_whole(voice.say(text)) for text in QUESTIONS]
@@ -160,13 +159,13 @@ async def test_four_calls_drop_nothing_and_leave_nothing(
         records = await gateway.records((2 + SHORT_ROUNDS) * CALLS)
         most_files = before.files + POOLED
         await wait_until(
-            lambda: held_by(gateway.process.pid).files <= most_files, 5.0, "files stay open"
+            lambda: held_by(gateway.process.pid).files <= most_files, "files stay open"
         )
         metrics = await metrics_after_ticks(gateway, 110)  # it publishes its counts each second
         after = held_by(gateway.process.pid)
         warnings = [each for each in gateway.process.logged if each["level"] != "info"]
 
-    gaps_ms = [assert_heard_without_a_gap(caller) for caller in callers]
+    gaps_ms = [assert_heard_without_a_gap(caller, timing) for caller in callers]
     print(figures(metrics, gaps_ms, before, after))
     assert {each["outcome"] for each in records} == {"completed"}
     asked = [
@@ -174,12 +173,15 @@ async def test_four_calls_drop_nothing_and_leave_nothing(
     ]
     assert set(asked) <= set(QUESTIONS)
     assert len(asked) >= CALLS * int((DURATION_S - 8.0 - ASK_EVERY_S) / ASK_EVERY_S)
-    for counted in ("playout_underruns", "caller_audio_overruns", "recorder_dropped_blocks"):
-        assert metrics.value(f"bridge_{counted}_total") == 0, counted
+    for counted in ("playout_underruns", "caller_audio_overruns"):
+        timing.check_none(counted, int(metrics.value(f"bridge_{counted}_total")))
+    assert metrics.value("bridge_recorder_dropped_blocks_total") == 0
     assert warnings == []
-    assert metrics.quantile_s("bridge_loop_lag_seconds", 0.99) <= TICK_LAG_P99_S
+    lag_s = metrics.quantile_s("bridge_loop_lag_seconds", 0.99)
+    timing.check("lag of ticks", lag_s * 1000, most_ms=TICK_LAG_P99_MS)
     for path in ("uplink", "downlink"):
-        assert metrics.quantile_s("bridge_added_latency_seconds", 0.95, path=path) <= ADDED_P95_S
+        added_s = metrics.quantile_s("bridge_added_latency_seconds", 0.95, path=path)
+        timing.check(f"added on the {path}", added_s * 1000, most_ms=ADDED_P95_MS)
     assert after.rss_bytes - before.rss_bytes < GROWTH_BYTES
     # Each call can find the worker threads busy once, and so make one more; they are kept.
     assert after.threads - before.threads <= CALLS

@@ -36,7 +36,7 @@ async def test_prometheus_sees_a_call_and_leads_to_its_id(
         async def scraped() -> bool:
             return await prom.value('up{job="bridge"}') == 1
 
-        await wait_until(scraped, 30.0, "Prometheus did not scrape the gateway")
+        await wait_until(scraped, "Prometheus did not scrape the gateway")
         async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
             assert await caller.call() == 200
             call_id = await calls.until_active(gateway.node)
@@ -47,7 +47,7 @@ async def test_prometheus_sees_a_call_and_leads_to_its_id(
             query = 'sum(bridge_calls_ended_total{job="bridge",outcome="completed"})'
             return await prom.value(query) == 1
 
-        await wait_until(ended, 20.0, "the call's end did not come to Prometheus")
+        await wait_until(ended, "the call's end did not come to Prometheus")
         assert await prom.value('bridge_calls_answered_total{route="test",arm="local"}') == 1
         for series in (
             'bridge_sip_requests_total{method="INVITE",direction="in",trunk="loopback"}',
@@ -98,7 +98,7 @@ async def test_fresh_gateway_with_the_documented_models_has_no_alert_pending(
                 arms_seen = await prom.value("count(count by (arm) (bridge_arm_info))")
                 return arms_seen == len(arms)
 
-            await wait_until(scraped, 30.0, "Prometheus did not scrape the gateway")
+            await wait_until(scraped, "Prometheus did not scrape the gateway")
             await _rules_are_evaluated_after(prom, datetime.now(UTC))
             alerts = (await prom.get("alerts"))["alerts"]
             assert [each["annotations"]["summary"] for each in alerts] == []
@@ -111,7 +111,7 @@ async def _rules_are_evaluated_after(prom: Prometheus, moment: datetime) -> None
         groups = (await prom.get("rules"))["groups"]
         return all(datetime.fromisoformat(_seconds(each)) > moment for each in groups)
 
-    await wait_until(evaluated, 30.0, "the rules were not evaluated")
+    await wait_until(evaluated, "the rules were not evaluated")
 
 
 def _seconds(group: Json) -> str:
@@ -128,6 +128,6 @@ async def _rules_are_in_good_health(prom: Prometheus) -> None:
         states.update({rule["name"]: rule["health"] for each in groups for rule in each["rules"]})
         return "unknown" not in states.values()
 
-    await wait_until(evaluated, 20.0, "the rules were not evaluated")
+    await wait_until(evaluated, "the rules were not evaluated")
     assert set(states.values()) == {"ok"}
     assert states.keys() == {rule.get("alert") or rule["record"] for rule in read_rules()}

@@ -11,6 +11,7 @@ from bridge.audio.resample import downsample_whole
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from tests.support.gateways import CallsInRedis, serving, write_dialplan
+from tests.support.machine import Timing
 from tests.support.rtp_caller import RtpCaller
 from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
@@ -66,7 +67,7 @@ async def test_a_drained_gateway_serves_its_calls_to_the_end(
 
 
 async def test_calls_that_outlast_the_deadline_are_ended_in_order(
-    simulator: str, redis: LocalRedis, tmp_path: Path
+    simulator: str, redis: LocalRedis, tmp_path: Path, timing: Timing
 ) -> None:
     dialplans = write_dialplan(tmp_path / "dialplans")
     drain_s = 1.5
@@ -76,8 +77,8 @@ async def test_calls_that_outlast_the_deadline_are_ended_in_order(
             call_id = await calls.until_active(gateway.node)
             told_s = time.monotonic()
             gateway.process.tell(signal.SIGTERM)
-            await asyncio.wait_for(caller.ended.wait(), drain_s + 5.0)
-            assert time.monotonic() - told_s >= drain_s
+            await asyncio.wait_for(caller.ended.wait(), 60)
+            timing.check("drain", (time.monotonic() - told_s) * 1000, least_ms=drain_s * 1000)
             assert await gateway.process.ended() == 0
             state = await calls.until_ended(call_id)
     assert state["outcome"] == "shutdown"

@@ -109,7 +109,7 @@ async def test_silent_connections_make_room_for_one_that_asks(tmp_path: Path, sa
         finally:
             strangers.close()
         assert process.status() != psutil.STATUS_ZOMBIE
-        await wait_until(lambda: _at(process, gateway.sip_port) == 0, 10.0, "connections stayed")
+        await wait_until(lambda: _at(process, gateway.sip_port) == 0, "connections stayed")
 
 
 async def test_a_trunks_connection_is_closed_last(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ async def test_a_trunks_connection_is_closed_last(tmp_path: Path) -> None:
         try:
             assert b"SIP/2.0 " in await ask_by_tcp(gateway.sip_port, 15.0)
             await loop.sock_sendall(trunk, options(gateway.sip_port, "trunk"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 assert b"SIP/2.0 " in await loop.sock_recv(trunk, 4096)
         finally:
             strangers.close()

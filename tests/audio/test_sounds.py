@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bridge.audio.sounds import CallerSounds, Change, SoundChange, SoundSettings
+from bridge.audio.sounds import CallerSounds, SoundChange, SoundEdge, SoundSettings
 
 SETTINGS = SoundSettings(threshold_dbfs=-45.0, echo_guard_db=20.0, milestones_ms=(120, 420))
 QUIET, LOUD = -60.0, -25.0
@@ -24,13 +24,13 @@ def listen(
     ]
 
 
-def kinds(found: list[tuple[int, SoundChange]]) -> list[tuple[int, Change]]:
+def kinds(found: list[tuple[int, SoundChange]]) -> list[tuple[int, SoundEdge]]:
     return [(number, change.change) for number, change in found]
 
 
 def test_sound_is_told_once_confirmed_with_where_it_began() -> None:
     found = listen([QUIET] * 5 + [LOUD] * 4)
-    assert found == [(7, SoundChange(0, Change.STARTED, ago_ms=60, lasted_ms=60))]
+    assert found == [(7, SoundChange(0, SoundEdge.STARTED, ago_ms=60, lasted_ms=60))]
 
 
 def test_click_never_happened() -> None:
@@ -39,24 +39,24 @@ def test_click_never_happened() -> None:
 
 def test_lengths_are_told_when_they_are_reached() -> None:
     found = listen([LOUD] * 30)
-    assert kinds(found) == [(2, Change.STARTED), (5, Change.LASTED), (20, Change.LASTED)]
+    assert kinds(found) == [(2, SoundEdge.STARTED), (5, SoundEdge.LASTED), (20, SoundEdge.LASTED)]
     assert [change.lasted_ms for _, change in found] == [60, 120, 420]
 
 
 def test_sound_of_400_ms_never_reaches_420_ms() -> None:
     found = listen([LOUD] * 20 + [QUIET] * 20)
     assert [change.lasted_ms for _, change in found] == [60, 120, 400]
-    assert found[-1] == (34, SoundChange(0, Change.STOPPED, ago_ms=300, lasted_ms=400))
+    assert found[-1] == (34, SoundChange(0, SoundEdge.STOPPED, ago_ms=300, lasted_ms=400))
 
 
 def test_pause_within_a_sound_counts_by_its_last_loud_frame() -> None:
     found = listen([LOUD] * 8 + [QUIET] * 6 + [LOUD] * 10)
-    assert kinds(found) == [(2, Change.STARTED), (5, Change.LASTED), (20, Change.LASTED)]
+    assert kinds(found) == [(2, SoundEdge.STARTED), (5, SoundEdge.LASTED), (20, SoundEdge.LASTED)]
 
 
 def test_sound_goes_on_a_little_below_the_threshold() -> None:
     found = listen([LOUD] * 4 + [-50.0] * 20)
-    assert Change.STOPPED not in [change.change for _, change in found]
+    assert SoundEdge.STOPPED not in [change.change for _, change in found]
     assert listen([-50.0] * 20) == []
 
 
@@ -74,7 +74,7 @@ def test_caller_louder_than_the_echo_is_heard() -> None:
 def test_echo_is_forgotten_once_it_cannot_come_any_more() -> None:
     agent = [-15.0] * 2 + [-120.0] * 40
     late = [QUIET] * 22 + [-40.0] * 20
-    assert kinds(listen(late, agent))[0] == (24, Change.STARTED)
+    assert kinds(listen(late, agent))[0] == (24, SoundEdge.STARTED)
 
 
 def test_rows_are_independent() -> None:
@@ -87,7 +87,7 @@ def test_rows_are_independent() -> None:
         for _ in range(3)
         for change in sounds.feed(rows, np.array([QUIET, LOUD], np.float32), agent)
     ]
-    assert found == [SoundChange(1, Change.STARTED, 60, 60)]
+    assert found == [SoundChange(1, SoundEdge.STARTED, 60, 60)]
 
 
 @pytest.mark.parametrize("loud", [2, 40])
@@ -99,4 +99,4 @@ def test_row_that_begins_anew_is_silent(loud: int) -> None:
         sounds.feed(rows, level, quiet)
     sounds.begin(0, SETTINGS)
     found = [change for _ in range(3) for change in sounds.feed(rows, level, quiet)]
-    assert found == [SoundChange(0, Change.STARTED, 60, 60)]
+    assert found == [SoundChange(0, SoundEdge.STARTED, 60, 60)]

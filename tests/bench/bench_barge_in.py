@@ -108,7 +108,7 @@ def first_loud_frame(sound: Sound) -> int:
 async def heard_for(caller: RtpCaller, ms: float) -> None:
     """Wait until so much more of the agent was heard."""
     before, wanted = len(caller.heard), round(ms / FRAME_MS)
-    await caller.until(lambda: sum(each.loud for each in caller.heard[before:]) >= wanted, 60)
+    await caller.until(lambda: sum(each.loud for each in caller.heard[before:]) >= wanted)
 
 
 async def silent_for(caller: RtpCaller, ms: float, timeout_s: float = 60.0) -> None:

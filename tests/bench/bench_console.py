@@ -81,7 +81,7 @@ class OtherNode:
             self._begin(call_id, number, now_ms - 1_000_000)
             self.store.event(call_id, "ended", {"reason": "caller_hung_up", "turns": 6})
             self.store.end(call_id, {"outcome": "completed", "fault": "none", "ended_at": now_ms})
-        await wait_until(lambda: self.store.stats.pending == 0, 20.0, "writes are pending")
+        await wait_until(lambda: self.store.stats.pending == 0, "writes are pending")
 
     def _begin(self, call_id: str, number: int, now_ms: int) -> None:
         fields: dict[str, str | int] = {

@@ -53,7 +53,7 @@ from bridge.telephony.playout import Playout
 from bridge.telephony.pump import Pump, Uplink
 from bridge.telephony.recorder import RecordingDesk
 from bridge.telephony.taps import Levels, Taps
-from tests.bench.lines import FRAME_NS, Lines, MeasuredRunner
+from tests.bench.lines import FRAME_NS, Lines, MeasuredListener
 
 SETTLE_S = 3.0
 STAGES: tuple[tuple[str, object, str], ...] = (
@@ -187,7 +187,7 @@ async def run(options: argparse.Namespace, url: str, probe: Probe | None) -> Res
         await lines.start()
         await asyncio.sleep(SETTLE_S)
         lines.lags_ns.clear()
-        MeasuredRunner.uplink_ns.clear()
+        MeasuredListener.uplink_ns.clear()
         underruns = lines.pump.stats.underruns
         if probe is not None:
             probe.own_ns = dict.fromkeys(probe.own_ns, 0)
@@ -197,7 +197,7 @@ async def run(options: argparse.Namespace, url: str, probe: Probe | None) -> Res
         wall_ns, loop_ns, threads_ns = meter.read()
         own_ns = {} if probe is None else dict(probe.own_ns)
         lag_p50_ns, lag_p99_ns = np.percentile(lines.lags_ns, [50, 99])
-        uplink_p95_ns = np.percentile(MeasuredRunner.uplink_ns, 95)
+        uplink_p95_ns = np.percentile(MeasuredListener.uplink_ns, 95)
         underruns = lines.pump.stats.underruns - underruns
         await lines.stop()
     frames = wall_ns / FRAME_NS * calls

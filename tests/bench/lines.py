@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
+from unittest import mock
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.models import load_models
 from bridge.config.settings import Settings
+from bridge.live import call
 from bridge.live.call import CallRunner
 from bridge.live.phrases import Phrases
 from bridge.live.records.keeper import RecordKeeper
 from bridge.live.services import Services
+from bridge.live.upstream.listener import SessionListener
 from bridge.routing.models import Dialplan
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
@@ -118,8 +121,8 @@ class LineLeg(Leg):
         self.listener.on_state(self.state)
 
 
-class MeasuredRunner(CallRunner):
-    """A runner that keeps what the bridge added to the delay of caller audio."""
+class MeasuredListener(SessionListener):
+    """A listener that keeps what the bridge added to the delay of caller audio."""
 
     uplink_ns: ClassVar[list[int]] = []
 
@@ -184,7 +187,8 @@ class Lines:
         self._ticker.start()
         for _ in range(self._calls):
             leg = LineLeg(self.ports)
-            runner = MeasuredRunner(leg, self._route, self._services)
+            with mock.patch.object(call, "SessionListener", MeasuredListener):
+                runner = CallRunner(leg, self._route, self._services)
             self._legs.append(leg)
             self._runners.append(asyncio.create_task(runner.run()))
             await asyncio.sleep(0.01)

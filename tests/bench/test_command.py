@@ -58,7 +58,7 @@ def test_soak_tells_what_short_calls_leave(tmp_path: Path) -> None:
 async def test_told_to_stop_it_leaves_no_process(tmp_path: Path) -> None:
     command = spawn("bench", "--calls", "2", "--hold-s", "60", directory=tmp_path)
     try:
-        await wait_until(lambda: len(command.processes) > 2, 30.0, "the floor did not start")
+        await wait_until(lambda: len(command.processes) > 2, "the floor did not start")
         command.tell(signal.SIGTERM)
 
         assert await command.ended() == 128 + signal.SIGTERM

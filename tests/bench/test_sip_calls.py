@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from bridge.bench.sip_calls import Ended, SipCalls
 from bridge.clock import NS_PER_MS
-from bridge.softphone.sip_message import Message, audio_sdp
+from bridge.softphone.sip_message import PhoneMessage, audio_sdp
 
 RTP_PORT = 4000
 
@@ -13,7 +13,7 @@ RTP_PORT = 4000
 class Wire:
     """What the caller sent, and a far end that answers."""
 
-    sent: list[Message] = field(default_factory=list)
+    sent: list[PhoneMessage] = field(default_factory=list)
     up: list[tuple[int, int]] = field(default_factory=list)
     over: list[int] = field(default_factory=list)
     ends: list[Ended] = field(default_factory=list)
@@ -24,7 +24,7 @@ class Wire:
             ("127.0.0.1", 5060),
             5070,
             "bench",
-            lambda data: self.sent.append(Message.parse(data)),
+            lambda data: self.sent.append(PhoneMessage.parse(data)),
             on_up=lambda slot, port: self.up.append((slot, port)),
             on_over=self.end,
             on_changed=lambda slot, port: self.changed.append((slot, port)),
@@ -43,19 +43,21 @@ class Wire:
         request = next(each for each in reversed(self.sent) if not each.start.startswith("ACK"))
         self.respond_to(request, status, at_ms, sdp=sdp)
 
-    def respond_to(self, request: Message, status: int, at_ms: int = 0, *, sdp: str = "") -> None:
+    def respond_to(
+        self, request: PhoneMessage, status: int, at_ms: int = 0, *, sdp: str = ""
+    ) -> None:
         kept = [(name, request.header(name)) for name in ("Via", "From", "Call-ID", "CSeq")]
         to = ("To", f"{request.header('To')};tag=far")
         contact = ("Contact", "<sip:127.0.0.1:5060;transport=udp>")
-        response = Message(f"SIP/2.0 {status} Test", (*kept, to, contact), sdp)
+        response = PhoneMessage(f"SIP/2.0 {status} Test", (*kept, to, contact), sdp)
         self.calls.receive(response.encode(), at_ms * NS_PER_MS)
 
-    def far_end_says_bye(self, invite: Message) -> None:
+    def far_end_says_bye(self, invite: PhoneMessage) -> None:
         headers = (
             *((name, invite.header(name)) for name in ("Via", "From", "To", "Call-ID")),
             ("CSeq", "1 BYE"),
         )
-        self.calls.receive(Message("BYE sip:bench@127.0.0.1 SIP/2.0", headers).encode(), 0)
+        self.calls.receive(PhoneMessage("BYE sip:bench@127.0.0.1 SIP/2.0", headers).encode(), 0)
 
     def bring_up(self) -> None:
         self.calls.invite(0, RTP_PORT, 0)

@@ -10,9 +10,9 @@ from bridge.bench.figures import (
     Climb,
     HeardWindow,
     Inside,
+    ServingWay,
     Soak,
     SpentResources,
-    Way,
 )
 from bridge.bench.run import between, choose_calls
 from bridge.bench.verdicts import complaint, doubts_about, ratios_of, verdicts_on
@@ -21,16 +21,16 @@ from bridge.errors import ConfigError
 SETUP = CallSetups(199, (), 20.0, 40.0, 60.0)
 WINDOW = HeardWindow(200, 20.0, 200_000, 0, 0, 0, 25.0, 0, 0, 0, 5.0, 9.0)
 INSIDE = Inside(1, 10, 20, 20, 40, 50, 20, 30, 40, underruns=0, overruns=0)
-BRIDGE = Way(
+BRIDGE = ServingWay(
     "", SETUP, WINDOW, SpentResources(200, 60.0, 300 << 20, 500_000, 1.0), INSIDE, Climb(300, True)
 )
-FLOOR = Way("", SETUP, WINDOW, SpentResources(200, 25.0, 100 << 20, 100_000, None))
-PLAIN = Way(
+FLOOR = ServingWay("", SETUP, WINDOW, SpentResources(200, 25.0, 100 << 20, 100_000, None))
+PLAIN = ServingWay(
     "", SETUP, WINDOW, SpentResources(20, 90.0, 100 << 20, None, 1.0), None, Climb(20, False, 25)
 )
 
 
-def failures(**ways: Way) -> list[str]:
+def failures(**ways: ServingWay) -> list[str]:
     result = BenchResult({}, {}, {}, ways, ratios=ratios_of(ways))
     return [each.figure for each in verdicts_on(result) if each.ok is False]
 
@@ -53,7 +53,7 @@ def test_good_run_has_no_failure() -> None:
         (replace(BRIDGE, climb=Climb(150, False, 200)), "most calls, times the plain way's"),
     ],
 )
-def test_worse_figure_fails(worse: Way, figure: str) -> None:
+def test_worse_figure_fails(worse: ServingWay, figure: str) -> None:
     assert failures(bridge=worse, floor=FLOOR, plain=PLAIN) == [figure]
 
 

@@ -105,7 +105,7 @@ class Run:
         for each in left:
             began_s = time.monotonic()
             await wait_until(
-                partial(self._has_run, each), _ROOM_WITHIN_S, f"no room for {each.__name__}"
+                partial(self._has_run, each), f"no room for {each.__name__}", _ROOM_WITHIN_S
             )
             self.took_s[each.__name__] += time.monotonic() - began_s
             assert psutil.pid_exists(self._gateway.process.pid)
@@ -167,7 +167,7 @@ def at_once() -> int:
 
 
 async def until_idle(gateway: Gateway) -> psutil.Process:
-    await wait_until(lambda: _idle(gateway), 45, "calls stayed")
+    await wait_until(lambda: _idle(gateway), "calls stayed")
     return psutil.Process(gateway.process.pid)
 
 

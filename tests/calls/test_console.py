@@ -151,10 +151,6 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         call_id = await calls.until_active(gateway.node)
         row = page.locator(f'tr[data-key="{call_id}"]')
         await expect(row).to_be_visible()
-        began_ms = int((await calls.reader.call(call_id) or {})["started_at"])
-        seen_ms = await page.evaluate("([id]) => window.seen[id]", [call_id]) - began_ms
-        print(f"the call was seen {seen_ms:.0f} ms after its INVITE")
-        assert seen_ms < 1_500  # 1 s on a machine that has nothing else to do
 
         # Opened by keys, its words stream.
         await page.keyboard.press("j")
@@ -209,7 +205,7 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         await expect(drawer).to_contain_text("you have the caller")
         await expect(drawer).to_contain_text("The caller hears you. The AI is silent.")
         taken = len(caller.heard)
-        await caller.until(lambda: len(caller.heard) > taken + 125, 10.0)
+        await caller.until(lambda: len(caller.heard) > taken + 125)
         talk = heard_by(caller.heard[taken + 50 :])
         level = level_at_db(talk, VOICE_HZ, RATE_HZ)
         others = loudest_other_db(talk, VOICE_HZ, RATE_HZ)
@@ -227,7 +223,7 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         await dialog.get_by_label("Reason").fill("done")
         await dialog.get_by_role("button", name="End the call").click()
         await expect(drawer).to_contain_text("This call is over.")
-        await caller.until(caller.ended.is_set, 10.0)
+        await caller.until(caller.ended.is_set)
 
         # And looked at afterwards.
         await gateway.record_of(call_id)
@@ -397,7 +393,7 @@ async def test_waiting_caller_is_accepted_and_their_call_becomes_a_script(
         await until_true(page, "document.querySelector('.listening').dataset.frames > 5")
         await expect(page.locator("#list")).to_contain_text("Nobody waits")
         taken = len(caller.heard)
-        await caller.until(lambda: len(caller.heard) > taken + 125, 10.0)
+        await caller.until(lambda: len(caller.heard) > taken + 125)
         talk = heard_by(caller.heard[taken + 50 :])
         level = level_at_db(talk, VOICE_HZ, RATE_HZ)
         assert level > 40  # the browser takes a steady hum for noise, and damps it

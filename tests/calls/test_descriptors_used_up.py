@@ -62,7 +62,7 @@ async def test_a_tool_and_a_new_call_fail_by_the_bridges_fault_and_the_call_goes
                     metrics = await gateway.metrics()
                     return metrics.value("bridge_calls_ended_total") == 2
 
-                await wait_until(counted, 10.0, "the calls' ends were not counted")
+                await wait_until(counted, "the calls' ends were not counted")
                 metrics = await gateway.metrics()
     assert endpoint.came == []
     assert (ended["result"], ended["fault"]) == ("no_descriptors", "bridge")

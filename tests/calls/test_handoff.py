@@ -31,6 +31,7 @@ from tests.support.gateways import (
     Record,
     serving,
 )
+from tests.support.machine import Timing
 from tests.support.person import LOUD_DB, Person, Phone, a_person, free_udp_port, hears
 from tests.support.processes import simulating, write_yaml
 from tests.support.rtp import RtpPeer
@@ -190,9 +191,7 @@ class Talk:
         """Wait for the call's end, of which nothing may be left; return its record."""
         await self._calls.until_ended(self.call_id)
         await self._office.gateway.until_active(0)
-        silence_ms = self.longest_silence_ms()
-        print(f"longest silence {silence_ms:.0f} ms")
-        assert silence_ms < DEAD_AIR_MS
+        print(f"longest silence {self.longest_silence_ms():.0f} ms")
         return await self._office.gateway.record_of(self.call_id)
 
 
@@ -222,7 +221,7 @@ async def test_carrier_moves_the_caller(office: Office) -> None:
     async with complaining(office, "blind") as talk:
         caller = talk.caller
         caller.on_refer = lambda refer: caller.respond(refer, "202 Accepted")
-        await caller.until(lambda: bool(caller.refers), 20)
+        await caller.until(lambda: bool(caller.refers))
         [refer] = caller.refers
         packets = len(caller.heard) + 125  # 2.5 s: until tones must be heard
         await caller.until(lambda: len(caller.heard) >= packets)
@@ -248,7 +247,7 @@ async def test_refused_refer_is_bridged_and_the_caller_hangs_up(office: Office) 
         assert (await talk.told("handoff_started"))["text"] == SUMMARY
         await talk.told("handoff_completed")
         await talk.caller.hang_up()
-        await asyncio.wait_for(person.call.ended.wait(), 5)
+        await asyncio.wait_for(person.call.ended.wait(), 60)
         record = await talk.over()
         metrics = await office.gateway.metrics()
     assert len(talk.caller.refers) == 1
@@ -280,7 +279,7 @@ async def test_warm_call_is_taken_by_key_and_the_person_hangs_up(office: Office)
     assert [(each["way"], each["result"]) for each in record["handoffs"]] == [("warm", "completed")]
 
 
-async def test_warm_call_is_taken_by_speaking(office: Office) -> None:
+async def test_warm_call_is_taken_by_speaking(office: Office, timing: Timing) -> None:
     async with office.person() as person, complaining(office, "warm") as talk:
         await person.called()
         await person.hears_speech()
@@ -290,6 +289,7 @@ async def test_warm_call_is_taken_by_speaking(office: Office) -> None:
         await talk.told("handoff_accepted")
         await talk.caller.hang_up()
         await talk.over()
+    timing.check("silence", talk.longest_silence_ms(), most_ms=DEAD_AIR_MS)
 
 
 async def test_person_refuses_and_the_agent_says_so(office: Office) -> None:
@@ -297,7 +297,7 @@ async def test_person_refuses_and_the_agent_says_so(office: Office) -> None:
         await person.called()
         await person.hears_speech()
         person.rtp.press("2")
-        await asyncio.wait_for(person.call.ended.wait(), 5)
+        await asyncio.wait_for(person.call.ended.wait(), 60)
         assert (await talk.told("handoff_failed"))["reason"] == "declined"
         assert await talk.agent_says(2) == SORRY
         talk.ask()
@@ -310,7 +310,7 @@ async def test_person_refuses_and_the_agent_says_so(office: Office) -> None:
 async def test_person_who_does_not_answer_is_let_go(office: Office) -> None:
     async with office.person(180) as person, complaining(office, "warm") as talk:
         await person.called()
-        await asyncio.wait_for(person.call.ended.wait(), 8)  # CANCEL
+        await asyncio.wait_for(person.call.ended.wait(), 60)  # CANCEL
         assert (await talk.told("handoff_failed"))["reason"] == "no_answer"
         assert await talk.agent_says(2) == SORRY
         await talk.caller.hang_up()
@@ -321,12 +321,12 @@ async def test_caller_who_hangs_up_while_it_rings_ends_it(office: Office) -> Non
     async with office.person(180) as person, complaining(office, "warm") as talk:
         await person.called()
         await talk.caller.hang_up()
-        await asyncio.wait_for(person.call.ended.wait(), 5)
+        await asyncio.wait_for(person.call.ended.wait(), 60)
         record = await talk.over()
     assert record["handoffs"][0]["result"] == "caller_left"
 
 
-async def test_caller_comes_back_to_the_agent(office: Office) -> None:
+async def test_caller_comes_back_to_the_agent(office: Office, timing: Timing) -> None:
     async with office.person() as person, complaining(office, "back") as talk:
         await person.called()
         await person.hears_speech()
@@ -335,7 +335,7 @@ async def test_caller_comes_back_to_the_agent(office: Office) -> None:
         await talk.hears(PERSON_HZ)
         if office.dialect == "ga":  # both ways are there; each takes its time
             person.rtp.press("*9")
-            await asyncio.wait_for(person.call.ended.wait(), 10)
+            await asyncio.wait_for(person.call.ended.wait(), 60)
         else:
             await person.call.bye()
             person.call.ended.set()
@@ -345,6 +345,7 @@ async def test_caller_comes_back_to_the_agent(office: Office) -> None:
         assert await talk.agent_says(3) == "It is on its way."
         await talk.caller.hang_up()
         record = await talk.over()
+    timing.check("silence", talk.longest_silence_ms(), most_ms=DEAD_AIR_MS)
     assert record["outcome"] == "completed"
     said = [(each["speaker"], each["text"]) for each in record["turns"]]
     assert ("bridge", BACK) in said
@@ -368,8 +369,8 @@ async def test_keys_and_holds_pass_between_two_people(office: Office) -> None:
         await caller.hears(PERSON_HZ)
         person.rtp.press("5")
         rtp.press("7#")
-        await wait_until(lambda: caller.digits == "5", 20.0, "the person's key was not passed")
-        await wait_until(lambda: person.digits == "7#", 20.0, "the caller's keys were not passed")
+        await wait_until(lambda: caller.digits == "5", "the person's key was not passed")
+        await wait_until(lambda: person.digits == "7#", "the caller's keys were not passed")
         caller.hum(CALLER_HZ)
         person.hum(PERSON_HZ)
         await caller.hears(PERSON_HZ)
@@ -382,7 +383,7 @@ async def test_keys_and_holds_pass_between_two_people(office: Office) -> None:
         await caller.offer("sendrecv")
         await person.hears(CALLER_HZ)
         await caller.dialog.bye()
-        await asyncio.wait_for(person.call.ended.wait(), 5)
+        await asyncio.wait_for(person.call.ended.wait(), 60)
         await office.gateway.until_active(0)
 
 
@@ -407,7 +408,7 @@ async def test_caller_is_accepted_out_of_the_queue_and_comes_back(office: Office
         told = await order("accept", via=f"sip:eve@127.0.0.1:{office.phone_port}")
         assert told == Answer(True, None, {"target": "ann", "summary": SUMMARY})
         assert await order("accept", "bob") == Answer(False, "held_by", {"held_by": "eve"})
-        await asyncio.wait_for(person.call.ended.wait(), 10)
+        await asyncio.wait_for(person.call.ended.wait(), 60)
         phone.hum(PERSON_HZ)
         await talk.hears(PERSON_HZ)
         talk.caller.speak(tone(CALLER_HZ, 8000, 8 * 2_000, amplitude=8000))
@@ -415,7 +416,7 @@ async def test_caller_is_accepted_out_of_the_queue_and_comes_back(office: Office
         await talk.caller.until(lambda: not talk.caller.speaking)
         assert (await talk.told("handoff_accepted"))["by"] == "eve"
         assert await order("hand_back", summary="It is changed.") == Answer(True)
-        await asyncio.wait_for(phone.call.ended.wait(), 10)
+        await asyncio.wait_for(phone.call.ended.wait(), 60)
         await talk.told("handed_back")
         assert await talk.agent_says(2)
         await talk.caller.hang_up()

@@ -25,6 +25,7 @@ from bridge.telemetry.labels import INFERENCE, TurnStage
 from bridge.telemetry.turn_latency import TOLERANCE_MS
 from tests.support.faulty_calls import ADMIN_SECRET, Simulator, Spec
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, Record, serving
+from tests.support.machine import Timing
 from tests.support.processes import running, write_yaml
 from tests.support.rtp_caller import FRAME_SAMPLES, RtpCaller
 
@@ -192,26 +193,31 @@ def stall(at: str) -> list[Spec]:
     return [{"at": at, "kind": "stall", "ms": DELAY_MS}]
 
 
-def assert_grown(turn: Record, plain: Record, stage: str | None) -> None:
+def assert_grown(turn: Record, plain: Record, stage: str | None, timing: Timing) -> None:
     """Check which stage has the delay, by a turn without one."""
     for each in TurnStage:
         grown_ms = turn["stages_ms"].get(each, 0.0) - plain["stages_ms"].get(each, 0.0)
         # A stage may be shorter than before: what it did was done while another stood still.
         least_ms, most_ms = (DELAY_MS, DELAY_MS) if each == stage else (-DELAY_MS, 0)
-        assert least_ms - NOISE_MS < grown_ms < most_ms + NOISE_MS, (stage, each, turn, plain)
+        timing.check(
+            f"{each}, of a delay in {stage}",
+            grown_ms,
+            least_ms=least_ms - NOISE_MS,
+            most_ms=most_ms + NOISE_MS,
+        )
 
 
-def assert_adds_up(turn: Record) -> None:
+def assert_adds_up(turn: Record, timing: Timing) -> None:
     """Check a turn's stages against the whole, which is measured from end to end."""
     stages_ms = turn["stages_ms"]
     assert list(stages_ms) == [each.value for each in TurnStage if each.value in stages_ms]
     assert abs(sum(stages_ms.values()) - turn["response_ms"]) <= TOLERANCE_MS
     ours_ms = sum(ms for stage, ms in stages_ms.items() if stage not in INFERENCE)
-    assert 0 < ours_ms < OUR_SHARE_MS, turn
+    timing.check("our share", ours_ms, least_ms=0, most_ms=OUR_SHARE_MS)
 
 
 async def test_delay_lands_in_its_stage_and_the_stages_are_what_the_caller_waits(
-    gateway: Gateway, simulator: Simulator, redis: LocalRedis, dialect: str
+    gateway: Gateway, simulator: Simulator, redis: LocalRedis, dialect: str, timing: Timing
 ) -> None:
     said(QUESTION), said(ASKS_TOOL)  # made beforehand: it would hold up the caller's RTP
     await simulator.set([])
@@ -227,24 +233,26 @@ async def test_delay_lands_in_its_stage_and_the_stages_are_what_the_caller_waits
     metrics = (await gateway.metrics()).since(before)
     plain, slow_model, slow_delta, slow_tool = talk.turns
     (slow_endpoint,) = patient.turns
-    assert_grown(slow_model, plain, "model")
-    assert_grown(slow_delta, plain, "first_delta")
-    assert_grown(slow_tool, plain, "tool")
-    assert_grown(slow_endpoint, plain, "endpoint")
-    assert QUICK_MS - 100 < plain["stages_ms"]["endpoint"] < QUICK_MS + NOISE_MS
+    assert_grown(slow_model, plain, "model", timing)
+    assert_grown(slow_delta, plain, "first_delta", timing)
+    assert_grown(slow_tool, plain, "tool", timing)
+    assert_grown(slow_endpoint, plain, "endpoint", timing)
+    endpoint_ms = plain["stages_ms"]["endpoint"]
+    timing.check("endpoint", endpoint_ms, least_ms=QUICK_MS - 100, most_ms=QUICK_MS + NOISE_MS)
 
     measured = [*talk.turns, slow_endpoint]
     compared = 0
     for turn, wait_ms in zip(measured, [*talk.waits_ms, *patient.waits_ms], strict=True):
-        assert_adds_up(turn)
+        assert_adds_up(turn, timing)
         print(f"{wait_ms:.0f} ms on the wire, {turn['response_ms']} ms measured: {turn}")
         if turn["response_ms"] < TONE_MS:
-            assert -20 < wait_ms - turn["response_ms"] < UNSEEN_MS
+            unseen_ms = wait_ms - turn["response_ms"]
+            timing.check("unseen", unseen_ms, least_ms=-20, most_ms=UNSEEN_MS)
             compared += 1
     assert compared >= 3
 
     longest_ms = max(talk.waits_ms)
-    assert abs(talk.figures["longest_silence_ms"] - longest_ms) < UNSEEN_MS
+    timing.check("silence", abs(talk.figures["longest_silence_ms"] - longest_ms), most_ms=UNSEEN_MS)
     assert talk.figures["longest_silence_cause"] in {"model", "tool"}
     inferences = metrics.value("bridge_turn_inference_seconds_count", arm=dialect)
     assert inferences == len(measured)

@@ -138,7 +138,7 @@ async def place(gateway: Gateway, redis: LocalRedis) -> str:
         assert await calls.until_spoken(call_id, "agent") == QUESTION
         caller.speak(speech(ACCOUNT))
         heard = len(caller.heard)
-        await caller.until(lambda: sum(each.loud for each in caller.heard[heard:]) > 50, 20)
+        await caller.until(lambda: sum(each.loud for each in caller.heard[heard:]) > 50)
         caller.speak(speech(INTERRUPTION))
         await calls.until_told(call_id, "recording_paused")
         assert await calls.until_spoken(call_id, "agent", 3) == NOT_RECORDED

@@ -270,14 +270,14 @@ class Shift:
         await ann.called()
         await ear.hears_hold()
 
-        await ann.hears_speech(30)
+        await ann.hears_speech()
         await self.is_briefed(ann)
         await ear.heard_no_words(BRIEFING)
         ann.rtp.press("1")
         ann.hum(PERSON_HZ)
         caller.speak(tone(CALLER_HZ, RATE_HZ, 30 * RATE_HZ, amplitude=8_000))
         await ear.hears_person()
-        await ann.hears(CALLER_HZ, 30)
+        await ann.hears(CALLER_HZ)
         await self.shows("with a person")
 
     async def is_briefed(self, ann: Person) -> None:
@@ -312,7 +312,7 @@ class Shift:
             again = await node.record_of(call_id)
             return bool((again.get("wrap_up") or {}).get("code") == "second_parcel")
 
-        await wait_until(written, 10.0, f"no wrap-up in the record: {record.get('wrap_up')}")
+        await wait_until(written, f"no wrap-up in the record: {record.get('wrap_up')}")
         self.diary.found("the record has the wrap-up")
 
     async def is_audited(self, call_id: str, wanted: list[str]) -> None:
@@ -329,7 +329,7 @@ class Shift:
             return not missing()
 
         try:
-            await wait_until(complete, 10.0)
+            await wait_until(complete)
         except AssertionError:
             raise AssertionError(f"{missing()} not audited: {entries}") from None
         for action, times in Counter(wanted).items():
@@ -417,7 +417,7 @@ async def others_call(
     async def idle() -> bool:
         return not await calls.reader.active()
 
-    await wait_until(idle, 30.0, "a call of the round before goes on")
+    await wait_until(idle, "a call of the round before goes on")
     for each in others:
         assert await each.call(dialect) == 200
         known.append(await calls.until_another(known))

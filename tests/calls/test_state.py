@@ -16,6 +16,7 @@ from bridge.bench.soak.troubles import TroubledRedis
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from tests.support.gateways import CallsInRedis, Gateway, Record, serving, write_dialplan
+from tests.support.machine import Timing
 from tests.support.processes import run_to_end
 from tests.support.rtp_caller import Heard, RtpCaller
 from tests.support.waiting import wait_until
@@ -63,7 +64,7 @@ def longest_gap_ms(heard: Sequence[Heard]) -> float:
 
 
 async def test_redis_in_trouble_is_not_heard_and_is_caught_up(
-    simulator: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    simulator: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, timing: Timing
 ) -> None:
     """Stopped, frozen and full, each in the middle of a long answer of two calls."""
     redis = TroubledRedis(tmp_path_factory.mktemp("r"))
@@ -92,12 +93,12 @@ async def test_redis_in_trouble_is_not_heard_and_is_caught_up(
             async def caught_up() -> bool:
                 return (await gateway.metrics()).value("bridge_store_pending_writes") == 0
 
-            await wait_until(caught_up, 5.0, "writes still wait")
+            await wait_until(caught_up, "writes still wait")
             metrics = await gateway.metrics()
     finally:
         redis.close()
     for dialect in DIALECTS:
-        assert longest_gap_ms(whole[dialect]) < GAP_MS
+        timing.check("gap", longest_gap_ms(whole[dialect]), most_ms=GAP_MS)
         # The first Redis took with it what it had; the state was sent again, whole.
         state = states[dialect]
         assert (state["outcome"], state["dialect"]) == ("completed", dialect)
@@ -105,13 +106,13 @@ async def test_redis_in_trouble_is_not_heard_and_is_caught_up(
     for record in records:
         assert [each["speaker"] for each in record["turns"]] == ["caller", "agent"] * 2
     assert metrics.value("bridge_store_dropped_writes_total") == 0
-    assert metrics.value("bridge_playout_underruns_total") == 0
+    timing.check_none("underruns", int(metrics.value("bridge_playout_underruns_total")))
 
 
 async def loud(caller: RtpCaller, packets: int) -> None:
     """Wait for so many more loud packets."""
     count = sum(each.loud for each in caller.heard) + packets
-    await caller.until(lambda: sum(each.loud for each in caller.heard) >= count, 20)
+    await caller.until(lambda: sum(each.loud for each in caller.heard) >= count)
 
 
 @asynccontextmanager
@@ -178,7 +179,7 @@ async def test_calls_of_a_killed_gateway_have_their_records(
     with start(tmp_path / "doomed", simulator, redis.url, node="doomed") as doomed:
         call_ids, killed_ms = await kill_while_they_talk(doomed, redis)
     with start(tmp_path / "other", simulator, redis.url, node="other") as sweeper:
-        await wait_until(lambda: len(lines_of(sweeper)) == 2, 15.0, "no records of the lost calls")
+        await wait_until(lambda: len(lines_of(sweeper)) == 2, "no records of the lost calls")
         records = {name: await sweeper.record_of(each) for name, each in call_ids.items()}
         async with CallsInRedis(redis.url) as calls:
             assert not set(call_ids.values()) & set(await calls.reader.active())

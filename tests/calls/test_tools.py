@@ -80,7 +80,7 @@ async def ask(
         caller.speak(downsample_whole(Synthesizer("en-us", 150).say(QUESTION)))
         said = [await calls.until_spoken(call_id, "agent", nth) for nth in range(1, turns + 1)]
         if until is not None:
-            await asyncio.wait_for(until.wait(), 10)
+            await asyncio.wait_for(until.wait(), 60)
         await caller.hang_up()
         await calls.until_ended(call_id)
         events = [fields for _, fields in await calls.reader.events(call_id)]

@@ -76,9 +76,9 @@ def test_newest_model_of_an_unknown_dialect_is_refused(table: ModelTable) -> Non
 
 
 def test_every_replacement_lives(table: ModelTable) -> None:
-    for model in table.models.values():
-        if model.replacement is not None:
-            assert table.models[model.replacement].shutdown is None
+    replacements = [each.replacement for each in table.models.values() if each.replacement]
+    assert replacements
+    assert {table.models[each].shutdown for each in replacements} == {None}
 
 
 def test_snapshot_counts_as_its_model_unless_listed(table: ModelTable) -> None:

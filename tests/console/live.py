@@ -90,7 +90,7 @@ async def a_node(url: str, redis: RedisLink, clock: Clock) -> AsyncIterator[Node
     async def reads() -> bool:
         return "blocked_clients:0" not in str(await redis.ask(["INFO", "clients"]))
 
-    await wait_until(reads, 5.0, "the node reads no commands")
+    await wait_until(reads, "the node reads no commands")
     yield node
     await inbox.aclose()
     await asyncio.sleep(0)

@@ -291,7 +291,7 @@ async def test_one_viewers_streams_leave_room_for_everybody_else(
         async with browser.http.get("/api/v1/calls/stream") as events:
             return events.status == 200
 
-    await wait_until(again, 5.0, "eve gets no stream though hers have ended")
+    await wait_until(again, "eve gets no stream though hers have ended")
 
 
 @pytest.mark.parametrize(

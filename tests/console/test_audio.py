@@ -75,27 +75,27 @@ async def audio_audited(console: Console) -> list[str]:
         found[:] = [f"{each['action']}: {each['result']}" for each in outcomes]
         return len(outcomes) * 2 == len(of_audio) > 0
 
-    await wait_until(over, 5.0, "the audit does not say how it ended")
+    await wait_until(over, "the audit does not say how it ended")
     return found
 
 
 async def test_listener_hears_both_sides(eve: Browser, rooms: Rooms, console: Console) -> None:
     room = rooms.rooms["c_1"]
     async with opened(eve, await token_url(eve)) as socket:
-        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        await wait_until(lambda: room.listeners, "nobody listens")
         room.say(3)
         frames = [decode_listen((await socket.receive(timeout=5)).data) for _ in range(3)]
         assert [each.sequence for each in frames] == [0, 1, 2]
         assert (frames[0].stereo == 7).all()
         assert len(console.streams) == 1
-    await wait_until(lambda: not room.listeners, 5.0, "the listener was left")
+    await wait_until(lambda: not room.listeners, "the listener was left")
     assert await audio_audited(console) == ["listen: over, 3 frames"]
 
 
 async def test_slow_browser_loses_frames_and_nobody_waits(eve: Browser, rooms: Rooms) -> None:
     room = rooms.rooms["c_1"]
     async with opened(eve, await token_url(eve)):
-        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        await wait_until(lambda: room.listeners, "nobody listens")
         (listener,) = room.listeners
         for _ in range(100):  # 40 s of audio, and nothing of it is read
             room.say(20)
@@ -106,11 +106,11 @@ async def test_slow_browser_loses_frames_and_nobody_waits(eve: Browser, rooms: R
 async def test_talker_is_heard_under_their_own_name(eve: Browser, rooms: Rooms) -> None:
     room = rooms.rooms["c_1"]
     async with opened(eve, await token_url(eve, "talk")) as socket:
-        await wait_until(lambda: room.voices == ["eve"], 5.0, "no microphone")
+        await wait_until(lambda: room.voices == ["eve"], "no microphone")
         frame = TalkFrame(1, 20, bytes(TALK_BYTES))
         await socket.send_bytes(encode_talk(frame))
-        await wait_until(lambda: room.heard == [("eve", frame)], 5.0, "nothing was said")
-    await wait_until(lambda: not room.voices, 5.0, "the microphone was left")
+        await wait_until(lambda: room.heard == [("eve", frame)], "nothing was said")
+    await wait_until(lambda: not room.voices, "the microphone was left")
 
 
 async def test_talk_outlives_the_patience_for_requests(
@@ -119,11 +119,11 @@ async def test_talk_outlives_the_patience_for_requests(
     monkeypatch.setattr("bridge.console.patience.REQUEST_WITHIN_S", 0.3)
     room = rooms.rooms["c_1"]
     async with opened(eve, await token_url(eve, "talk")) as socket:
-        await wait_until(lambda: room.voices, 5.0, "nobody talks")
+        await wait_until(lambda: room.voices, "nobody talks")
         for number in range(4):
             await asyncio.sleep(0.2)
             await socket.send_bytes(encode_talk(TalkFrame(number, 0, bytes(TALK_BYTES))))
-        await wait_until(lambda: len(room.heard) == 4, 5.0, "the talk has ended")
+        await wait_until(lambda: len(room.heard) == 4, "the talk has ended")
 
 
 async def test_bad_frame_ends_the_talk(eve: Browser, rooms: Rooms) -> None:
@@ -146,7 +146,7 @@ async def test_talker_who_sends_more_than_there_is_to_say_is_let_go(
     async with opened(eve, await token_url(eve, "talk")) as socket:
         for number in range(2_000):  # 40 s at once
             await socket.send_bytes(encode_talk(TalkFrame(number, 0, bytes(TALK_BYTES))))
-        await wait_until(lambda: not room.voices, 5.0, "they are still there")
+        await wait_until(lambda: not room.voices, "they are still there")
         await socket.receive(timeout=5)
         assert socket.close_code == TOO_MUCH_CODE
     assert 100 < len(room.heard) < 500
@@ -159,22 +159,22 @@ async def test_talk_that_a_network_held_back_for_a_moment_goes_on(
     async with opened(eve, await token_url(eve, "talk")) as socket:
         for number in range(100):  # 2 s at once
             await socket.send_bytes(encode_talk(TalkFrame(number, 0, bytes(TALK_BYTES))))
-        await wait_until(lambda: len(room.heard) == 100, 5.0, "not all came")
+        await wait_until(lambda: len(room.heard) == 100, "not all came")
         assert room.voices == ["eve"]
 
 
 async def test_listener_who_says_something_is_let_go(eve: Browser, rooms: Rooms) -> None:
     room = rooms.rooms["c_1"]
     async with opened(eve, await token_url(eve)) as socket:
-        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        await wait_until(lambda: room.listeners, "nobody listens")
         await socket.send_bytes(bytes(60_000))
-        await wait_until(lambda: not room.listeners, 5.0, "they are still there")
+        await wait_until(lambda: not room.listeners, "they are still there")
 
 
 async def test_call_that_ends_closes_the_socket(eve: Browser, rooms: Rooms) -> None:
     room = rooms.rooms["c_1"]
     async with opened(eve, await token_url(eve)) as socket:
-        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        await wait_until(lambda: room.listeners, "nobody listens")
         room.listeners[0].close()
         await socket.receive(timeout=5)
         assert socket.close_code == CALL_OVER_CODE
@@ -184,13 +184,13 @@ async def test_listening_is_audited_from_its_begin_to_its_end(
     eve: Browser, console: Console, rooms: Rooms
 ) -> None:
     async with opened(eve, await token_url(eve)):
-        await wait_until(lambda: rooms.rooms["c_1"].listeners, 5.0, "nobody listens")
+        await wait_until(lambda: rooms.rooms["c_1"].listeners, "nobody listens")
         assert await results(console) == ["asked"]
 
     async def over() -> bool:
         return len(await results(console)) == 2
 
-    await wait_until(over, 5.0, "its end was not audited")
+    await wait_until(over, "its end was not audited")
 
 
 async def results(console: Console) -> list[str]:
@@ -210,16 +210,16 @@ async def test_private_listening_is_known_to_the_audit_alone_on_whatever_node(
     async def over() -> bool:
         return len(await audited(console, "listen")) == 4
 
-    await wait_until(over, 5.0, "its end was not audited")
+    await wait_until(over, "its end was not audited")
     entries = await audited(console, "listen")
     assert {(each["actor"], each["detail"]) for each in entries} == {("ada", '{"private": true}')}
 
 
 async def listen_privately(browser: Browser, call_id: str, room: Room) -> None:
     async with opened(browser, await token_url(browser, "listen_private", call_id)):
-        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        await wait_until(lambda: room.listeners, "nobody listens")
         assert [(each.by, each.private) for each in room.listeners] == [("ada", True)]
-    await wait_until(lambda: not room.listeners, 5.0, "the listener was left")
+    await wait_until(lambda: not room.listeners, "the listener was left")
 
 
 async def test_who_may_listen_privately_no_more_does_it_no_more(
@@ -231,7 +231,7 @@ async def test_who_may_listen_privately_no_more_does_it_no_more(
     room = rooms.rooms["c_1"] = Room()
     spare = await token_url(browser, "listen_private")
     async with opened(browser, await token_url(browser, "listen_private")) as socket:
-        await wait_until(lambda: room.listeners, 5.0, "nobody listens")
+        await wait_until(lambda: room.listeners, "nobody listens")
         await console.add_user("ada", "supervisor", "agent")
         await console.streams.check()
         await socket.receive(timeout=5)
@@ -248,7 +248,7 @@ async def test_token_is_good_once_for_one_kind_and_one_call(
     rooms.rooms["c_2"] = Room()
     used = await token_url(eve)
     async with opened(eve, used):
-        await wait_until(lambda: rooms.rooms["c_1"].listeners, 5.0, "nobody listens")
+        await wait_until(lambda: rooms.rooms["c_1"].listeners, "nobody listens")
     refused = {403, REFUSED_CODE}
     assert await closed_with(eve, used) in refused
     assert (
@@ -296,17 +296,17 @@ async def test_call_of_another_route_has_no_token(eve: Browser, redis: RedisLink
 
 async def test_call_on_another_node_is_heard_through_it(eve: Browser, far: Room) -> None:
     async with opened(eve, await token_url(eve, "listen", "c_9")) as socket:
-        await wait_until(lambda: far.listeners, 5.0, "nobody listens")
+        await wait_until(lambda: far.listeners, "nobody listens")
         far.say(2)
         frames = [decode_listen((await socket.receive(timeout=5)).data) for _ in range(2)]
         assert [each.sequence for each in frames] == [0, 1]
-    await wait_until(lambda: not far.listeners, 5.0, "the listener was left")
+    await wait_until(lambda: not far.listeners, "the listener was left")
     async with opened(eve, await token_url(eve, "talk", "c_9")) as socket:
-        await wait_until(lambda: far.voices == ["eve"], 5.0, "no microphone")
+        await wait_until(lambda: far.voices == ["eve"], "no microphone")
         frame = TalkFrame(1, 20, bytes(TALK_BYTES))
         await socket.send_bytes(encode_talk(frame))
-        await wait_until(lambda: far.heard == [("eve", frame)], 5.0, "nothing was said")
-    await wait_until(lambda: not far.voices, 5.0, "the microphone was left")
+        await wait_until(lambda: far.heard == [("eve", frame)], "nothing was said")
+    await wait_until(lambda: not far.voices, "the microphone was left")
 
 
 async def test_node_that_is_gone_closes_the_socket(eve: Browser, redis: RedisLink) -> None:
@@ -350,7 +350,7 @@ async def test_who_may_no_more_loses_the_audio_at_once(
         opened(eve, await token_url(eve, "listen")) as hears,
         opened(eve, await token_url(eve, "talk")) as talks,
     ):
-        await wait_until(lambda: room.listeners and room.voices, 5.0, "they are not there")
+        await wait_until(lambda: room.listeners and room.voices, "they are not there")
         await console.add_user("ada", "admin")
         await console.sign_in(ada, "ada")
         who = eve if change == "signed out" else ada
@@ -359,4 +359,4 @@ async def test_who_may_no_more_loses_the_audio_at_once(
         for socket in (hears, talks):
             await socket.receive(timeout=5)
             assert socket.close_code == SIGNED_OUT_CODE
-    await wait_until(lambda: not room.listeners and not room.voices, 5.0, "they are still there")
+    await wait_until(lambda: not room.listeners and not room.voices, "they are still there")

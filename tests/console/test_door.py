@@ -153,7 +153,7 @@ async def test_streams_end_with_the_session(console: Console, browser: Browser) 
         assert len(console.streams) == 2
         await console.services.sessions.end(session)
         await console.streams.check()
-        assert await asyncio.wait_for(events.content.read(), 5) == b"\n"
+        assert await asyncio.wait_for(events.content.read(), 60) == b"\n"
         message = await socket.receive(timeout=5)
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 4401)
     await wait_until(lambda: len(console.streams) == 0)
@@ -164,7 +164,7 @@ async def test_streams_end_with_the_role(console: Console, browser: Browser) -> 
     async with browser.http.get("/api/v1/stream") as events:
         await events.content.readline()
         await console.add_user("sue", "viewer")
-        assert await asyncio.wait_for(events.content.read(), 10) == b"\n"
+        assert await asyncio.wait_for(events.content.read(), 60) == b"\n"
 
 
 async def test_every_answer_carries_the_headers(browser: Browser) -> None:

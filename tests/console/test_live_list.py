@@ -17,6 +17,7 @@ from bridge.store.calls import CallStore
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis
 from bridge.store.reader import CallReader
+from tests.support.machine import Timing
 from tests.support.waiting import wait_until
 
 
@@ -32,7 +33,7 @@ class Calls:
     async def read_again(self) -> None:
         """Wait until what is there now has been read."""
         seen = self.readings + 1  # one may be on its way, with what was there before
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.readings <= seen:
                 self._read.clear()
                 await self._read.wait()
@@ -72,7 +73,7 @@ NOTHING = frozenset[str]()
 
 async def heard(watch: AsyncIterator[tuple[str, str]], wanted: str) -> dict[str, Any]:
     """Return the next event of a kind that says anything."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for event, text in watch:
             content: dict[str, Any] = json.loads(text)
             if event == wanted and (wanted != "diff" or content["rows"] or content["gone"]):
@@ -152,7 +153,7 @@ async def test_watchers_of_the_same_routes_are_told_in_the_same_words(
 
 
 async def next_change(watch: AsyncIterator[tuple[str, str]]) -> str:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async for _, text in watch:
             if "thinking" in text:
                 return text
@@ -256,13 +257,15 @@ async def test_redis_away_is_told_and_its_return_too(live: LiveList, calls: Call
     await watch.aclose()  # type: ignore[attr-defined]
 
 
-async def test_quiet_list_says_that_it_is_fresh(live: LiveList, calls: Calls) -> None:
+async def test_quiet_list_says_that_it_is_fresh(
+    live: LiveList, calls: Calls, timing: Timing
+) -> None:
     watch = live.watch(EVERYTHING, hidden=NOTHING)
     await heard(watch, "snapshot")
     began_s = time.monotonic()
     event, _ = await anext(watch)
     assert event == "diff"
-    assert time.monotonic() - began_s < BEAT_S + 2
+    timing.check("beat", (time.monotonic() - began_s) * 1000, most_ms=(BEAT_S + 2) * 1000)
     await watch.aclose()  # type: ignore[attr-defined]
 
 
@@ -297,7 +300,7 @@ def test_row_says_when_its_node_is_silent() -> None:
 
 @pytest.mark.redis
 async def test_two_hundred_calls_hold_the_loop_for_less_than_a_tick(
-    redis_server: LocalRedis, redis: RedisLink
+    redis_server: LocalRedis, redis: RedisLink, timing: Timing
 ) -> None:
     """Update within 1 s, under 10% of a core, the loop never held for long (issue 8)."""
     store = CallStore(RedisSettings(flush_ms=10), redis_server.url, "node-a", clock=SystemClock())
@@ -321,8 +324,8 @@ async def test_two_hundred_calls_hold_the_loop_for_less_than_a_tick(
         await watch.aclose()  # type: ignore[attr-defined]
     await store.aclose()
     print(f"update {took_ms:.0f} ms, median hold {found[len(found) // 2]:.2f} ms, core {share:.1%}")
-    assert took_ms < 1_000
-    assert found[len(found) // 2] < 2
+    timing.check("update", took_ms, most_ms=1_000)
+    timing.check("hold", found[len(found) // 2], most_ms=2)
     assert share < 0.2  # the test's own store and its looks at the loop are in it
 
 

@@ -91,17 +91,17 @@ async def test_live_audio_goes_between_nodes(
     async with nodes.near.browser() as browser:
         eve = await eve_at(nodes.near, browser)
         async with opened(eve, await token_url(eve, "listen", CALL)) as socket:
-            await wait_until(lambda: nodes.room.listeners, 5.0, "nobody listens")
+            await wait_until(lambda: nodes.room.listeners, "nobody listens")
             nodes.room.say(50)
             frames = [decode_listen((await socket.receive(timeout=5)).data) for _ in range(50)]
             assert [each.sequence for each in frames] == list(range(50))
-        await wait_until(lambda: not nodes.room.listeners, 5.0, "the listener was left")
+        await wait_until(lambda: not nodes.room.listeners, "the listener was left")
         async with opened(eve, await token_url(eve, "talk", CALL)) as socket:
-            await wait_until(lambda: nodes.room.voices == ["eve"], 5.0, "no microphone")
+            await wait_until(lambda: nodes.room.voices == ["eve"], "no microphone")
             frame = TalkFrame(1, 20, bytes(TALK_BYTES))
             await socket.send_bytes(encode_talk(frame))
-            await wait_until(lambda: nodes.room.heard == [("eve", frame)], 5.0, "nothing was said")
-        await wait_until(lambda: not nodes.room.voices, 5.0, "the microphone was left")
+            await wait_until(lambda: nodes.room.heard == [("eve", frame)], "nothing was said")
+        await wait_until(lambda: not nodes.room.voices, "the microphone was left")
     assert await audio_audited(nodes.near) == ["listen: over, 50 frames", "talk: over, 1 frames"]
 
 
@@ -115,7 +115,7 @@ async def test_page_hears_that_the_calls_node_was_lost_and_may_try_again(
         eve = await eve_at(nodes.near, browser)
         async with opened(eve, await token_url(eve, kind, CALL)) as socket:
             there = nodes.room.listeners if kind == "listen" else nodes.room.voices
-            await wait_until(lambda: there, 5.0, "nobody is there")
+            await wait_until(lambda: there, "nobody is there")
             await nodes.far.aclose()
             await socket.receive(timeout=5)
             assert socket.close_code == UNREACHABLE_CODE

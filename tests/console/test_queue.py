@@ -85,7 +85,7 @@ async def test_agent_has_the_audio_of_the_caller_they_have_and_of_no_other(
     room = rooms.rooms["c_1"]
     for kind in ("listen", "talk"):
         async with opened(bob, await token_url(bob, kind)):
-            await wait_until(lambda: room.listeners or room.voices, 5.0, "no audio")
+            await wait_until(lambda: room.listeners or room.voices, "no audio")
     assert (await bob.post(path.format("c_2"), {"kind": "listen"}))[0] == 403
     await redis.ask(["HSET", KEYS.call("c_1"), "dialplan", "billing"])  # none of his
     assert (await bob.post(path.format("c_1"), {"kind": "listen"}))[0] == 403
@@ -106,7 +106,7 @@ async def test_audio_ends_with_the_hold(
     await holds(redis, "bob")
     spare = await token_url(bob)
     async with opened(bob, await token_url(bob)) as socket:
-        await wait_until(lambda: rooms.rooms["c_1"].listeners, 5.0, "nobody listens")
+        await wait_until(lambda: rooms.rooms["c_1"].listeners, "nobody listens")
         await console.streams.check()
         assert not socket.closed
         await holds(redis, "")

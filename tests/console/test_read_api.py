@@ -198,12 +198,16 @@ async def test_streams_tell_a_new_call_and_its_words_within_a_second(
         async for line in response.content:
             if b"c_fresh" in line:
                 break
+        else:
+            pytest.fail("the new call was not told")
     async with ada.http.get(f"/api/v1/calls/{floor.live[1]}/stream") as response:
         seen = b""
         async for line in response.content:
             seen += line
             if b"human_asked" in line:
                 break
+        else:
+            pytest.fail("the end of the talk was not told")
         assert b"<script>" in seen  # as JSON text: what shows it must not run it
 
 

@@ -88,7 +88,7 @@ async def test_who_acted_is_told_in_sentences_and_nobody_else_is_named(desk: Des
     async with desk.opens("history/c_acted", "supervisor") as page:
         lines = page.get_by_role("region", name="Who acted").locator("li span:last-child")
         await expect(lines).to_have_text(
-            ["eve took the caller over.", "sam had the AI say: “One moment.”.", "eve left."]
+            ["eve took the caller over.", "sam had the bridge say: “One moment.”.", "eve left."]
         )
 
 

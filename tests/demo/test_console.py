@@ -30,7 +30,7 @@ async def test_link_opens_a_console_with_a_live_call_and_ctrl_c_ends_it_all(tmp_
                 async with browser.get("/api/v1/calls") as found:
                     return bool((await found.json())["calls"])
 
-            await wait_until(live, 30.0, "no demo call is live")
+            await wait_until(live, "no demo call is live")
         processes = demo.processes
         demo.tell(signal.SIGINT)
         assert await demo.ended(within_s=30.0) == 0

@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -352,11 +351,9 @@ def test_unreachable_redis_is_one_line_and_status_3(demo: Demo, tmp_path: Path) 
 def test_settings_for_serve_do_not_reach_the_demo(demo: Demo, tmp_path: Path) -> None:
     taken = {"BRIDGE_SIP_PORT": "1", "BRIDGE_ARMS": "{}", "BRIDGE_CONFIG": "/nowhere"}
     process = demo.start("--script", write_script(tmp_path), **taken)
-    begun = time.monotonic()
 
     read_until(process, "Thanks for calling")
     process.terminate()
     process.communicate(timeout=30)
 
     assert process.returncode == 143
-    assert time.monotonic() - begun < 60

@@ -137,7 +137,7 @@ async def until_answered(site: Site, url: str) -> None:
     async def answered() -> bool:
         return await asyncio.to_thread(asked)
 
-    await wait_until(answered, 60.0, f"nothing answers at {url}")
+    await wait_until(answered, f"nothing answers at {url}")
 
 
 async def test_steps_walk_as_they_are_typed(site: Site) -> None:

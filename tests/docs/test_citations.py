@@ -1,5 +1,6 @@
 """Every page that code, tests and pages name is in the repository, with the section they mean."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +19,12 @@ _ELSEWHERE = {f"tests/docs/{name}.py" for name in ("settings_page", "test_citati
 
 def named_in(path: Path) -> Iterator[tuple[str, str, str]]:
     """Yield the pages that a file names: the name, an anchor, and the text that follows."""
-    text = read(path)
-    if ".md" not in text:
-        return
+    if ".md" in (text := read(path)):
+        yield from cited_in(text)
+
+
+def cited_in(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the pages that a text names, likewise."""
     text = re.sub(r"\n[ \t]*#?[ \t]*", " ", text)  # citations are wrapped, in comments, too
     for match in _NAMED.finditer(text):
         yield match[1], (match[2] or "")[1:], text[match.end() : match.end() + 120]
@@ -81,6 +85,36 @@ def test_pages_that_files_name_are_there() -> None:
         name = str(path.relative_to(ROOT))
         if name not in _ELSEWHERE and (found_wrong := list(problems(path))):
             wrong[name] = found_wrong
+    assert wrong == {}
+
+
+def names(page: Path, number: int, module: str) -> bool:
+    """Return whether a section names a module, in its pictures, too."""
+    rest = f"\n{read(page)}".partition(f"\n## {number}. ")[2]
+    return module in rest.partition("\n## ")[0]
+
+
+def elsewhere(path: Path) -> Iterator[str]:
+    """Yield the pages of which a module's docstring cites no section that names the module."""
+    module = str(path.relative_to(ROOT))
+    cited: dict[Path, set[int]] = {}
+    for name, _, following in cited_in(ast.get_docstring(ast.parse(read(path))) or ""):
+        page, (numbers, _, _) = found(name, path), sections_meant(following)
+        if page is not None and numbers:
+            cited.setdefault(page, set()).update(numbers)
+    for cited_page, meant in cited.items():
+        theirs = {number for number in range(1, 20) if names(cited_page, number, module)}
+        if theirs and not theirs & meant:
+            yield f"{cited_page.name}: cites {sorted(meant)}, is named in {sorted(theirs)}"
+
+
+def test_modules_cite_the_section_that_names_them() -> None:
+    architecture = ROOT / "bridge" / "ARCHITECTURE.md"
+    assert names(architecture, 7, "bridge/engine/caller/interruption.py")
+    wrong = {}
+    for path in texts():
+        if path.suffix == ".py" and ".md" in read(path) and (found_wrong := list(elsewhere(path))):
+            wrong[str(path.relative_to(ROOT))] = found_wrong
     assert wrong == {}
 
 

@@ -26,7 +26,7 @@ def test_command_that_ci_takes_from_the_readme_is_there() -> None:
     taken = subprocess.run(
         ["bash", "-c", f'{taking}; echo "$command"'], cwd=ROOT, capture_output=True, check=True
     )
-    assert re.fullmatch(rb"pytest -n \d+ --dist loadfile\n", taken.stdout)
+    assert re.fullmatch(rb"pytest -n \d+ --dist loadfile && pytest -m timed\n", taken.stdout)
 
 
 def test_hooks_are_programs_of_the_environment() -> None:

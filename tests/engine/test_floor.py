@@ -13,13 +13,13 @@ import pytest
 
 from bridge.engine import floor
 from bridge.engine.agent.state import Response
-from bridge.engine.call.state import Ending, Stage
+from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.consent.steps import ConsentStep
 from bridge.engine.handoff.steps import HandoffStep
 from bridge.engine.keypad.state import Collection
 from bridge.engine.session.state import FallbackState
 from bridge.engine.state import CallState, HandingOver
-from bridge.engine.supervision.steps import Hold
+from bridge.engine.supervision.steps import CallerHolder
 from bridge.engine.tools.state import ToolRound
 from bridge.engine.turns import State, Trigger
 from bridge.engine.voice.state import Filler, Phrase
@@ -113,7 +113,7 @@ TABLE = {**FACTS, **QUESTIONS, **WORDS}
 
 # Each plain fact, set on a real call; at most one of a group is true at a time.
 
-ENDING = Ending(Outcome.COMPLETED, Fault.NONE, "done")
+ENDING = CallEnd(Outcome.COMPLETED, Fault.NONE, "done")
 TARGET = handoff_target("desk", "sip:desk@127.0.0.1")
 ASKS = consent_policy(disclosure="You talk to a machine.", question="Do you agree?")
 
@@ -203,7 +203,7 @@ GROUPS: tuple[Mapping[str, Put], ...] = (
     {"fallback": field("fallback", FallbackState(fallback_policy(), ENDING, deque()))},
     {"ending": field("ending", T1)},
     {f"handoff_{step}": handoff_at(step) for step in HandoffStep},
-    {f"hold_{hold}": field("supervised.hold", hold) for hold in Hold},
+    {f"hold_{hold}": field("supervised.hold", hold) for hold in CallerHolder},
     {"secret": flag("supervised.secret")},
     {"choosing": flag("keypad.choosing")},
     {"digits": collects(sensitive=False), "secret_digits": collects(sensitive=True)},

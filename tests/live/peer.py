@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from tests.session.peer import accept, event, serving
+from tests.support.waiting import PATIENCE_S
 
 RATE_HZ = 24_000
 TONE_HZ = 1000
@@ -73,7 +74,7 @@ class TonePeer:
             return
 
     async def until_sent(
-        self, kind: str, timeout_s: float = 10.0
+        self, kind: str, timeout_s: float = PATIENCE_S
     ) -> dict[str, Any]:  # Any: as above
         """Wait for a client event of a kind and return it."""
         async with asyncio.timeout(timeout_s):
@@ -84,7 +85,7 @@ class TonePeer:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
         """Wait for something that a client event makes true."""
         async with asyncio.timeout(timeout_s):
             while not condition():

@@ -12,6 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from tests.live.peer import TONE_HZ, TonePeer
+from tests.support.waiting import PATIENCE_S
 
 Refusal = HTTPStatus | float
 """How the door treats a connection: an HTTP status, or seconds to let it wait."""
@@ -40,9 +41,9 @@ class Service:
         self.sessions: list[TonePeer] = []
         self._changed = asyncio.Event()
 
-    async def session(self, number: int, timeout_s: float = 20.0) -> TonePeer:
+    async def session(self, number: int) -> TonePeer:
         """Wait for the nth session, from 1, to be set up."""
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(PATIENCE_S):
             while len(self.sessions) < number:
                 self._changed.clear()
                 await self._changed.wait()

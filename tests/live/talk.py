@@ -42,19 +42,16 @@ class Talk:
         """Loud packets that the caller has heard."""
         return sum(each.loud for each in self.caller.heard)
 
-    async def heard_loud(
-        self, packets: int, timeout_s: float = 20.0, *, since: int | None = None
-    ) -> None:
+    async def heard_loud(self, packets: int, *, since: int | None = None) -> None:
         """Wait for so many more loud packets.
 
         Args:
             packets: how many.
-            timeout_s: for all of them.
             since: :attr:`loud` from which they count; where there are only so many to come, it is
                 taken before what brings them. None for now.
         """
         count = (self.loud if since is None else since) + packets
-        await self.caller.until(lambda: self.loud >= count, timeout_s)
+        await self.caller.until(lambda: self.loud >= count)
 
     async def silent(self, packets: int = 10) -> None:
         """Wait until the last packets are silent."""

@@ -18,25 +18,20 @@ from bridge.config.settings import SessionSettings
 from bridge.engine.core import CallCore
 from bridge.engine.effects import (
     AnswerCall,
-    CloseSession,
     Effect,
     FlushPlayout,
-    KeepSpeech,
-    KeepTurns,
-    OpenSession,
-    OpenSpare,
     PlayAudio,
-    Send,
     SendKeptAudio,
-    TakeSpare,
 )
-from bridge.engine.inputs import CallAnswered, CallOffered, ShutdownRequested
+from bridge.engine.inputs import CallAnswered, CallOffered, SessionFailed, ShutdownRequested
 from bridge.engine.media import AudioAppended, LastSoundSent, PlayoutFlushed
 from bridge.engine.policy import CallPolicy
-from bridge.live.driver import CallTimers, CoreDriver
+from bridge.errors import UpstreamError
+from bridge.live.driver import CallTimers, CoreDriver, Handlers
 from bridge.live.services import Arm, Route, Services
+from bridge.live.upstream.listener import SessionNews
 from bridge.live.upstream.models import ArmModel
-from bridge.live.upstream.sessions import SessionNews, Upstream
+from bridge.live.upstream.sessions import Upstream
 from bridge.realtime.dialects import DIALECTS
 from bridge.realtime.events import ServerEvent
 from bridge.routing.models import Dialplan
@@ -87,9 +82,7 @@ class Talker:
             kept_ms=policy.recovery.kept_audio_ms,
         )
         self.effects: list[Effect] = []
-        self._driver = CoreDriver(
-            CallCore(policy, lambda: 0.0), self.clock, "talker", self._upstream.fail
-        )
+        self._driver = CoreDriver(CallCore(policy, lambda: 0.0), self.clock, "talker")
         self.feed = self._driver.feed
         self._timers = CallTimers(self.feed)
         self.answered = asyncio.Event()
@@ -97,13 +90,7 @@ class Talker:
         self._heard: asyncio.TimerHandle | None = None
         self._quiet = _HANGOVER_PIECES
         known: dict[type[Effect], Callable[[Any], None]] = {
-            OpenSession: self._upstream.open,
-            OpenSpare: self._upstream.open_spare,
-            TakeSpare: lambda _: self._upstream.take_spare(),
-            CloseSession: lambda _: self._upstream.close(),
-            KeepSpeech: lambda effect: self._upstream.keep_speech(effect.ms_ago),
-            KeepTurns: lambda effect: self._upstream.keep_turns(effect.first),
-            Send: lambda effect: self._upstream.send(effect.command),
+            **self._upstream.effects,
             SendKeptAudio: self._send_kept,
             AnswerCall: lambda _: self._answer(),
             PlayAudio: self._play,
@@ -113,7 +100,8 @@ class Talker:
         noted = defaultdict[type[Effect], Callable[[Any], None]](lambda: lambda _: None)
         for kind, carry_out in known.items():
             noted[kind] = carry_out
-        self._driver.carry_out = _Noted(noted, self.effects)
+        self._handlers = _Noted(noted, self.effects, self._upstream.fail)
+        self._driver.attach(self._handlers)
 
     def of(self, kind: type[Effect]) -> list[Any]:  # Any: of that kind
         """Return the effects of a kind."""
@@ -186,6 +174,9 @@ class Talker:
     def on_session_taken(self, *news: object) -> None:
         """Take note of nothing."""
 
+    def on_arm_switched(self, *news: object) -> None:
+        """Take note of nothing."""
+
     def on_audio_lost(self, *news: object) -> None:
         """Take note of nothing."""
 
@@ -200,13 +191,16 @@ class Talker:
         self.feed(event)
 
 
-class _Noted(dict[type[Effect], Callable[[Any], None]]):
+class _Noted(Handlers):
     """Carries effects out, and notes them."""
 
     def __init__(
-        self, known: defaultdict[type[Effect], Callable[[Any], None]], effects: list[Effect]
+        self,
+        known: defaultdict[type[Effect], Callable[[Any], None]],
+        effects: list[Effect],
+        fail: Callable[[UpstreamError], SessionFailed],
     ) -> None:
-        super().__init__()
+        super().__init__({}, fail)
         self._known, self._effects = known, effects
 
     def __getitem__(self, kind: type[Effect]) -> Callable[[Any], None]:

@@ -1,5 +1,6 @@
 """In which order a core's inputs and effects come, with a core that does as it is told."""
 
+import weakref
 from collections.abc import Mapping, Sequence
 
 from bridge.clock import ManualClock
@@ -8,7 +9,7 @@ from bridge.engine.effects import CloseSession, Effect, FlushPlayout, HangUp
 from bridge.engine.inputs import CallAnswered, CallOffered, DigitReceived, Input, SessionFailed
 from bridge.engine.media import AudioAppended, PlayoutFlushed
 from bridge.errors import TelephonyError, UpstreamError
-from bridge.live.driver import CoreDriver
+from bridge.live.driver import CoreDriver, Handlers
 from tests.support.policies import call_policy
 
 NOW_NS = 7
@@ -33,12 +34,13 @@ class ToldCore(CallCore):
 
 def driven(answers: Mapping[Input, Sequence[Effect]]) -> tuple[CoreDriver, ToldCore]:
     core = ToldCore(answers)
-    driver = CoreDriver(core, ManualClock(NOW_NS), "c_1", SessionFailed)
-    return driver, core
+    return CoreDriver(core, ManualClock(NOW_NS), "c_1"), core
 
 
 def test_appends_are_told_in_one_piece_before_the_next_input() -> None:
     driver, core = driven({})
+    handlers = Handlers({}, SessionFailed)
+    driver.attach(handlers)
     for ms in (40.0, 80.0):
         driver.appended.ms, driver.appended.captured_ns = ms, int(ms)
         driver.appended.pieces += 1
@@ -60,7 +62,10 @@ def test_what_an_effect_brings_in_waits_for_the_other_effects() -> None:
         driver.put(DigitReceived("1"))
         driver.put_first(PlayoutFlushed(()))
 
-    driver.carry_out = {FlushPlayout: flush, CloseSession: done.append, HangUp: done.append}
+    handlers = Handlers(
+        {FlushPlayout: flush, CloseSession: done.append, HangUp: done.append}, SessionFailed
+    )
+    driver.attach(handlers)
     driver.feed(CallOffered())
     assert done == [CloseSession(), HangUp()]
     assert core.inputs == [
@@ -82,7 +87,23 @@ def test_effect_that_fails_is_a_lost_session_and_the_rest_is_carried_out() -> No
     def flush(effect: FlushPlayout) -> None:
         raise refused
 
-    driver.carry_out = {CloseSession: close, FlushPlayout: flush, HangUp: done.append}
+    handlers = Handlers(
+        {CloseSession: close, FlushPlayout: flush, HangUp: done.append}, SessionFailed
+    )
+    driver.attach(handlers)
     driver.feed(CallOffered())
     assert done == [HangUp()]
     assert core.inputs == [CallOffered(), SessionFailed(stuck), SessionFailed(refused)]
+
+
+def test_a_driver_keeps_no_handlers_and_drops_what_is_fed_after_them() -> None:
+    driver, core = driven({CallOffered(): [HangUp()]})
+    done: list[Effect] = []
+    handlers = Handlers({HangUp: done.append}, SessionFailed)
+    driver.attach(handlers)
+    driver.feed(CallOffered())
+    gone = weakref.ref(handlers)
+    del handlers
+    assert gone() is None  # by its reference count: nothing collects here
+    driver.feed(CallOffered())
+    assert (done, core.inputs) == ([HangUp()], [CallOffered()])

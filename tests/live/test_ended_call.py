@@ -14,7 +14,19 @@ from tests.live.talk import talking
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
-PARTS = ("_driver", "_timers", "_audio", "_upstream", "_voice", "_handoffs", "_tools", "record")
+PARTS = (
+    "_driver",
+    "_handlers",
+    "_timers",
+    "_audio",
+    "_upstream",
+    "_voice",
+    "_handoffs",
+    "_tools",
+    "_recording",
+    "record",
+    "supervision",
+)
 
 
 async def test_an_ended_call_is_freed_without_the_collector(
@@ -25,16 +37,17 @@ async def test_an_ended_call_is_freed_without_the_collector(
         runner = talk.runner
         link = runner._upstream._link
         assert link is not None
-        freed = {part: asyncio.Event() for part in (*PARTS, "session")}
+        freed = {part: asyncio.Event() for part in (*PARTS, "runner", "session")}
         for part in PARTS:
             weakref.finalize(getattr(runner, part), freed[part].set)
         weakref.finalize(link.session, freed["session"].set)
+        weakref.finalize(runner, freed["runner"].set)
         del link
     assert not gc.isenabled()
     del runner
     talk.runner = None  # type: ignore[assignment]  # the last who knows it
     with suppress(TimeoutError):
-        async with asyncio.timeout(5):  # tasks that have just ended are let go by the loop
+        async with asyncio.timeout(60):  # tasks that have just ended are let go by the loop
             await asyncio.gather(*(event.wait() for event in freed.values()))
     assert [part for part, event in freed.items() if not event.is_set()] == []
 

@@ -1,12 +1,8 @@
 """The files that an audio frame crosses, up and back, are those of ARCHITECTURE.md."""
 
 import asyncio
-import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -19,11 +15,7 @@ from bridge.telephony.downlink import Downlink
 from bridge.telephony.pump import Uplink
 from tests.bench.bench_tick import tone_server
 from tests.bench.lines import Lines
-from tests.docs.pages import ROOT, read
-
-BRIDGE = f"{ROOT / 'bridge'}/"
-GENERATED = "<string>"
-"""File of the methods that a dataclass is given: to keep a frame in one is not to hand it on."""
+from tests.live.way import Way, drawn
 
 MOST_FILES = 14
 FRAMES = 10
@@ -44,59 +36,10 @@ def holds_audio(value: object) -> bool:
     return False
 
 
-class Way:
-    """Files of the bridge that take a frame's audio and hand it on: to another file, or back.
-
-    A file that takes it and keeps it is not on its way.
-    """
-
-    def __init__(self) -> None:
-        self.files: set[str] = set()
-        self._callers: list[tuple[str, bool]] = []
-
-    def watch(self, frame: FrameType, event: str, given: object) -> None:
-        """Take a call or a return, as :func:`sys.setprofile` reports them."""
-        file, code = frame.f_code.co_filename, frame.f_code
-        if event == "call":
-            names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-            carries = any(holds_audio(frame.f_locals.get(name)) for name in names)
-            if carries and self._callers:
-                caller, carried = self._callers[-1]
-                if carried and file not in (caller, GENERATED):
-                    self.files.add(caller)
-            self._callers.append((file, carries))
-        elif event == "return" and self._callers:
-            self._callers.pop()
-            if holds_audio(given):
-                self.files.add(file)
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch what is called within."""
-        sys.setprofile(self.watch)
-        try:
-            yield
-        finally:
-            sys.setprofile(None)
-
-    @property
-    def crossed(self) -> set[str]:
-        """Those of the bridge, from its folder on."""
-        return {file.removeprefix(BRIDGE) for file in self.files if file.startswith(BRIDGE)}
-
-
-def drawn() -> set[str]:
-    """What ARCHITECTURE.md says of both ways."""
-    section = read(ROOT / "bridge" / "ARCHITECTURE.md").partition("## 6. ")[2].partition("\n## ")[0]
-    lines = re.findall(r"^\| (?:up|down) \| (.*) \|$", section, flags=re.MULTILINE)
-    assert len(lines) == 2
-    return set(re.findall(r"`bridge/([\w/]+\.py)`", "".join(lines)))
-
-
 async def test_a_frame_crosses_the_files_that_the_architecture_names(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    way, seen = Way(), {"up": 0, "from the service": 0, "laid": 0}
+    way, seen = Way(holds_audio), {"up": 0, "from the service": 0, "laid": 0}
     enough = asyncio.Event()
 
     def watch(owner: type, name: str, stretch: str, concerns: Callable[..., bool]) -> None:
@@ -123,5 +66,5 @@ async def test_a_frame_crosses_the_files_that_the_architecture_names(
         async with asyncio.timeout(60):
             await enough.wait()
         await lines.stop()
-    assert way.crossed == drawn()
+    assert way.crossed == drawn("6", "up", "down")
     assert len(way.crossed) <= MOST_FILES

@@ -14,6 +14,7 @@ from bridge.store.reader import CallReader
 from tests.live.conftest import StartGateway
 from tests.live.service import tone_service
 from tests.live.talk import redis_call, talking
+from tests.support.machine import Timing
 from tests.support.raw_phone import RawPhone
 from tests.support.rtp_caller import FRAME_SAMPLES, RtpCaller
 from tests.support.waiting import wait_until
@@ -35,7 +36,7 @@ async def test_word_that_the_hanging_up_cuts_off_does_not_keep_the_call(
         talk.caller.speak(noise.astype(np.int16))
         await talk.caller.until(lambda: not talk.caller.speaking)
         await talk.caller.hang_up()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             summary = await talk.over()
         assert (summary.outcome, summary.reason) == ("completed", "caller_hung_up")
         assert services.endpoint.rows_in_use == 0
@@ -43,6 +44,7 @@ async def test_word_that_the_hanging_up_cuts_off_does_not_keep_the_call(
 
 async def test_answer_that_the_hanging_up_cuts_is_put_down_as_far_as_it_was_heard(
     start_gateway: StartGateway,
+    timing: Timing,
 ) -> None:
     async with talking(start_gateway, greeting_ms=8_000) as talk:
         await talk.heard_loud(50)
@@ -51,7 +53,8 @@ async def test_answer_that_the_hanging_up_cuts_is_put_down_as_far_as_it_was_hear
         heard_ms = talk.loud * 20
     (turn,) = summary.turns
     assert (turn.speaker, turn.text, turn.interrupted) == (Speaker.AGENT, "", False)
-    assert turn.heard_ms == pytest.approx(heard_ms, abs=100)
+    assert turn.heard_ms is not None
+    timing.check("heard", turn.heard_ms, least_ms=heard_ms - 100, most_ms=heard_ms + 100)
 
 
 async def test_invite_that_is_cancelled_in_the_same_poll_is_begun_and_ended(
@@ -65,7 +68,7 @@ async def test_invite_that_is_cancelled_in_the_same_poll_is_begun_and_ended(
             caller.cancel()
             assert await caller.answered() == 487
         records = tmp_path / "calls.jsonl"
-        await wait_until(records.exists, 5.0, "the call has no record")
+        await wait_until(records.exists, "the call has no record")
         line = json.loads(records.read_text())
         assert (line["outcome"], line["answered_at"]) == ("cancelled", None)
         async with CallReader(RedisSettings(), redis.url) as reader:
@@ -73,7 +76,7 @@ async def test_invite_that_is_cancelled_in_the_same_poll_is_begun_and_ended(
             async def ended() -> bool:
                 return "ended_at" in (await reader.call(line["call_id"]) or {})
 
-            await wait_until(ended, 5.0, "Redis knows of no end of the call")
+            await wait_until(ended, "Redis knows of no end of the call")
             assert line["call_id"] not in await reader.active()
         assert service.sessions == []
 

@@ -39,7 +39,7 @@ async def call_at(
         gateway, sip_port = await start_gateway(f"ws://127.0.0.1:{port}/v1/realtime", model="m")
         async with RtpCaller(sip_port) as caller:
             assert await caller.call() == status
-            await wait_until(lambda: until(scrape(gateway)), 10.0)
+            await wait_until(lambda: until(scrape(gateway)))
         await asyncio.gather(*gateway.calls.values())
     return scrape(gateway)
 
@@ -89,7 +89,7 @@ async def test_caller_who_is_put_through_waits_in_a_queue_and_is_heard_before_th
         await talk.first.finish_response()
         talk.service.refuse_all = HTTPStatus.FORBIDDEN
         await talk.first.close(4000, "invalid_request_error.beta_api_shape_disabled")
-        await caller.until(lambda: bool(during), 20)
+        await caller.until(lambda: bool(during))
         await caller.hang_up()
         await talk.over()
     assert during[0].value("bridge_queue_waiting", queue="fallback") == 1
@@ -142,7 +142,7 @@ async def test_reinvite_of_an_answered_call_is_counted(start_gateway: StartGatew
             for sdp in (held, audio_sdp(rtp.port, (0,), version=3)):
                 assert (await dialog.reinvite(sdp)).status == 200
             await wait_until(
-                lambda: scrape(gateway).value("bridge_media_reinvites_total") == 2, 5.0, "no count"
+                lambda: scrape(gateway).value("bridge_media_reinvites_total") == 2, "no count"
             )
             await dialog.bye()
         await asyncio.gather(*gateway.calls.values())

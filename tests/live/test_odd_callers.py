@@ -58,7 +58,7 @@ async def call(
             facts = dict(runner.record.facts)
             assert await caller.bye() == 200
         lines = directory / "calls.jsonl"
-        await wait_until(lines.exists, 10.0, "the call has no record")
+        await wait_until(lines.exists, "the call has no record")
         line = json.loads(lines.read_text(encoding="utf-8"))
         call_id = line["call_id"]
         record = json.loads((directory / f"{call_id}.json").read_text(encoding="utf-8"))
@@ -68,7 +68,7 @@ async def call(
             async def ended() -> bool:
                 return "ended_at" in (await reader.call(call_id) or {})
 
-            await wait_until(ended, 5.0, "Redis knows of no end of the call")
+            await wait_until(ended, "Redis knows of no end of the call")
             found = dict(await reader.call(call_id) or {})
         return Told(found, record, line, json.loads(markers.split("\n")[0]), facts)
 

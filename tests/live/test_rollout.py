@@ -76,9 +76,7 @@ class Site:
         flags = self.gateway.rollouts
         assert flags is not None
         version = changed[1].version
-        await wait_until(
-            lambda: flags.state("f").version >= version, 5.0, "the change did not arrive"
-        )
+        await wait_until(lambda: flags.state("f").version >= version, "the change did not arrive")
 
     async def call(self, for_s: float = 0.2) -> tuple[int, Record]:
         """Place a call; return its final status and its call detail record."""
@@ -89,9 +87,7 @@ class Site:
                 packets = len(caller.heard) + round(for_s * 50)
                 await caller.until(lambda: len(caller.heard) >= packets)
                 await caller.hang_up()
-        await wait_until(
-            lambda: len(self._records()) > before, 10.0, "the call's record was not written"
-        )
+        await wait_until(lambda: len(self._records()) > before, "the call's record was not written")
         return status, self._records()[-1]
 
     def _records(self) -> list[Record]:
@@ -106,7 +102,7 @@ class Site:
             found[:] = [entry for _, entry in await self.store.calls("f", "0")]
             return len(found) >= count
 
-        await wait_until(come, 5.0, "the calls are not in the log")
+        await wait_until(come, "the calls are not in the log")
         return found
 
 
@@ -221,7 +217,7 @@ async def test_a_rescued_call_is_freed_without_the_collector(
             del runner
             await caller.hang_up()
         await wait_until(
-            lambda: all(part() is None for part in parts), 5.0, "the call is kept by something"
+            lambda: all(part() is None for part in parts), "the call is kept by something"
         )
 
 

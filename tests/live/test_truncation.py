@@ -61,7 +61,7 @@ def last_heard_ms(caller: RtpCaller, voice: npt.NDArray[np.float64]) -> float:
 
 async def interrupt(caller: RtpCaller, peer: TonePeer, after_ms: int) -> None:
     """Speak over the agent, ``after_ms`` into its answer, until it is silent."""
-    await caller.until(lambda: any(each.loud for each in caller.heard), 20)
+    await caller.until(lambda: any(each.loud for each in caller.heard))
     await hear(caller, after_ms)
     time_s = np.arange(8 * 900) / 8_000
     caller.speak((9_000 * np.sin(2 * np.pi * 300 * time_s)).astype(np.int16))
@@ -76,7 +76,7 @@ async def hear(caller: RtpCaller, ms: int) -> None:
         return sum(len(each.payload) for each in caller.heard)
 
     samples = heard_samples() + 8 * ms
-    await caller.until(lambda: heard_samples() >= samples, 20)
+    await caller.until(lambda: heard_samples() >= samples)
 
 
 CASES = [

@@ -40,7 +40,7 @@ class Booth:
         return self.line.playout.waiting_samples + 3 * self.line.playout.written
 
     async def heard(self) -> int:
-        await wait_until(lambda: self.queued_samples, 10.0, "nothing was said")
+        await wait_until(lambda: self.queued_samples, "nothing was said")
         return self.queued_samples
 
 

@@ -43,9 +43,7 @@ async def test_turn_without_words_stands_in_the_records(
         last = {"type": "invalid_request_error", "code": "last_of_all", "message": ""}
         await talk.first.tell("error", error=last)
         metrics = talk.gateway.metrics
-        await wait_until(
-            lambda: b"last_of_all" in metrics.render()[0], 20.0, "the events were not taken"
-        )
+        await wait_until(lambda: b"last_of_all" in metrics.render()[0], "the events were not taken")
         await talk.caller.hang_up()
         summary = await talk.over()
         scrape = Scrape.parse(talk.gateway.metrics.render()[0].decode())

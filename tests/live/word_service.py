@@ -20,6 +20,8 @@ import numpy as np
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from tests.support.waiting import PATIENCE_S
+
 PIECE_MS = 20
 PIECE_SAMPLES = 480
 _BASE, _STEP = 2_000, 100
@@ -266,7 +268,7 @@ class WordService:
         self.sessions: list[WordSession] = []
         self._changed = asyncio.Event()
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
         """Wait for what an event of a session makes true."""
         async with asyncio.timeout(timeout_s):
             while not condition():

@@ -16,13 +16,13 @@ from bridge.realtime.commands import (
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     ItemStatus,
     McpApproval,
     Message,
     OpaqueItem,
-    Part,
     PartKind,
     Role,
 )
@@ -48,10 +48,12 @@ AGENT_ITEM = ItemId("item_CeRxC3")
 
 def text(role: Role, words: str) -> Message:
     kind = PartKind.OUTPUT_TEXT if role is Role.ASSISTANT else PartKind.INPUT_TEXT
-    return Message(role, (Part(kind, text=words),))
+    return Message(role, (ContentPart(kind, text=words),))
 
 
-IMAGE = Part(PartKind.INPUT_IMAGE, image_url="data:image/png;base64,iVBORw0KGgo=", detail="low")
+IMAGE = ContentPart(
+    PartKind.INPUT_IMAGE, image_url="data:image/png;base64,iVBORw0KGgo=", detail="low"
+)
 APPROVAL = McpApproval(
     item_id=ItemId("mcpa_CeRxE4"),
     approval_request_id=ItemId("mcpr_CeRxE3"),
@@ -127,8 +129,8 @@ COMMANDS: dict[str, Command] = {
         Message(
             Role.USER,
             (
-                Part(PartKind.INPUT_TEXT, text="What is this?"),
-                Part(PartKind.INPUT_AUDIO, text="This one.", audio=b"\x01\x02\x03\x04"),
+                ContentPart(PartKind.INPUT_TEXT, text="What is this?"),
+                ContentPart(PartKind.INPUT_AUDIO, text="This one.", audio=b"\x01\x02\x03\x04"),
             ),
             ItemId("item_bridge_1"),
             ItemStatus.COMPLETED,

@@ -19,6 +19,7 @@ from bridge.realtime.commands import (
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     Item,
@@ -26,7 +27,6 @@ from bridge.realtime.items import (
     McpApproval,
     Message,
     OpaqueItem,
-    Part,
     PartKind,
     Role,
 )
@@ -164,20 +164,20 @@ transcription_configs = st.builds(
     include=st.just(()) | logprobs,
 )
 
-_text_parts = st.builds(Part, st.just(PartKind.INPUT_TEXT), text)
+_text_parts = st.builds(ContentPart, st.just(PartKind.INPUT_TEXT), text)
 _audio_parts = st.builds(
-    Part, st.just(PartKind.INPUT_AUDIO), st.none() | text, audio=st.binary(max_size=8)
+    ContentPart, st.just(PartKind.INPUT_AUDIO), st.none() | text, audio=st.binary(max_size=8)
 )
 _image_parts = st.builds(
-    Part,
+    ContentPart,
     st.just(PartKind.INPUT_IMAGE),
     image_url=st.just("data:image/png;base64,iVBORw0KGgo="),
     detail=st.sampled_from([None, "auto", "low", "high"]),
 )
-_answer_parts = st.builds(Part, st.just(PartKind.OUTPUT_TEXT), text)
+_answer_parts = st.builds(ContentPart, st.just(PartKind.OUTPUT_TEXT), text)
 
 
-def _messages(role: Role, parts: SearchStrategy[Part]) -> SearchStrategy[Item]:
+def _messages(role: Role, parts: SearchStrategy[ContentPart]) -> SearchStrategy[Item]:
     return st.builds(
         Message,
         st.just(role),

@@ -44,11 +44,11 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     ItemStatus,
     Message,
-    Part,
     PartKind,
     Role,
 )
@@ -71,12 +71,12 @@ def resp(number: int) -> ResponseId:
     return ResponseId(f"resp_BcQmD{number}")
 
 
-def said(number: int, status: ItemStatus, *parts: Part) -> Message:
+def said(number: int, status: ItemStatus, *parts: ContentPart) -> Message:
     return Message(Role.ASSISTANT, parts, item(number), status)
 
 
-def spoken(words: str, audio: bytes | None = None) -> Part:
-    return Part(PartKind.OUTPUT_AUDIO, text=words, audio=audio)
+def spoken(words: str, audio: bytes | None = None) -> ContentPart:
+    return ContentPart(PartKind.OUTPUT_AUDIO, text=words, audio=audio)
 
 
 SHIPS = "Your order ships tomorrow."
@@ -92,13 +92,14 @@ EXPECTED: list[ServerEvent] = [
     ItemAdded(
         Message(
             Role.SYSTEM,
-            (Part(PartKind.INPUT_TEXT, text="The caller is a member."),),
+            (ContentPart(PartKind.INPUT_TEXT, text="The caller is a member."),),
             item(1),
             ItemStatus.COMPLETED,
         )
     ),
     ItemAdded(
-        Message(Role.USER, (Part(PartKind.INPUT_AUDIO),), item(2), ItemStatus.COMPLETED), item(1)
+        Message(Role.USER, (ContentPart(PartKind.INPUT_AUDIO),), item(2), ItemStatus.COMPLETED),
+        item(1),
     ),
     ItemRetrieved(said(3, ItemStatus.COMPLETED, spoken(SHIPS, b"\x00\x00\x00"))),
     ItemTruncated(item(3), 0, 1480),
@@ -148,7 +149,7 @@ EXPECTED: list[ServerEvent] = [
     ),
     ContentPartAdded(response_id=resp(1), item_id=item(3), part=spoken("")),
     ContentPartDone(
-        response_id=resp(5), item_id=item(9), part=Part(PartKind.OUTPUT_TEXT, text="Done.")
+        response_id=resp(5), item_id=item(9), part=ContentPart(PartKind.OUTPUT_TEXT, text="Done.")
     ),
     TextDelta(response_id=resp(5), item_id=item(9), delta="Do"),
     TextDone(response_id=resp(5), item_id=item(9), text="Done."),

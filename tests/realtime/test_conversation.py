@@ -21,12 +21,12 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     Item,
     ItemStatus,
     Message,
-    Part,
     PartKind,
     Role,
 )
@@ -88,7 +88,7 @@ def text_items(log: ConversationLog) -> list[tuple[Role, str | None]]:
 
 
 def message(role: Role, kind: PartKind, text: str) -> Item:
-    return Message(role, (Part(kind, text),))
+    return Message(role, (ContentPart(kind, text),))
 
 
 TALK = [

@@ -15,7 +15,7 @@ from bridge.realtime.commands import (
     CreateResponse,
     UpdateSession,
 )
-from bridge.realtime.items import Message, OpaqueItem, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, Message, OpaqueItem, PartKind, Role
 from bridge.realtime.session_config import McpToolChoice, ResponseConfig, SessionConfig
 from tests.realtime import golden
 from tests.realtime.examples import (
@@ -83,8 +83,8 @@ def test_encode_clear_output_is_refused(name: DialectName) -> None:
 @pytest.mark.parametrize(
     "item",
     [
-        Message(Role.ASSISTANT, (Part(PartKind.OUTPUT_AUDIO, text="Hello."),)),
-        Message(Role.USER, (Part(PartKind.INPUT_AUDIO, text="Hello."),)),
+        Message(Role.ASSISTANT, (ContentPart(PartKind.OUTPUT_AUDIO, text="Hello."),)),
+        Message(Role.USER, (ContentPart(PartKind.INPUT_AUDIO, text="Hello."),)),
         OpaqueItem("mcp_list_tools", AGENT_ITEM),
     ],
 )

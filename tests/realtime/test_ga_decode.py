@@ -54,6 +54,7 @@ from bridge.realtime.events import (
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (
+    ContentPart,
     FunctionCall,
     FunctionCallOutput,
     ItemStatus,
@@ -62,7 +63,6 @@ from bridge.realtime.items import (
     McpCall,
     McpToolList,
     Message,
-    Part,
     PartKind,
     Role,
 )
@@ -81,7 +81,7 @@ def resp(number: int) -> ResponseId:
     return ResponseId(f"resp_CeRxD{number}")
 
 
-def said(number: int, status: ItemStatus, *parts: Part, phase: str | None = None) -> Message:
+def said(number: int, status: ItemStatus, *parts: ContentPart, phase: str | None = None) -> Message:
     return Message(Role.ASSISTANT, parts, item(number), status, phase)
 
 
@@ -89,7 +89,7 @@ CALL = ToolCallId("call_Kx7")
 MCP_LIST = ItemId("mcpl_CeRxE1")
 MCP_CALL = ItemId("mcp_CeRxE2")
 MCP_REQUEST = ItemId("mcpr_CeRxE3")
-SHIPS = Part(PartKind.OUTPUT_AUDIO, text="Your order ships tomorrow.")
+SHIPS = ContentPart(PartKind.OUTPUT_AUDIO, text="Your order ships tomorrow.")
 PCM = AudioFormat.PCM_24KHZ
 
 EXPECTED: list[ServerEvent] = [
@@ -108,13 +108,14 @@ EXPECTED: list[ServerEvent] = [
     ItemAdded(
         Message(
             Role.SYSTEM,
-            (Part(PartKind.INPUT_TEXT, text="The caller is a member."),),
+            (ContentPart(PartKind.INPUT_TEXT, text="The caller is a member."),),
             item(1),
             ItemStatus.COMPLETED,
         )
     ),
     ItemAdded(
-        Message(Role.USER, (Part(PartKind.INPUT_AUDIO),), item(2), ItemStatus.COMPLETED), item(1)
+        Message(Role.USER, (ContentPart(PartKind.INPUT_AUDIO),), item(2), ItemStatus.COMPLETED),
+        item(1),
     ),
     ItemDone(said(3, ItemStatus.COMPLETED, SHIPS, phase="final_answer"), item(2)),
     ItemRetrieved(said(3, ItemStatus.COMPLETED, dataclasses.replace(SHIPS, audio=b"\x00\x00\x00"))),
@@ -156,7 +157,7 @@ EXPECTED: list[ServerEvent] = [
     ResponseDone(
         resp(2),
         ResponseStatus.CANCELLED,
-        (said(7, ItemStatus.INCOMPLETE, Part(PartKind.OUTPUT_AUDIO, text="Let me")),),
+        (said(7, ItemStatus.INCOMPLETE, ContentPart(PartKind.OUTPUT_AUDIO, text="Let me")),),
         reason="turn_detected",
     ),
     ResponseDone(resp(3), ResponseStatus.FAILED, error_code="insufficient_quota"),
@@ -167,10 +168,10 @@ EXPECTED: list[ServerEvent] = [
         FunctionCall(CALL, "find_order", '{"number":"4711"}', item(8), ItemStatus.COMPLETED),
     ),
     ContentPartAdded(
-        response_id=resp(1), item_id=item(3), part=Part(PartKind.OUTPUT_AUDIO, text="")
+        response_id=resp(1), item_id=item(3), part=ContentPart(PartKind.OUTPUT_AUDIO, text="")
     ),
     ContentPartDone(
-        response_id=resp(5), item_id=item(9), part=Part(PartKind.OUTPUT_TEXT, text="Done.")
+        response_id=resp(5), item_id=item(9), part=ContentPart(PartKind.OUTPUT_TEXT, text="Done.")
     ),
     TextDelta(response_id=resp(5), item_id=item(9), delta="Do"),
     TextDone(response_id=resp(5), item_id=item(9), text="Done."),
@@ -244,7 +245,7 @@ EXPECTED: list[ServerEvent] = [
         Message(
             Role.USER,
             (
-                Part(
+                ContentPart(
                     PartKind.INPUT_IMAGE,
                     image_url="data:image/png;base64,iVBORw0KGgo=",
                     detail="low",

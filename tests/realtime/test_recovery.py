@@ -29,13 +29,13 @@ from bridge.realtime.items import FunctionCall, Message, Role
 from bridge.realtime.recovery import (
     RESUMED,
     Budget,
+    FillSilence,
     GiveUp,
     GiveUpReason,
-    PlayFiller,
     Reconnect,
     RequestResponse,
+    ResendCaller,
     RestoreContext,
-    SendKeptAudio,
     Step,
     SummariseContext,
     plan,
@@ -80,10 +80,10 @@ def test_blip_reconnects_with_the_same_token_and_gives_the_talk_back() -> None:
     log = talk(answered=False)
     steps = first_loss(BLIP, log)
     assert steps == (
-        PlayFiller(POLICY.filler_after_ms),
+        FillSilence(POLICY.filler_after_ms),
         Reconnect(0, new_token=False, within_ms=POLICY.attempt_ms),
         steps[2],
-        SendKeptAudio(POLICY.kept_audio_ms),
+        ResendCaller(POLICY.kept_audio_ms),
         RequestResponse(),
     )
     context = steps[2]
@@ -118,11 +118,11 @@ def test_bad_session_gets_a_new_token_and_a_summary(
 ) -> None:
     log = talk()
     steps = first_loss(bad_session, log)
-    assert kinds(steps) == [PlayFiller, Reconnect, SummariseContext, SendKeptAudio]
+    assert kinds(steps) == [FillSilence, Reconnect, SummariseContext, ResendCaller]
     _, reconnect, summary, audio = steps
     assert isinstance(reconnect, Reconnect)
     assert reconnect.new_token
-    assert audio == SendKeptAudio(POLICY.kept_audio_ms)
+    assert audio == ResendCaller(POLICY.kept_audio_ms)
     assert isinstance(summary, SummariseContext)
     assert summary.text == log.summary(POLICY.summary_chars)
     note, call = summary.items
@@ -134,8 +134,8 @@ def test_bad_session_gets_a_new_token_and_a_summary(
 def test_blip_after_a_bad_session_does_not_lead_back_to_its_whole_talk() -> None:
     budget = Budget(POLICY).restored(0).failed(EXPIRED, 0).failed(BLIP, NS_PER_MS)
     steps = plan(BLIP, talk(), budget, NS_PER_MS, jitter=0.0, token_expires_ns=SOON_NS)
-    assert kinds(steps) == [PlayFiller, Reconnect, SummariseContext, SendKeptAudio]
-    assert steps[3] == SendKeptAudio(POLICY.kept_audio_ms)
+    assert kinds(steps) == [FillSilence, Reconnect, SummariseContext, ResendCaller]
+    assert steps[3] == ResendCaller(POLICY.kept_audio_ms)
     later = budget.restored(2 * NS_PER_MS).failed(BLIP, 3 * NS_PER_MS)
     again = plan(BLIP, talk(), later, 3 * NS_PER_MS, jitter=0.0, token_expires_ns=SOON_NS)
     assert RestoreContext in kinds(again)
@@ -174,8 +174,8 @@ def test_caller_in_the_middle_of_a_turn_is_not_answered_before_its_end() -> None
 
 
 def test_without_a_talk_there_is_nothing_to_give_back() -> None:
-    assert kinds(first_loss(BLIP, ConversationLog())) == [PlayFiller, Reconnect, SendKeptAudio]
-    assert kinds(first_loss(EXPIRED, ConversationLog())) == [PlayFiller, Reconnect, SendKeptAudio]
+    assert kinds(first_loss(BLIP, ConversationLog())) == [FillSilence, Reconnect, ResendCaller]
+    assert kinds(first_loss(EXPIRED, ConversationLog())) == [FillSilence, Reconnect, ResendCaller]
 
 
 def test_failed_response_is_asked_for_again_in_the_same_session() -> None:
@@ -183,16 +183,16 @@ def test_failed_response_is_asked_for_again_in_the_same_session() -> None:
     limited = classify_response(done)
     assert limited is not None
     steps = first_loss(limited, talk())
-    assert steps == (PlayFiller(POLICY.filler_after_ms), RequestResponse(1_000))
+    assert steps == (FillSilence(POLICY.filler_after_ms), RequestResponse(1_000))
 
 
 def test_filler_waits_only_for_what_is_left_of_the_silence() -> None:
     budget = Budget(POLICY).restored(0).failed(BLIP, 0)
     now_ns = 1_000 * NS_PER_MS
     again = plan(BLIP, talk(), budget.failed(BLIP, now_ns), now_ns, jitter=0.0)
-    assert again[0] == PlayFiller(POLICY.filler_after_ms - 1_000)
+    assert again[0] == FillSilence(POLICY.filler_after_ms - 1_000)
     late_ns = 9_000 * NS_PER_MS
-    assert plan(BLIP, talk(), budget, late_ns, jitter=0.0)[0] == PlayFiller(0)
+    assert plan(BLIP, talk(), budget, late_ns, jitter=0.0)[0] == FillSilence(0)
 
 
 def reconnect(steps: tuple[Step, ...]) -> Reconnect:

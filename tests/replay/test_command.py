@@ -65,9 +65,9 @@ async def test_ctrl_c_writes_what_there_is_and_leaves_no_process(tmp_path: Path)
     )
     try:
         second = tmp_path / "out" / "runs" / "asks" / "beta" / "2"
-        await wait_until(second.exists, 150.0, "the first call was not played")
+        await wait_until(second.exists, "the first call was not played", timeout_s=150.0)
         command.tell(signal.SIGINT)
-        assert await command.ended(30.0) == 130
+        assert await command.ended() == 130
         assert not command.processes
     finally:
         command.end()

@@ -15,13 +15,14 @@ from bridge.errors import ProtocolError, UpstreamError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ga import GaDialect
 from bridge.session.realtime import Endpoint, RealtimeSession
+from tests.support.waiting import PATIENCE_S
 
 Script = Callable[[ServerConnection], Awaitable[None]]
 
 KEY = "sk-test-0123456789"
 _numbers = count(1)
 QUICK = SessionSettings(open_timeout_s=2.0, close_timeout_s=1.0)
-SOON_S = 5.0
+SOON_S = PATIENCE_S
 """How long a test waits for what should come at once."""
 
 

@@ -16,12 +16,13 @@ from websockets.exceptions import ConnectionClosed
 from bridge.speech.synthesis import Synthesizer
 from tests.realtime.official import DialectName, assert_official
 from tests.speech.line import over_the_phone, silence
+from tests.support.waiting import PATIENCE_S
 
 Event = dict[str, Any]  # JSON as it came; the tests look into it
 KEY = "sk-sim-test"
 MODELS: dict[DialectName, str] = {"ga": "gpt-realtime-2.1", "beta": "gpt-4o-realtime-preview"}
 APPEND_SAMPLES = 480
-TIMEOUT_S = 15.0
+TIMEOUT_S = PATIENCE_S
 
 
 class Client:

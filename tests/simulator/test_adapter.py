@@ -25,7 +25,14 @@ from bridge.realtime.events import (
     UnknownEvent,
 )
 from bridge.realtime.ga import GaDialect
-from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message, Part, PartKind, Role
+from bridge.realtime.items import (
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    Message,
+    PartKind,
+    Role,
+)
 from bridge.realtime.session_config import (
     FunctionTool,
     ResponseConfig,
@@ -101,8 +108,10 @@ async def test_adapter_and_simulator_understand_each_other(url: str, dialect: Di
         assert said.item_id is not None
         call = await peer.call()
         await peer.tell(c.CreateItem(FunctionCallOutput(call.call_id, json.dumps({"amount": 7}))))
-        await peer.tell(c.CreateItem(Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, "Note."),))))
-        history = (Part(PartKind.OUTPUT_TEXT, "I said this before."),)
+        await peer.tell(
+            c.CreateItem(Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, "Note."),)))
+        )
+        history = (ContentPart(PartKind.OUTPUT_TEXT, "I said this before."),)
         await peer.tell(c.CreateItem(Message(Role.ASSISTANT, history)))
         await peer.tell(c.TruncateItem(said.item_id, 0, 100))
         await peer.tell(c.RetrieveItem(said.item_id))

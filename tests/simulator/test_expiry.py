@@ -107,6 +107,6 @@ async def test_no_idle_time_before_the_agent_has_spoken(url: str) -> None:
         await client.update(audio={"input": {"turn_detection": IDLE_VAD}})
         await client.send_audio(np.zeros(24 * 8000, np.int16))
         await client.send("conversation.item.retrieve", item_id="nothing")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await client.error()
         assert not client.of_type("input_audio_buffer.timeout_triggered")

@@ -80,11 +80,11 @@ async def test_caller_audio_is_counted_by_its_length(light: tuple[LightServer, s
     async with connected(url) as client:
         await client.update(instructions="Be brief.")
         await client.send_audio(silence(500))
-        await wait_until(lambda: server.stats.appends == 25, 5.0, "appends are missing")
+        await wait_until(lambda: server.stats.appends == 25, "appends are missing")
         assert server.stats.sessions == 1
 
     assert server.stats.audio_ms == pytest.approx(500)
-    await wait_until(lambda: server.stats.sessions == 0, 5.0, "the session stays")
+    await wait_until(lambda: server.stats.sessions == 0, "the session stays")
 
 
 async def test_wrong_setting_is_refused(light: tuple[LightServer, str]) -> None:

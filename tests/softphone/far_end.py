@@ -87,11 +87,11 @@ class FarCall:
     def play(self, samples: NDArray[np.int16]) -> None:
         assert self._line is not None
         item = ItemId(f"far-{next(self._numbers)}")
-        self._pump.play(self._line.row, item, 0, samples.tobytes())
+        self._pump.downlink.play(self._line.row, item, 0, samples.tobytes())
 
     def hush(self) -> None:
         assert self._line is not None
-        self._pump.flush(self._line.row)
+        self._pump.downlink.flush(self._line.row)
 
     def on_state(self, state: LegState) -> None:
         self.states.append(state)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.softphone.background import Background, Echo, Noise
+from bridge.softphone.background import Background, Echo, NoiseLoop
 from bridge.softphone.ear import EAR_HZ
 from tests.softphone.far_end import tone
 from tests.softphone.virtual import VirtualCall
@@ -36,7 +36,7 @@ def test_what_was_heard_while_words_were_sent_does_not_come_back_late() -> None:
 
 def test_noise_and_echo_add_up_and_are_clipped() -> None:
     echo = Echo(0, 1.0, PIECE)
-    background = Background(Noise(np.full(7, 20_000, np.int16)), echo)
+    background = Background(NoiseLoop(np.full(7, 20_000, np.int16)), echo)
     background.hear(np.full(PIECE, 20_000, np.int16))
     assert set(background.next(PIECE)) == {32767}
     assert set(background.next(PIECE)) == {20_000}, "nothing more was heard"

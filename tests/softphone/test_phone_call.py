@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bridge.softphone.call import Span
+from bridge.softphone.call import AudioSpan
 from bridge.softphone.events import CallProgress, Held, KeysPressed, Spoke
 from tests.softphone.far_end import tone
 from tests.softphone.virtual import VirtualCall
@@ -28,7 +28,7 @@ async def test_two_sayings_at_once_follow_each_other() -> None:
         virtual.call.say("one", tone(500, 400)), virtual.call.say("two", tone(500, 200))
     )
 
-    async def wait() -> tuple[Span | None, Span | None]:
+    async def wait() -> tuple[AudioSpan | None, AudioSpan | None]:
         return await both
 
     first, second = await virtual.run(wait())
@@ -102,7 +102,7 @@ async def test_the_clock_begins_with_the_answer() -> None:
 async def test_noise_lies_under_the_words_and_between_them_and_takes_no_words_with_it() -> None:
     virtual = VirtualCall(noise=tone(300, 100, 500))
 
-    async def speak() -> list[Span | None]:
+    async def speak() -> list[AudioSpan | None]:
         await virtual.call.until_ms(400)
         both = await asyncio.gather(
             virtual.call.say("one", tone(500, 200)), virtual.call.say("two", tone(500, 200))

@@ -42,7 +42,7 @@ def written(folder: Path, *steps: str, rest: str = "") -> str:
 
 async def talking(far: FarEnd) -> FarCall:
     found = await far.call()
-    await wait_until(lambda: found.talking, 10, "the call was not answered")
+    await wait_until(lambda: found.talking, "the call was not answered")
     return found
 
 
@@ -51,10 +51,10 @@ async def greeted(far: FarEnd, running: Running, answer: bool = True) -> tuple[F
     agent = await talking(far)
     agent.play(tone(AGENT_HZ, 500))
     if answer:
-        await wait_until(lambda: len(agent.caller_speech) == 2, 15, "the caller did not speak")
+        await wait_until(lambda: len(agent.caller_speech) == 2, "the caller did not speak")
         agent.play(tone(AGENT_HZ, 500))
     done = await running.done()
-    await wait_until(lambda: agent.over, 3, "no BYE came")
+    await wait_until(lambda: agent.over, "no BYE came")
     return agent, done
 
 
@@ -75,7 +75,7 @@ async def test_codec_packets_caller_and_headers_are_those_of_the_script(
     assert user_in(leg.from_uri) == "+15550100"
     assert leg.headers["x-tier"] == ("gold",)
     assert leg.rtp is not None
-    assert leg.rtp.received.packets == pytest.approx(3000 / ptime_ms, rel=0.15)
+    assert leg.rtp.received.packets * ptime_ms == pytest.approx(3_000, rel=0.25)
 
 
 async def test_keys_go_by_info_with_a_gap_between_them(far: FarEnd, folder: Path) -> None:
@@ -94,7 +94,7 @@ async def test_the_caller_holds_and_comes_back(far: FarEnd, folder: Path) -> Non
 
     assert agent.media == [True, False, True]
     times = {each["event"]: each["at_ms"] for each in done.events}
-    assert times["resumed"] - times["held"] == pytest.approx(1000, abs=250)
+    assert times["resumed"] - times["held"] >= 750
     assert done.exit_code == 0, done.stdout
 
 
@@ -104,7 +104,7 @@ async def test_the_caller_gives_up_before_the_answer(far: FarEnd, folder: Path) 
     done = await call(far.uri, "--script", script, "--json")
 
     agent = await far.call()
-    await wait_until(lambda: agent.over, 3, "no CANCEL came")
+    await wait_until(lambda: agent.over, "no CANCEL came")
     assert agent.leg.ended_by_far_end
     assert LegState.CONFIRMED not in agent.states
     assert done.result["outcome"] == "cancelled"
@@ -119,7 +119,8 @@ async def test_the_caller_hangs_up_in_the_middle_of_a_word(far: FarEnd, folder: 
         agent, done = await greeted(far, running, answer=False)
 
     assert agent.leg.ended_by_far_end
-    assert len(loud_part(agent.heard)) / RATE_HZ == pytest.approx(0.4, abs=0.25)
+    word_ms = len(loud_part(agent.heard)) / RATE_HZ * 1000
+    assert 150 <= word_ms < 900  # of its 1000
     assert done.exit_code == 0, done.stdout
 
 
@@ -128,7 +129,7 @@ async def test_noise_goes_on_between_the_words(far: FarEnd, folder: Path) -> Non
     async with calling(far.uri, "--script", written(folder, WORDS, rest=rest), "--json") as running:
         agent = await talking(far)
         agent.play(tone(AGENT_HZ, 1500))
-        await wait_until(lambda: len(agent.caller_speech) >= 2, 15, "the caller did not speak")
+        await wait_until(lambda: len(agent.caller_speech) >= 2, "the caller did not speak")
         agent.play(tone(AGENT_HZ, 500))
         await running.done()
 
@@ -156,23 +157,23 @@ async def test_an_impaired_network_is_on_the_way_of_media_and_survives_re_invite
     async with calling(far.uri, *arguments) as running:
         agent = await talking(far)
         agent.play(tone(AGENT_HZ, 500))
-        await wait_until(lambda: len(agent.caller_speech) == 2, 15, "the caller did not speak")
-        await wait_until(lambda: agent.media == [True, False, True], 5, "the caller did not hold")
+        await wait_until(lambda: len(agent.caller_speech) == 2, "the caller did not speak")
+        await wait_until(lambda: agent.media == [True, False, True], "the caller did not hold")
         resumed_ms = agent.position_ms  # its re-INVITE has to be acknowledged before ours
         await wait_until(lambda: agent.position_ms > resumed_ms + 400)
         agent.leg.hold()
-        await wait_until(lambda: agent.media.count(False) == 2, 5, "no hold")
+        await wait_until(lambda: agent.media.count(False) == 2, "no hold")
         agent.leg.resume()
-        await wait_until(lambda: agent.media[-1], 5, "no resume")
+        await wait_until(lambda: agent.media[-1], "no resume")
         agent.play(tone(AGENT_HZ, 500))
         done = await running.done()
 
     heard = [turn for turn in done.result["turns"] if turn["speaker"] == "agent"]
     assert len(heard) == 2, "after the hold it is heard again"
-    assert heard[0]["start_ms"] >= agent.playing_from_ms[0] + 300 - 150
+    assert heard[0]["start_ms"] - agent.playing_from_ms[0] >= 300 - 150
     said = next(each for each in done.events if each["event"] == "caller_started")
     came_ms = agent.caller_speech[0][1]
-    assert came_ms - said["at_ms"] > 300 - 150
+    assert came_ms - said["at_ms"] >= 300 - 150
     samples, rate_hz = read_wav(recording)
     assert loudest_hz(loud_part(samples[:, 1]), rate_hz) == pytest.approx(AGENT_HZ, abs=10)
 
@@ -196,7 +197,7 @@ async def test_with_five_percent_of_loss_numbers_are_still_right(far: FarEnd, fo
         done = await running.done()
 
     assert done.exit_code == 0, done.stdout
-    await wait_until(lambda: agent.leg.rtp is not None, 3, "the call has no RTP figures")
+    await wait_until(lambda: agent.leg.rtp is not None, "the call has no RTP figures")
     received = agent.leg.rtp.received if agent.leg.rtp else None
     assert received is not None
     assert 0.01 <= received.lost / (received.lost + received.packets) <= 0.12

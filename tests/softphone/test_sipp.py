@@ -60,7 +60,7 @@ async def test_sipp_echoes_the_callers_own_voice(
     for channel in (0, 1):
         heard = loud_part(samples[:, channel])
         assert loudest_hz(heard, rate_hz) == pytest.approx(_TONE_HZ, abs=10)
-    assert done.result["agent_heard_ms"] == pytest.approx(800, abs=80)
+    assert done.result["agent_heard_ms"] == pytest.approx(800, rel=0.25)
 
 
 async def test_an_answering_side_without_audio_is_a_call_of_silence(
@@ -72,4 +72,4 @@ async def test_an_answering_side_without_audio_is_a_call_of_silence(
         assert await asyncio.wait_for(ended, _TIMEOUT_S) == 0
 
     assert (done.result["turns"], done.result["agent_heard_ms"]) == ([], 0)
-    assert done.result["duration_ms"] == pytest.approx(1500, abs=200)
+    assert done.result["duration_ms"] >= 1_500

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bridge.clock import ManualClock
 from bridge.realtime.ids import ItemId
-from bridge.softphone.background import Background, Noise
+from bridge.softphone.background import Background, NoiseLoop
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import PIECE_MS
 from bridge.softphone.events import PhoneEvent, Spoke
@@ -71,9 +71,10 @@ class _Leg(Leg):
 
 
 class _Pump:
-    """Keeps the one line."""
+    """Keeps the one line; its downlink is itself."""
 
     def __init__(self) -> None:
+        self.downlink = self
         self.line: Line | None = None
 
     def add(self, row: int, listener: LineListener, recorder: Recorder | None = None) -> Line:
@@ -121,7 +122,7 @@ class VirtualCall:
             recording,
             keys_by_info=keys_by_info,
             background=background
-            or (Background(Noise(noise), None) if noise is not None else None),
+            or (Background(NoiseLoop(noise), None) if noise is not None else None),
         )
         self.leg.state = LegState.CONFIRMED
         self.leg.listener.on_state(self.leg.state)

@@ -81,7 +81,7 @@ async def until_reading(redis: Raw) -> None:
     async def blocked() -> bool:
         return "blocked_clients:0" not in str(await redis("INFO", "clients"))
 
-    await wait_until(blocked, 5.0, "nobody reads commands")
+    await wait_until(blocked, "nobody reads commands")
 
 
 async def test_command_is_carried_out_and_answered(
@@ -177,7 +177,7 @@ async def test_answer_does_not_stay(server: LocalRedis, redis: Raw) -> None:
         async def answered() -> bool:
             return bool(await redis("EXISTS", key))
 
-        await wait_until(answered, 5.0, "no answer")
+        await wait_until(answered, "no answer")
         left_ms = await redis("PTTL", key)
         assert isinstance(left_ms, int)
         assert 0 < left_ms <= 60_000
@@ -214,4 +214,4 @@ async def retried(send: Callable[[], Awaitable[Answer | None]]) -> None:
     async def answered() -> bool:
         return await send() is not None
 
-    await wait_until(answered, 10.0, "no answer")
+    await wait_until(answered, "no answer")

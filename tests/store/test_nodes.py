@@ -88,7 +88,7 @@ async def test_calls_of_a_killed_node_are_ended_as_node_lost(
     async def swept() -> bool:
         return await reader.active() == ["kept"]
 
-    await wait_until(swept, 20.0, "the dead node's calls were not ended")
+    await wait_until(swept, "the dead node's calls were not ended")
     await wait_until(lambda: alive.stats.swept + other.stats.swept == LOST_CALLS)
     call = await reader.call("lost-0")
     assert call is not None
@@ -180,7 +180,7 @@ async def test_a_node_that_died_before_its_first_heartbeat_after_an_outage_is_mi
     await redis("DEL", "bridge:node:node-a")
     other = make_store("node-b", FAST)
     await other.open()
-    await wait_until(lambda: other.stats.swept == 1, 10.0, "the call was not ended")
+    await wait_until(lambda: other.stats.swept == 1, "the call was not ended")
     assert await reader.active() == []
 
 
@@ -233,7 +233,7 @@ async def test_owner_knows_better_than_the_sweep_how_a_call_ended(
     await wait_until(lambda: owner.stats.pending == 0)
     await redis("DEL", "bridge:node:node-a")  # as in a partition longer than the heartbeat
     await other.open()
-    await wait_until(lambda: other.stats.swept == 1, 10.0, "the call was not ended")
+    await wait_until(lambda: other.stats.swept == 1, "the call was not ended")
     call = await reader.call("c1")
     assert call is not None
     assert call["outcome"] == "node_lost"

@@ -230,7 +230,7 @@ async def test_a_store_that_may_do_without_redis_catches_up_and_ends_its_former_
     former = CallStore(SETTINGS, url, "node-a", clock=SystemClock())
     await former.open()
     former.begin("left-behind", {})
-    await wait_until(lambda: not former.stats.pending, 5.0, "the first life was not written")
+    await wait_until(lambda: not former.stats.pending, "the first life was not written")
     dump = await RedisDump.of(url)
     await former.aclose()
     server.local.stop()
@@ -247,7 +247,7 @@ async def test_a_store_that_may_do_without_redis_catches_up_and_ends_its_former_
         async def settled() -> bool:
             return await reader.active() == ["of-this-life"]
 
-        await wait_until(settled, 10.0, "the former life was not ended, or this one not written")
+        await wait_until(settled, "the former life was not ended, or this one not written")
         assert ((await reader.call("left-behind")) or {})["outcome"] == "node_lost"
     await store.aclose()
 

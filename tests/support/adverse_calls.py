@@ -145,7 +145,7 @@ async def _say(caller: RtpCaller, name: str) -> Question:
     """Ask a question."""
     at_s = np.arange(RATE_HZ * QUESTION_MS // 1000) / RATE_HZ
     caller.speak((7000 * np.sin(2 * np.pi * QUESTIONS[name] * at_s)).astype(np.int16))
-    await caller.until(lambda: not caller.speaking or caller.ended.is_set(), 60.0)
+    await caller.until(lambda: not caller.speaking or caller.ended.is_set())
     return Question(name, caller.said_until_ns)
 
 
@@ -213,6 +213,14 @@ def _tones_ns(heard: list[Heard]) -> set[int]:
     return {packet.arrived_ns for window in tones for packet in window}
 
 
+def _tone_before_ns(heard: list[Heard], since_ns: int) -> int:
+    """Return the end of the waiting tone in whose pause a moment lies; the moment, if in none."""
+    from_ns = since_ns - _TONE_PAUSE_MS * 1_000_000
+    before = [each for each in heard if from_ns <= each.arrived_ns <= since_ns and each.loud]
+    last_ns = before[-1].arrived_ns if before else since_ns
+    return last_ns if last_ns in _tones_ns(before) else since_ns
+
+
 def _measure_silences(asked: Asked, starts_ns: list[int], caller: RtpCaller) -> None:
     """Measure the call's silences in which the agent owed a greeting or an answer.
 
@@ -229,7 +237,9 @@ def _measure_silences(asked: Asked, starts_ns: list[int], caller: RtpCaller) -> 
         heard_ms, last_ns = _heard_of(within, pitch_hz, whole_ms)
         asked.greeted = asked.greeted or (heard_ms > 0 and pitch_hz == GREETING_HZ)
         asked.cut_short = asked.cut_short or heard_ms < whole_ms
-        owed_ms = _longest_gap_ms(within, since_ns, last_ns or until_ns, _tones_ns(within))
+        begun_ns = _tone_before_ns(caller.heard, since_ns)
+        tones_ns = _tones_ns(within) | {begun_ns} - {since_ns}
+        owed_ms = _longest_gap_ms(within, begun_ns, last_ns or until_ns, tones_ns)
         asked.silence_ms = max(asked.silence_ms, owed_ms)
         open_ms = _longest_gap_ms(within, since_ns, until_ns)
         asked.open_silence_ms = max(asked.open_silence_ms, open_ms)

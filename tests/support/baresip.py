@@ -63,9 +63,9 @@ class Baresip:
         text = json.dumps({"command": name, "params": parameters, "token": name})
         self._writer.write(f"{len(text)}:{text},".encode())
 
-    async def until(self, event: str, within_s: float = 10.0) -> None:
+    async def until(self, event: str) -> None:
         """Wait for an event."""
-        await wait_until(lambda: event in self.events, within_s, f"no {event} from baresip")
+        await wait_until(lambda: event in self.events, f"no {event} from baresip")
 
     def heard(self) -> Path:
         """Return the WAV file of what it has decoded; complete when it has quit."""
@@ -102,7 +102,7 @@ async def baresip(directory: Path, speech: Path, codec: str) -> AsyncIterator[Ba
         try:
             yield phone
             phone.command("quit")
-            await wait_until(lambda: process.poll() is not None, _END_WITHIN_S, "baresip goes on")
+            await wait_until(lambda: process.poll() is not None, "baresip goes on", _END_WITHIN_S)
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)

@@ -122,7 +122,7 @@ class Talk:
     async def until_hung_up(self, patience_s: float = PATIENCE_S) -> None:
         """Wait for BYE, as long as a caller would who hears nothing more."""
         with suppress(AssertionError):
-            await wait_until(self.caller.ended.is_set, patience_s)
+            await wait_until(self.caller.ended.is_set, timeout_s=patience_s)
         self._over_ns = time.monotonic_ns()
         if self.caller.ended.is_set():
             self._bye_ns = self._over_ns
@@ -270,7 +270,7 @@ class Stage:
                 known = up == len(self.nodes) if self.nodes else up is not None
                 return known and "NoScrape" not in (await prom.firing()).values()
 
-            await wait_until(looked, 30.0, "Prometheus did not scrape the gateway")
+            await wait_until(looked, "Prometheus did not scrape the gateway")
             noting = asyncio.create_task(self._keep_noting(prom, targets), name="alerts")
             try:
                 yield
@@ -343,13 +343,15 @@ class Stage:
     async def until_alerts(self) -> None:
         """Wait until the wanted alerts have fired, and a little longer for unwanted ones."""
         with suppress(AssertionError):
-            await wait_until(lambda: self._wanted <= {*self.seen.alerts.values()}, _ALERTS_WITHIN_S)
+            await wait_until(
+                lambda: self._wanted <= {*self.seen.alerts.values()}, timeout_s=_ALERTS_WITHIN_S
+            )
         await asyncio.sleep(3.0)  # three evaluations more
 
     async def find_record(self) -> None:
         """Look where the first call's record is."""
         with suppress(AssertionError):
-            await wait_until(lambda: self._on_disk() is not None, 3.0)
+            await wait_until(lambda: self._on_disk() is not None, timeout_s=5.0)
         self.seen.record = self._on_disk()
         if self.seen.record is not None:
             self.seen.lies = "disk"

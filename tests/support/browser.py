@@ -139,13 +139,13 @@ async def accessibility_faults(
     ]
 
 
-async def until_true(page: Page, expression: str, timeout_s: float = _PATIENCE_MS / 1000) -> None:
+async def until_true(page: Page, expression: str) -> None:
     """Wait until an expression holds; a page whose policy forbids `eval` can't wait by itself."""
 
     async def holds() -> bool:
         return bool(await page.evaluate(expression))
 
-    await wait_until(holds, timeout_s, f"{expression} did not come true")
+    await wait_until(holds, f"{expression} did not come true")
 
 
 async def too_wide(page: Page) -> int:

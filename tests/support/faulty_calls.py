@@ -248,7 +248,7 @@ class Lane:
             await talk.ask(FIRST)
             await talk.until_answered()
         if fault.awaits == "failed rotation":
-            await wait_until(self._rotation_failed, _PATIENCE_S, "no rotation failed")
+            await wait_until(self._rotation_failed, "no rotation failed")
         elif fault.awaits:
             await talk.stream.until(lambda told: any(e["kind"] == fault.awaits for e in told))
         await talk.ask(SECOND)
@@ -274,7 +274,7 @@ class Lane:
             held.append(await self.held())
             return held[-3:] == held[-1:] * 3
 
-        await wait_until(steady, 10.0, "the gateway did not come to rest")
+        await wait_until(steady, "the gateway did not come to rest")
         self._at_rest = held[-1]
 
     async def _look_for_leaks(self, outcome: Outcome) -> None:
@@ -286,7 +286,7 @@ class Lane:
             return after == before
 
         try:
-            await wait_until(as_before, 10.0)
+            await wait_until(as_before)
         except AssertionError:
             outcome.problems.append(f"left behind: {after}, was {before}")
             self._at_rest = after  # the next call is to be judged by its own leaks
@@ -367,7 +367,7 @@ class Talk:
 
     async def until_hung_up(self) -> None:
         """Wait for the gateway's BYE."""
-        await wait_until(self.caller.ended.is_set, _PATIENCE_S, "no BYE came")
+        await wait_until(self.caller.ended.is_set, "no BYE came")
         self.owed[-1].in_vain = True
 
     def pardoned(self) -> bool:

@@ -95,7 +95,7 @@ class Gateway:
             got, body = await self.get("/readyz")
             return got == status and reason in body
 
-        await wait_until(told, 10.0, f"/readyz did not become {status} {reason}")
+        await wait_until(told, f"/readyz did not become {status} {reason}")
 
     async def until_away(self, reason: str) -> None:
         """Wait until the metrics say why Redis is away."""
@@ -103,7 +103,7 @@ class Gateway:
         async def told() -> bool:
             return (await self.metrics()).value("bridge_store_away", reason=reason) == 1
 
-        await wait_until(told, 20.0, f"nobody was told that Redis is away: {reason}")
+        await wait_until(told, f"nobody was told that Redis is away: {reason}")
 
     async def until_back(self) -> None:
         """Wait until the metrics say that Redis is there, and that nothing waits for it."""
@@ -113,7 +113,7 @@ class Gateway:
             names = ("bridge_store_away", "bridge_store_pending_writes")
             return [metrics.value(name) for name in names] == [0, 0]
 
-        await wait_until(told, 20.0, "Redis did not come back")
+        await wait_until(told, "Redis did not come back")
 
     async def metrics(self) -> Scrape:
         """Scrape `/metrics`."""
@@ -126,19 +126,19 @@ class Gateway:
         async def reached() -> bool:
             return (await self.metrics()).value("bridge_calls_active") == calls
 
-        await wait_until(reached, 10.0, f"{calls} active calls")
+        await wait_until(reached, f"{calls} active calls")
 
     async def records(self, count: int) -> list[Record]:
         """Wait for the JSON records of ``count`` ended calls; return them."""
         await wait_until(
-            lambda: len(self._written()) >= count, 10.0, f"{count} call records were not written"
+            lambda: len(self._written()) >= count, f"{count} call records were not written"
         )
         return self._written()
 
     async def record_of(self, call_id: str) -> Record:
         """Wait for one call's record."""
         path = self.recordings / f"{call_id}.json"
-        await wait_until(lambda: _read(path), 10.0, "the call's record was not written")
+        await wait_until(lambda: _read(path), "the call's record was not written")
         return _read(path) or {}
 
     def _written(self) -> list[Record]:
@@ -213,7 +213,7 @@ class CallsInRedis:
                     found.append(call_id)
             return bool(found)
 
-        await wait_until(begun, 10.0, "no call became active")
+        await wait_until(begun, "no call became active")
         return found[0]
 
     async def until_idle(self, node: str) -> None:
@@ -223,7 +223,7 @@ class CallsInRedis:
             calls = [await self.reader.call(each) or {} for each in await self.reader.active()]
             return all(each.get("node") != node for each in calls)
 
-        await wait_until(idle, 10.0, "a call was left in Redis")
+        await wait_until(idle, "a call was left in Redis")
 
     async def until_another(self, known: Collection[str]) -> str:
         """Wait for a call that is active and not among the known ones; return its id."""
@@ -233,7 +233,7 @@ class CallsInRedis:
             found.update(set(await self.reader.active()) - set(known))
             return bool(found)
 
-        await wait_until(begun, 10.0, "no other call became active")
+        await wait_until(begun, "no other call became active")
         return found.pop()
 
     async def until_ended(self, call_id: str) -> dict[str, str]:
@@ -244,7 +244,7 @@ class CallsInRedis:
             state.update(await self.reader.call(call_id) or {})
             return "ended_at" in state
 
-        await wait_until(ended, 10.0, "the call did not end in Redis")
+        await wait_until(ended, "the call did not end in Redis")
         return state
 
     async def until_told(self, call_id: str, kind: str, times: int = 1) -> list[dict[str, str]]:
@@ -256,7 +256,7 @@ class CallsInRedis:
             found[:] = [fields for _, fields in events if fields["kind"] == kind]
             return len(found) >= times
 
-        await wait_until(there, 20.0, f"{kind} was not told")
+        await wait_until(there, f"{kind} was not told")
         return found
 
     async def until_spoken(self, call_id: str, speaker: str, nth: int = 1) -> str:

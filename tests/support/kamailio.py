@@ -56,7 +56,7 @@ class Kamailio:
             nodes = await self.nodes()
             return all(nodes.get(port) == flag for flag in wanted for port in wanted[flag])
 
-        await wait_until(so, within_s, f"Kamailio does not see {wanted}")
+        await wait_until(so, f"Kamailio does not see {wanted}", within_s)
 
 
 @asynccontextmanager
@@ -112,7 +112,7 @@ async def _until_answers(port: int, process: "subprocess.Popen[bytes]", director
             except TimeoutError:
                 return False
 
-    await wait_until(answers, 15.0, "Kamailio does not answer OPTIONS")
+    await wait_until(answers, "Kamailio does not answer OPTIONS")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

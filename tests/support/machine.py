@@ -1,10 +1,14 @@
-"""Whether the machine let a test's processes run: a failure that it made is no finding.
+"""Checks of time, and how long the processes under test were denied a CPU while they were measured.
 
-The kernel tells for each thread how long it could have run and no CPU was free for it
-(:func:`bridge.children.waited_ns`). What a process is slow at by itself is none of that, so a
-bridge that holds its loop is not excused.
+A time that is over its limit is a finding where the processes had a CPU whenever they could run,
+and is inconclusive where they had not: it is measured again. Values are plain ``assert``: no
+machine makes them wrong. A wait for an event (:mod:`tests.support.waiting`) is no check of time.
 
-Who looks is a process of its own: tests count their threads and files.
+The kernel counts for each thread how long it could have run and no CPU was free for it
+(:func:`bridge.children.waited_ns`), and for each CPU how long the hypervisor took it away. What a
+process is slow at by itself is neither, so a bridge that holds its loop is not excused.
+
+A process of its own does the looking: tests count their threads and files.
 """
 
 import os
@@ -12,14 +16,16 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf, isfinite
 from pathlib import Path
 
 import psutil
 
 from bridge.children import waited_ns
-from bridge.clock import NS_PER_MS
+from bridge.clock import NS_PER_MS, NS_PER_S
 
 TOO_LONG_MS = 40.0
 """In a look's time: two packets of sound; a phone's buffer bridges three (`NEEDS.md` section 5)."""
@@ -28,7 +34,14 @@ LOOK_S = 0.5
 
 
 class Inconclusive(Exception):
-    """The machine was too busy to tell; the test itself has seen that."""
+    """A time is over its limit, and processes under test were denied a CPU. Raised by `Timing`."""
+
+
+def all_inconclusive(error: BaseException) -> bool:
+    """Return whether an error holds nothing but inconclusive times, in groups or alone."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(all_inconclusive(each) for each in error.exceptions)
+    return isinstance(error, Inconclusive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +77,16 @@ class MachineWatch:
         """Forget what was before, if something else begins."""
         if what != self._what:
             self._what = what
-            self._ask("begin")
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget what was before."""
+        self._ask("begin")
 
     @property
     def worst(self) -> Wait:
         """The longest wait of one thread between two looks since ``begin``."""
         return self._ask("worst")
-
-    def excuses(self, failure: str) -> bool:
-        """Tell whether a failure tells nothing of what was tested.
-
-        Args:
-            failure: as pytest writes it.
-        """
-        return f"{Inconclusive.__name__}: " in failure or self.worst.waited_ms >= TOO_LONG_MS
 
     def stop(self) -> None:
         """End the looking."""
@@ -91,6 +100,59 @@ class MachineWatch:
         return Wait(who, float(waited_ms))
 
 
+class Timing:
+    """Checks times that a test has measured: each is in its limits, a failure, or inconclusive.
+
+    It is the fixture ``timing``; who asks for it is marked ``timed``, and runs with nothing beside.
+    """
+
+    def __init__(self, watch: Callable[[], Wait]) -> None:
+        """Make it.
+
+        Args:
+            watch: returns the longest wait of a thread under test since the measuring began.
+        """
+        self._watch = watch
+
+    def check(
+        self, what: str, measured_ms: float, *, least_ms: float = -inf, most_ms: float = inf
+    ) -> None:
+        """Hold a time against its limits, both of them included.
+
+        Raises:
+            AssertionError: it is outside them.
+            Inconclusive: it is, and a thread was denied a CPU for as long as it is outside, or so
+                long that buffers and timers act otherwise.
+        """
+        outside_ms = max(measured_ms - most_ms, least_ms - measured_ms)
+        if outside_ms <= 0:
+            return
+        limits = " and ".join(
+            f"{side} {limit_ms:g} ms"
+            for side, limit_ms in (("at least", least_ms), ("at most", most_ms))
+            if isfinite(limit_ms)
+        )
+        found = f"{what}: {measured_ms:g} ms, not {limits}"
+        worst = self._watch()
+        if worst.waited_ms >= min(outside_ms, TOO_LONG_MS):
+            raise Inconclusive(f"{found}; {worst}")
+        raise AssertionError(found)
+
+    def check_none(self, what: str, late: int) -> None:
+        """Hold a count of frames that were late, or left out for lateness, against none.
+
+        Raises:
+            AssertionError: there are some.
+            Inconclusive: there are, and a thread was denied a CPU for longer than buffers bridge.
+        """
+        if not late:
+            return
+        worst = self._watch()
+        if worst.waited_ms >= TOO_LONG_MS:
+            raise Inconclusive(f"{what}: {late}; {worst}")
+        raise AssertionError(f"{what}: {late}, not 0")
+
+
 def look_on(pid: int) -> None:
     """Look at a process and all that it started, and answer on stdout until stdin ends."""
     worst, before, look_s = Wait(), waits_ns(pid), time.monotonic() + LOOK_S
@@ -99,8 +161,10 @@ def look_on(pid: int) -> None:
             question = sys.stdin.readline()
             if not question:
                 return
+            now = waits_ns(pid)
+            worst = max(worst, longest_wait(before, now), key=lambda wait: wait.waited_ms)
             if question == "begin\n":
-                worst = Wait()
+                worst, before = Wait(), now
             sys.stdout.write(f"{worst.waited_ms} {worst.who}\n")
             sys.stdout.flush()
         if time.monotonic() >= look_s:
@@ -121,9 +185,12 @@ def longest_wait(before: dict[tuple[int, str], int], after: dict[tuple[int, str]
 def waits_ns(pid: int) -> dict[tuple[int, str], int]:
     """Return how long each thread of a process, and of all that it started, has waited so far.
 
-    Who asks is left out. Threads are told apart by id and name; empty where nobody counts.
+    Who asks is left out. Threads are told apart by id and name; empty where nobody counts. What
+    the hypervisor took from all CPUs is in it as thread 0, where there is one.
     """
     found: dict[tuple[int, str], int] = {}
+    if stolen_s := getattr(psutil.cpu_times(), "steal", 0.0):
+        found[(0, "hypervisor's guest")] = round(stolen_s * NS_PER_S)
     family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
     for process in set(family) - {os.getpid()}:
         with suppress(OSError):

@@ -28,6 +28,6 @@ async def settled_memory(gateway: Gateway) -> int:
     async def idle() -> bool:
         return (await gateway.metrics()).value("bridge_calls_active") == 0
 
-    await wait_until(idle, _CALLS_OVER_WITHIN_S, "calls stayed")
+    await wait_until(idle, "calls stayed", _CALLS_OVER_WITHIN_S)
     await asyncio.sleep(_SETTLED_AFTER_S)  # the claim is about this time
     return int(psutil.Process(gateway.process.pid).memory_info().rss)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bridge.softphone.sip_message import Direction, Message, audio_sdp
+from bridge.softphone.sip_message import Direction, PhoneMessage, audio_sdp
 from tests.audio.signals import level_at_db, loudest_other_db, tone
 from tests.support.rtp import FRAME_SAMPLES, TELEPHONE_EVENT, RtpPeer
 from tests.support.sip import Dialog, SipPeer
@@ -36,24 +36,22 @@ class Phone:
         """Say a tone."""
         self.rtp.say(tone(hz, 8000, 8 * ms, amplitude=8000))
 
-    async def hears(self, hz: float, timeout_s: float = 10.0) -> None:
+    async def hears(self, hz: float) -> None:
         """Wait until a tone is heard, by FFT over the latest half second."""
-        await wait_until(lambda: hears(self.heard, hz), timeout_s, f"{hz} Hz was not heard")
+        await wait_until(lambda: hears(self.heard, hz), f"{hz} Hz was not heard")
 
-    async def hears_speech(self, timeout_s: float = 10.0) -> None:
+    async def hears_speech(self) -> None:
         """Wait until something is heard."""
         await wait_until(
             lambda: len(self.heard) and np.abs(self.heard).max() > 1000,
-            timeout_s,
             "nothing was heard",
         )
 
-    async def silence(self, timeout_s: float = 15.0) -> None:
+    async def silence(self) -> None:
         """Wait for half a second in which nothing is heard."""
         count = len(self.rtp.packets) + _WINDOW
         await wait_until(
             lambda: len(self.rtp.packets) >= count and np.abs(self.heard).max() < 500,
-            timeout_s,
             "silence did not come",
         )
 
@@ -93,16 +91,16 @@ class Person(Phone):
 
     sip: SipPeer = field(kw_only=True)
     status: int = 200
-    invites: list[Message] = field(default_factory=list)
+    invites: list[PhoneMessage] = field(default_factory=list)
 
     @property
     def call(self) -> Dialog:
         """The latest call, once it is answered or rings."""
         return self.sip.calls_in[-1]
 
-    async def called(self, timeout_s: float = 20.0) -> Message:
+    async def called(self) -> PhoneMessage:
         """Wait for a call; return its INVITE."""
-        await wait_until(lambda: self.invites, timeout_s, "nobody called the person")
+        await wait_until(lambda: self.invites, "nobody called the person")
         return self.invites[-1]
 
 
@@ -128,7 +126,7 @@ async def a_person(server_port: int, port: int, status: int = 200) -> AsyncItera
     async with SipPeer(server_port, port) as sip, RtpPeer() as rtp:
         person = Person(rtp, sip=sip, status=status)
 
-        def on_call(invite: Message) -> tuple[int, str]:
+        def on_call(invite: PhoneMessage) -> tuple[int, str]:
             person.invites.append(invite)
             rtp.stream(invite.media_port)
             offered = re.search(r"a=rtpmap:(\d+) telephone-event", invite.body)
@@ -140,4 +138,4 @@ async def a_person(server_port: int, port: int, status: int = 200) -> AsyncItera
         yield person
         # Whoever called has let go of everything, or this says so.
         for dialog in sip.calls_in:
-            await wait_until(dialog.ended.is_set, 5.0, "a call to the person was left")
+            await wait_until(dialog.ended.is_set, "a call to the person was left")

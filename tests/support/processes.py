@@ -21,10 +21,10 @@ import psutil
 import yaml
 
 import bridge
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 _READY_WITHIN_S = 90.0
-_END_WITHIN_S = 15.0
+_KILLED_AFTER_S = 15.0
 _RUN_WITHIN_S = 150.0
 """What runs longest by itself is the benchmark."""
 _PIPE_BYTES = 65_536
@@ -112,10 +112,10 @@ class Running:
         """Send a signal, to it alone."""
         self._popen.send_signal(number)
 
-    async def ended(self, within_s: float = _END_WITHIN_S) -> int:
+    async def ended(self, within_s: float = PATIENCE_S) -> int:
         """Wait for its end; return its exit code."""
         await wait_until(
-            lambda: self._popen.poll() is not None, within_s, f"process {self.pid} did not end"
+            lambda: self._popen.poll() is not None, f"process {self.pid} did not end", within_s
         )
         return self._popen.returncode
 
@@ -124,7 +124,7 @@ class Running:
         if self._popen.poll() is None:
             self._popen.send_signal(signal.SIGINT)  # a gateway would drain on SIGTERM
             try:
-                self._popen.wait(_END_WITHIN_S)
+                self._popen.wait(_KILLED_AFTER_S)
             except subprocess.TimeoutExpired:
                 self._popen.kill()
                 self._popen.wait()

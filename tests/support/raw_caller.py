@@ -8,8 +8,10 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
+from tests.support.waiting import PATIENCE_S
+
 _numbers = count(1)
-_TIMEOUT_S = 15.0
+_TIMEOUT_S = PATIENCE_S
 
 Header = tuple[bytes, bytes]
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
+from tests.support.waiting import PATIENCE_S
+
 _numbers = count(1)
 
 
@@ -115,19 +117,19 @@ class RawCall:
     def invite(self, body: str = "", more: Iterable[str] = ()) -> None:
         self.last_invite = self.send("INVITE", body or sdp(self.phone.rtp_port), more)
 
-    async def until(self, condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
         await self.phone.until(condition, timeout_s)
 
-    async def final(self, method: str = "INVITE", timeout_s: float = 10.0) -> int:
+    async def final(self, method: str = "INVITE", timeout_s: float = PATIENCE_S) -> int:
         """Wait for the first final response; return its status."""
         await self.until(lambda: self.finals(method), timeout_s)
         return self.finals(method)[0].status
 
-    async def answered(self, timeout_s: float = 10.0) -> "RawCall":
+    async def answered(self, timeout_s: float = PATIENCE_S) -> "RawCall":
         assert await self.final(timeout_s=timeout_s) == 200
         return self
 
-    async def bye(self, timeout_s: float = 10.0) -> int:
+    async def bye(self, timeout_s: float = PATIENCE_S) -> int:
         self.send("BYE")
         return await self.final("BYE", timeout_s)
 
@@ -253,7 +255,7 @@ class RawPhone(asyncio.DatagramProtocol):
             lines.append("Content-Type: application/sdp")
         self.transmit("\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]))
 
-    async def until(self, condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
         """Wait for what an arriving message makes true."""
         async with asyncio.timeout(timeout_s):
             while not condition():

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
+from tests.support.waiting import PATIENCE_S
+
 _numbers = count(1)
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)

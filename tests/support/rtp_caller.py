@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from bridge.audio import g711
 from tests.support.rtp import Due, key_press
+from tests.support.waiting import PATIENCE_S
 
 FRAME_SAMPLES = 160
 _RTP_HEADER = struct.Struct("!BBHII")
@@ -142,7 +143,7 @@ class RtpCaller:
         self._rtp.close()
 
     async def call(
-        self, called: str = "support", timeout_s: float = 10.0, *, more: str = _ALLOW
+        self, called: str = "support", timeout_s: float = PATIENCE_S, *, more: str = _ALLOW
     ) -> int:
         """Send an INVITE, with more header lines; return its final status.
 
@@ -161,11 +162,11 @@ class RtpCaller:
         self._uri = self._target = f"sip:{called}@127.0.0.1:{self.port}"
         self._send_request("INVITE", sdp, more=more)
 
-    async def ringing(self, timeout_s: float = 5.0) -> None:
+    async def ringing(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait for 180 Ringing."""
         await asyncio.wait_for(self._ringing.wait(), timeout_s)
 
-    async def answered(self, timeout_s: float = 10.0) -> int:
+    async def answered(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for the INVITE's final status; return it."""
         return await asyncio.wait_for(asyncio.shield(self._answered), timeout_s)
 
@@ -173,7 +174,7 @@ class RtpCaller:
         """Take the INVITE back (RFC 3261 section 9.1)."""
         self._send_request("CANCEL")
 
-    async def hang_up(self, timeout_s: float = 5.0) -> None:
+    async def hang_up(self, timeout_s: float = PATIENCE_S) -> None:
         """Send BYE and wait for its 200."""
         self.send_bye()
         await asyncio.wait_for(self._bye_taken.wait(), timeout_s)
@@ -233,7 +234,7 @@ class RtpCaller:
         """Whether something is left to say."""
         return bool(self._speech)
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
         """Wait for something that an arriving packet makes true."""
         async with asyncio.timeout(timeout_s):
             while not condition():

@@ -10,20 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from bridge.softphone.sip_message import Message
+from bridge.softphone.sip_message import PhoneMessage
+from tests.support.waiting import PATIENCE_S
 
 Headers = tuple[tuple[str, str], ...]
 
 _numbers = count(1)
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = PATIENCE_S
 
 
 @dataclass(slots=True)
 class _Transaction:
     """A request of ours and what was answered."""
 
-    request: Message
-    final: asyncio.Future[Message]
+    request: PhoneMessage
+    final: asyncio.Future[PhoneMessage]
     provisional: list[int] = field(default_factory=list)
 
 
@@ -40,9 +41,9 @@ class Dialog:
 
     def __init__(self, peer: "SipPeer", called: str, sdp: str) -> None:
         self.sdp = sdp
-        self.offers: list[Message] = []
+        self.offers: list[PhoneMessage] = []
         self.ended = asyncio.Event()
-        self.answer: Message | None = None
+        self.answer: PhoneMessage | None = None
         self.number = next(_numbers)
         self.call_id = f"test-{self.number}-{peer.port}@127.0.0.1"
         self._peer = peer
@@ -52,10 +53,10 @@ class Dialog:
         self._remote = f"<{self._uri}>"
         self._sequence = 0
         self._invite: _Transaction | None = None
-        self.offered: Message | None = None
+        self.offered: PhoneMessage | None = None
 
     @classmethod
-    def of_invite(cls, peer: "SipPeer", invite: Message, sdp: str) -> "Dialog":
+    def of_invite(cls, peer: "SipPeer", invite: PhoneMessage, sdp: str) -> "Dialog":
         """Take the called side of a call that came in."""
         dialog = cls(peer, "test", sdp)
         dialog.offered = invite
@@ -78,30 +79,32 @@ class Dialog:
         assert self._invite is not None
         self._peer.transmit(self._invite.request)
 
-    async def final(self, timeout_s: float = _TIMEOUT_S) -> Message:
+    async def final(self, timeout_s: float = _TIMEOUT_S) -> PhoneMessage:
         """Wait for the final response to the INVITE."""
         assert self._invite is not None
         return await self._await_final(self._invite, timeout_s)
 
-    async def reinvite(self, sdp: str) -> Message:
+    async def reinvite(self, sdp: str) -> PhoneMessage:
         """Make a new offer; return the final response."""
         self.sdp = sdp
         return await self._await_final(self._request("INVITE", sdp))
 
-    async def cancel(self) -> Message:
+    async def cancel(self) -> PhoneMessage:
         """Send CANCEL; return what it is answered with (the INVITE gets its own answer)."""
         assert self._invite is not None
         invite = self._invite.request
         start = invite.start.replace("INVITE", "CANCEL", 1)
         sequence = invite.header("CSeq").split(" ")[0]
         headers = _replaced(invite.headers, {"CSeq": f"{sequence} CANCEL"})
-        return await self._await_final(self._peer.send(Message(start, headers)))
+        return await self._await_final(self._peer.send(PhoneMessage(start, headers)))
 
-    async def options(self) -> Message:
+    async def options(self) -> PhoneMessage:
         """Ask within the call; return the response."""
         return await self._await_final(self._request("OPTIONS"))
 
-    async def info(self, body: str = "", content_type: str = "application/dtmf-relay") -> Message:
+    async def info(
+        self, body: str = "", content_type: str = "application/dtmf-relay"
+    ) -> PhoneMessage:
         """Send INFO; return the response."""
         more = (("Content-Type", content_type),) if body else ()
         return await self._await_final(self._request("INFO", body, more))
@@ -111,15 +114,15 @@ class Dialog:
         for digit in digits:
             assert (await self.info(f"Signal={digit}\r\nDuration=160\r\n")).status == 200
 
-    async def refer(self, to: str) -> Message:
+    async def refer(self, to: str) -> PhoneMessage:
         """Ask to be let go to somebody else; return the response."""
         return await self._await_final(self._request("REFER", more=(("Refer-To", f"<{to}>"),)))
 
-    async def bye(self) -> Message:
+    async def bye(self) -> PhoneMessage:
         """End the call; return the response to the BYE."""
         return await self._await_final(self._request("BYE"))
 
-    def on_success(self, response: Message) -> None:
+    def on_success(self, response: PhoneMessage) -> None:
         """Take a 2xx to an INVITE of ours: it makes the dialog, and each copy wants an ACK."""
         self.answer = response
         self._remote = response.header("To")
@@ -131,7 +134,9 @@ class Dialog:
         self._sequence += 1
         return self._peer.send(self._message(method, self._sequence, body, more))
 
-    def _message(self, method: str, sequence: int, body: str = "", more: Headers = ()) -> Message:
+    def _message(
+        self, method: str, sequence: int, body: str = "", more: Headers = ()
+    ) -> PhoneMessage:
         headers = (
             ("Via", self._peer.new_via()),
             ("Max-Forwards", "70"),
@@ -142,9 +147,9 @@ class Dialog:
             ("Contact", f"<sip:test@127.0.0.1:{self._peer.port}>"),
             *more,
         )
-        return Message(f"{method} {self._target} SIP/2.0", headers, body)
+        return PhoneMessage(f"{method} {self._target} SIP/2.0", headers, body)
 
-    async def _await_final(self, sent: _Transaction, timeout_s: float = _TIMEOUT_S) -> Message:
+    async def _await_final(self, sent: _Transaction, timeout_s: float = _TIMEOUT_S) -> PhoneMessage:
         async with asyncio.timeout(timeout_s):
             return await asyncio.shield(sent.final)
 
@@ -163,9 +168,9 @@ class SipPeer(asyncio.DatagramProtocol):
         self.server_port = server_port
         self.port = port
         self.calls_in: list[Dialog] = []
-        self.infos: list[Message] = []
+        self.infos: list[PhoneMessage] = []
         self.info_status = 200
-        self.on_call: Callable[[Message], tuple[int, str]] = lambda invite: (480, "")
+        self.on_call: Callable[[PhoneMessage], tuple[int, str]] = lambda invite: (480, "")
         self._dialogs: dict[str, Dialog] = {}
         self._sent: dict[tuple[str, str], _Transaction] = {}
         self._transport: asyncio.DatagramTransport
@@ -188,7 +193,7 @@ class SipPeer(asyncio.DatagramProtocol):
         dialog.invite(more)
         return dialog
 
-    async def options(self, timeout_s: float = _TIMEOUT_S) -> Message:
+    async def options(self, timeout_s: float = _TIMEOUT_S) -> PhoneMessage:
         """Ask the server what it can do; return the response."""
         number = next(_numbers)
         uri = f"sip:127.0.0.1:{self.server_port}"
@@ -200,7 +205,7 @@ class SipPeer(asyncio.DatagramProtocol):
             ("Call-ID", f"test-{number}-{self.port}@127.0.0.1"),
             ("CSeq", "1 OPTIONS"),
         )
-        sent = self.send(Message(f"OPTIONS {uri} SIP/2.0", headers))
+        sent = self.send(PhoneMessage(f"OPTIONS {uri} SIP/2.0", headers))
         async with asyncio.timeout(timeout_s):
             return await sent.final
 
@@ -210,24 +215,24 @@ class SipPeer(asyncio.DatagramProtocol):
         branch = f"z9hG4bK-{self.port}-{next(_numbers)}"
         return f"SIP/2.0/UDP 127.0.0.1:{self.port};branch={branch}"
 
-    def send(self, request: Message) -> _Transaction:
+    def send(self, request: PhoneMessage) -> _Transaction:
         """Send a request and await what is answered."""
         sent = _Transaction(request, asyncio.get_running_loop().create_future())
         self._sent[request.branch, request.method] = sent
         self.transmit(request)
         return sent
 
-    def transmit(self, message: Message) -> None:
+    def transmit(self, message: PhoneMessage) -> None:
         self._transport.sendto(message.encode(), ("127.0.0.1", self.server_port))
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        message = Message.parse(data)
+        message = PhoneMessage.parse(data)
         if message.status:
             self._on_response(message)
         else:
             self._on_request(message)
 
-    def _on_response(self, response: Message) -> None:
+    def _on_response(self, response: PhoneMessage) -> None:
         sent = self._sent.get((response.branch, response.method))
         if sent is None:
             return
@@ -239,7 +244,7 @@ class SipPeer(asyncio.DatagramProtocol):
         if not sent.final.done():
             sent.final.set_result(response)
 
-    def _acknowledge(self, invite: Message, response: Message) -> None:
+    def _acknowledge(self, invite: PhoneMessage, response: PhoneMessage) -> None:
         if response.status < 300:
             self._dialogs[response.header("Call-ID")].on_success(response)
             return
@@ -247,9 +252,9 @@ class SipPeer(asyncio.DatagramProtocol):
         sequence = invite.header("CSeq").split(" ")[0]
         changed = {"CSeq": f"{sequence} ACK", "To": response.header("To")}
         start = invite.start.replace("INVITE", "ACK", 1)
-        self.transmit(Message(start, _replaced(invite.headers, changed)))
+        self.transmit(PhoneMessage(start, _replaced(invite.headers, changed)))
 
-    def _on_request(self, request: Message) -> None:
+    def _on_request(self, request: PhoneMessage) -> None:
         dialog = self._dialogs.get(request.header("Call-ID"))
         match request.method:
             case "ACK":
@@ -275,7 +280,7 @@ class SipPeer(asyncio.DatagramProtocol):
             case _:
                 self._respond(request, 481)
 
-    def _take_call(self, invite: Message) -> None:
+    def _take_call(self, invite: PhoneMessage) -> None:
         status, sdp = self.on_call(invite)
         if status < 300:
             dialog = Dialog.of_invite(self, invite, sdp)
@@ -285,13 +290,13 @@ class SipPeer(asyncio.DatagramProtocol):
         if status != 180:  # such a one rings on
             self._respond(invite, status, sdp)
 
-    def _respond(self, request: Message, status: int, sdp: str = "") -> None:
+    def _respond(self, request: PhoneMessage, status: int, sdp: str = "") -> None:
         to = request.header("To")
         tagged = to if "tag=" in to else f"{to};tag=answer{self.port}"
         kept = [(name, value) for name, value in request.headers if name.lower() == "via"]
         kept += [(name, request.header(name)) for name in ("From", "Call-ID", "CSeq")]
         contact = ("Contact", f"<sip:test@127.0.0.1:{self.port}>")
-        self.transmit(Message(f"SIP/2.0 {status} Test", (*kept, ("To", tagged), contact), sdp))
+        self.transmit(PhoneMessage(f"SIP/2.0 {status} Test", (*kept, ("To", tagged), contact), sdp))
 
 
 def _replaced(

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from tests.support.adverse_calls import Asked, Question, unaccounted
+from tests.support.adverse_calls import Asked, Question, _tone_before_ns, unaccounted
 from tests.support.gateways import Record
+from tests.support.rtp_caller import Heard
 
-S = 1_000_000_000
+MS = 1_000_000
+S = 1_000 * MS
 FAILURE = {"code": "stalled"}
 
 
@@ -84,3 +87,16 @@ def test_caller_who_broke_off_is_seen() -> None:
     assert any(
         "broke off: TimeoutError" in p for p in problems(call(broke="TimeoutError"), record())
     )
+
+
+def test_pause_of_a_waiting_tone_is_no_silence_though_the_caller_spoke_in_it() -> None:
+    tone = 8_000 * np.sin(2 * np.pi * 440 * np.arange(160) / 8_000)
+    quiet = np.zeros(160)
+    packets = [*[tone] * 15, *[quiet] * 45, *[tone] * 15]
+    heard = [
+        Heard(20 * number * MS, number, 160 * number, packet.astype(np.int16), bool(packet.any()))
+        for number, packet in enumerate(packets)
+    ]
+    assert _tone_before_ns(heard, 600 * MS) == 14 * 20 * MS
+    assert _tone_before_ns(heard, 1_490 * MS) == 1_480 * MS
+    assert _tone_before_ns(heard[15:60], 600 * MS) == 600 * MS  # no tone before it

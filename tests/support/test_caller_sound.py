@@ -12,10 +12,8 @@ from tests.support.caller_sound import (
     assert_same_sound,
     assert_tones,
     from_first_loud,
-    judging,
     whole_sound,
 )
-from tests.support.machine import Inconclusive
 from tests.support.rtp_caller import FRAME_SAMPLES, Heard
 
 AGENT_HZ, VOICE_HZ, AMPLITUDE = 1010.0, 1630.0, 8_000.0
@@ -125,12 +123,12 @@ def packets(sound: Sound) -> list[Heard]:
     ]
 
 
-def test_packet_lost_on_its_way_is_inconclusive_and_one_never_sent_is_a_gap(clean: Sound) -> None:
+def test_packet_lost_on_its_way_is_a_fault_and_one_never_sent_is_a_gap(clean: Sound) -> None:
     heard = packets(np.concatenate([np.zeros(320, np.int16), clean[: 700 * 8]]))
     assert from_first_loud(heard)[0].sequence == 2
     assert from_first_loud(heard[:2]) == []
     assert_same_sound(whole_sound(from_first_loud(heard)), clean[: 700 * 8])
-    with pytest.raises(Inconclusive):
+    with pytest.raises(AssertionError, match="missing before number 11"):
         whole_sound(heard[:10] + heard[11:])
     late = [
         Heard(0, each.sequence, each.timestamp + (number > 10) * 320, each.samples, each.loud)
@@ -138,10 +136,3 @@ def test_packet_lost_on_its_way_is_inconclusive_and_one_never_sent_is_a_gap(clea
     ]
     with pytest.raises(AssertionError, match="a gap of 40 ms"):
         whole_sound(late)
-
-
-def test_fault_of_a_machine_that_was_disturbed_is_inconclusive() -> None:
-    with pytest.raises(Inconclusive, match="2 disturbances; heard: a click"), judging(2):
-        raise AssertionError("a click")
-    with pytest.raises(AssertionError, match="a click"), judging(0):
-        raise AssertionError("a click")

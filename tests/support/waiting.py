@@ -6,11 +6,14 @@ from inspect import isawaitable
 
 _POLL_S = 0.005
 
+PATIENCE_S = 60.0
+"""With what should happen at once: a wait is no check of time, and a busy machine is slow."""
+
 
 async def wait_until(
     predicate: Callable[[], object | Awaitable[object]],
-    timeout_s: float = 5.0,
     message: str = "what was awaited did not happen",
+    timeout_s: float = PATIENCE_S,
 ) -> None:
     """Return as soon as ``predicate`` returns (or its awaitable gives) something true.
 

@@ -1,6 +1,8 @@
 """What trouble costs a call, and what a supervisor reads of it."""
 
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,8 @@ from bridge.telemetry.health import (
     health_of,
     while_silent,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_call_without_trouble_is_well_and_needs_no_reason() -> None:
@@ -70,3 +74,24 @@ def test_caller_in_84_s_of_silence_needs_a_look_during_it_and_after() -> None:
     assert waited.reasons == ("the caller waited 84 s in silence", "a long silence")
     assert health_of(CallTroubles(silences=1, silent_s=20)).score < WARN_BELOW
     assert health_of(CallTroubles(silences=1, silent_s=8)).score == 90
+
+
+def test_pages_and_handbook_have_the_same_bands() -> None:
+    page = (ROOT / "bridge/console/static/js/health.js").read_text()
+    bands = dict(re.findall(r"^const (\w+_BELOW) = (\d+);$", page, flags=re.MULTILINE))
+    assert bands == {"BAD_BELOW": str(BAD_BELOW), "WARN_BELOW": str(WARN_BELOW)}
+    handbook = (ROOT / "deploy/CONSOLE.md").read_text()
+    assert set(re.findall(r"with a health below (\d+)", handbook)) == set(bands.values())
+
+
+def test_small_troubles_say_look_only_together() -> None:
+    alone = {
+        field.name: health_of(CallTroubles(**{field.name: 99})).score
+        for field in fields(CallTroubles)
+    }
+    small = {name for name, score in alone.items() if score >= WARN_BELOW}
+    assert {"errors", "slow_answers", "humans_asked"} <= small
+    assert health_of(CallTroubles(**dict.fromkeys(small, 99))).score < WARN_BELOW
+    assert health_of(CallTroubles(sessions_lost=2)).score < WARN_BELOW
+    assert health_of(CallTroubles(handoffs_failed=2)).score < WARN_BELOW
+    assert alone["emergencies"] < BAD_BELOW

@@ -75,17 +75,15 @@ class Call:
     async def hear(self, ms: int) -> Sound:
         """Wait for so much more caller audio and return it, 24 kHz."""
         first, pieces = len(self.pieces), ms // 20
-        await wait_until(
-            lambda: len(self.pieces) >= first + pieces, ms / 1000 + 5, "no caller audio"
-        )
+        await wait_until(lambda: len(self.pieces) >= first + pieces, "no caller audio")
         return self.heard_since(first)
 
     def play_tone(self, hz: float, ms: int, item: str = "item") -> None:
         sound = tone(hz, AGENT_HZ, AGENT_HZ * ms // 1000, amplitude=8000)
-        self._pump.play(self.row, ItemId(item), 0, sound.astype("<i2").tobytes())
+        self._pump.downlink.play(self.row, ItemId(item), 0, sound.astype("<i2").tobytes())
 
     async def until(self, condition: Callable[[], object], what: str) -> None:
-        await wait_until(condition, 5.0, f"{what} did not happen ({self.states}, {self.media})")
+        await wait_until(condition, f"{what} did not happen ({self.states}, {self.media})")
 
     def on_state(self, state: LegState) -> None:
         self.states.append(state)
@@ -162,7 +160,7 @@ class Rig:
 
     async def call_in(self, number: int = 0) -> Call:
         """Wait for a call to come in, counted from 0."""
-        await wait_until(lambda: len(self.calls) > number, 5.0, f"call {number} did not come")
+        await wait_until(lambda: len(self.calls) > number, f"call {number} did not come")
         return self.calls[number]
 
     def dial(self, uri: str) -> Call:

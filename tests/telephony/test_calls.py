@@ -48,14 +48,14 @@ async def test_an_invite_that_cannot_be_taken_is_refused_and_leaves_nothing(
     assert (await dialog.final()).status == 200
     await dialog.bye()
     assert await rig.endpoint.idle(5.0)
-    await wait_until(lambda: not len(rig.endpoint._calls), 5.0, "an object stayed")
+    await wait_until(lambda: not len(rig.endpoint._calls), "an object stayed")
 
 
 async def test_ringing_then_answer(rig: Rig, peer: SipPeer) -> None:
     rig.take = lambda call: call.leg.ring()
     dialog = peer.call("support", audio_sdp(RTP_PORT))
     call = await rig.call_in()
-    await wait_until(lambda: 180 in dialog.provisional, 5.0, "180 did not come")
+    await wait_until(lambda: 180 in dialog.provisional, "180 did not come")
     assert call.leg.row is None  # no media before the answer
     call.leg.answer()
     answer = await dialog.final()
@@ -86,7 +86,7 @@ async def test_we_hang_up(rig: Rig, peer: SipPeer) -> None:
     call = await rig.call_in()
     await call.until(lambda: call.leg.state is LegState.CONFIRMED, "the ACK")
     call.leg.hangup()
-    await wait_until(dialog.ended.is_set, 5.0, "BYE did not come")
+    await wait_until(dialog.ended.is_set, "BYE did not come")
     await call.until(lambda: call.ended, "the end")
     assert not call.leg.ended_by_far_end
     assert call.states.count(LegState.DISCONNECTED) == 1
@@ -97,7 +97,7 @@ async def test_cancel_before_the_answer(rig: Rig, peer: SipPeer, ring_first: boo
     rig.take = lambda call: call.leg.ring() if ring_first else None
     dialog = peer.call("support", audio_sdp(RTP_PORT))
     call = await rig.call_in()
-    await wait_until(lambda: bool(dialog.provisional), 5.0, "no provisional response")
+    await wait_until(lambda: bool(dialog.provisional), "no provisional response")
     assert (await dialog.cancel()).status == 200
     assert (await dialog.final()).status == 487
     await call.until(lambda: call.ended, "the end")
@@ -179,7 +179,7 @@ async def test_dial_is_answered_and_put_on_hold(rig: Rig, peer: SipPeer) -> None
     await call.until(lambda: call.media[-1] is True, "the resumption")
     assert dialog.offers[-1].direction == "sendrecv"
     call.leg.hangup()
-    await wait_until(dialog.ended.is_set, 5.0, "BYE did not come")
+    await wait_until(dialog.ended.is_set, "BYE did not come")
 
 
 async def test_dial_is_refused(rig: Rig, peer: SipPeer) -> None:
@@ -226,7 +226,7 @@ async def test_many_short_calls_leave_nothing_behind(rig: Rig, peer: SipPeer) ->
         await one_call()
     assert left() == before
     # PJSIP closes a call's sockets when it ends; the last one's may still be going.
-    await wait_until(lambda: process.num_fds() <= fds_before, 5.0, "sockets were left")
+    await wait_until(lambda: process.num_fds() <= fds_before, "sockets were left")
     assert len(rig.calls) == RESTING_ROWS + 42
     assert all(call.leg.row is None for call in rig.calls)
 
@@ -237,5 +237,5 @@ async def test_stop_ends_calls_that_are_up(rig: Rig, peer: SipPeer) -> None:
     call = await rig.call_in()
     await call.until(lambda: bool(call.pieces), "audio")
     rig.stop()
-    await wait_until(dialog.ended.is_set, 5.0, "BYE did not come")
+    await wait_until(dialog.ended.is_set, "BYE did not come")
     assert await rig.endpoint.idle(0.1)

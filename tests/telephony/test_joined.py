@@ -42,7 +42,7 @@ class Side:
         """Wait for half a second of audio; return how loud each one's tone is in it, dB."""
         since = len(self.rtp.packets)
         count = since + HALF_A_SECOND
-        await wait_until(lambda: len(self.rtp.packets) >= count, 5.0, "no RTP")
+        await wait_until(lambda: len(self.rtp.packets) >= count, "no RTP")
         heard = self.rtp.heard(0, since)
         return {hz: level_at_db(heard, hz, 8000) for hz in (CALLER_HZ, PERSON_HZ, BRIDGE_HZ)}
 
@@ -56,7 +56,7 @@ class Side:
                 for each, level in levels.items()
             )
 
-        await wait_until(so, 8.0, f"{self.hz} did not come to hear {hz}")
+        await wait_until(so, f"{self.hz} did not come to hear {hz}")
 
     async def offer(self, direction: Direction) -> None:
         self.offers += 1

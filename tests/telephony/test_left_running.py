@@ -53,6 +53,6 @@ async def test_its_calls_are_hung_up(media_ports: str) -> None:
     assert process.stdout is not None
     async with RawPhone(int(await process.stdout.readline())) as phone:
         call = phone.invite()
-        await call.until(lambda: call.requests("BYE"), 60)
+        await call.until(lambda: call.requests("BYE"))
     _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, errors.decode()

@@ -11,6 +11,7 @@ import pytest
 
 from bridge.softphone.sip_message import audio_sdp
 from tests.audio.signals import level_at_db, loudest_other_db, tone
+from tests.support.machine import Timing
 from tests.support.rtp import RtpPeer
 from tests.support.sip import Dialog, SipPeer
 from tests.support.waiting import wait_until
@@ -80,14 +81,14 @@ async def test_audio_both_ways(rig: Rig, peer: SipPeer, payload_type: int, codec
         await dialog.bye()
 
 
-async def test_outbound_rtp_never_stops(rig: Rig, peer: SipPeer) -> None:
+async def test_outbound_rtp_never_stops(rig: Rig, peer: SipPeer, timing: Timing) -> None:
     """Silence is sent, not held back: firewalls and far ends time calls out by it."""
     async with RtpPeer() as rtp:
         dialog, call = await answered(rig, peer, rtp)
         first = len(rtp.packets)
         await call.hear(500)
         packets = rtp.packets[first:]
-        assert len(packets) >= 23
+        timing.check("sent in 500 ms", len(packets) * 20, least_ms=460)
         steps = {b.sequence - a.sequence & 0xFFFF for a, b in itertools.pairwise(packets)}
         assert steps == {1}
         await dialog.bye()
@@ -149,7 +150,7 @@ async def test_hold_and_resume(rig: Rig, peer: SipPeer, style: str) -> None:
         assert (await dialog.reinvite(audio_sdp(rtp.port, (0,), version=3))).status == 200
         await call.until(lambda: call.media == [True, False, True], "the resumption")
         assert not call.leg.held
-        await wait_until(lambda: len(rtp.packets) > first, 5.0, "RTP to the caller did not return")
+        await wait_until(lambda: len(rtp.packets) > first, "RTP to the caller did not return")
         await hear_caller(call, rtp)
         await hear_agent(call, rtp)
         assert call.row == row

@@ -42,7 +42,7 @@ async def until_stepped(ports: MediaPorts, rows: list[int], since: int = 0) -> N
         ports.refresh()
         return bool((ports.rx_positions[rows] > since).all())
 
-    await wait_until(stepped, 5.0, "the conference stands still")
+    await wait_until(stepped, "the conference stands still")
 
 
 # Without them
@@ -174,7 +174,7 @@ async def test_what_was_played_is_erased_without_the_loop(endpoint: SipEndpoint)
             assert (ports.heard(rows, starts, 3200) == 999).all()
         return position
 
-    await wait_until(lambda: heard() >= erased_by, 5.0, "the clock stands still")
+    await wait_until(lambda: heard() >= erased_by, "the clock stands still")
     assert not ports.arena.tx[row].any()
 
 
@@ -210,7 +210,7 @@ async def test_fifty_calls_over_and_over_leave_nothing(rig: Rig, peer: SipPeer) 
             assert (await dialog.final()).status == 200
         await rig.call_in(first + 49)
         calls = rig.calls[first:]
-        await wait_until(lambda: all(call.pieces for call in calls), 5.0, "a call has no audio")
+        await wait_until(lambda: all(call.pieces for call in calls), "a call has no audio")
         for number, call in enumerate(calls):
             call.play_tone(500.0, 100)
             if number % 3 == 0:
@@ -218,7 +218,7 @@ async def test_fifty_calls_over_and_over_leave_nothing(rig: Rig, peer: SipPeer) 
                 await dialogs[number].reinvite(held)
         for dialog in dialogs:
             await dialog.bye()
-        await wait_until(lambda: all(call.ended for call in calls), 5.0, "a call didn't end")
+        await wait_until(lambda: all(call.ended for call in calls), "a call didn't end")
         del rig.calls[first:]
 
     for _ in range(6):
@@ -227,5 +227,5 @@ async def test_fifty_calls_over_and_over_leave_nothing(rig: Rig, peer: SipPeer) 
     # A player, a capture and an eraser for each row that was ever used, and the null device.
     expected = 3 * (50 + RESTING_ROWS) + 1
     await wait_until(
-        lambda: symbols.pjsua_conf_get_active_ports() == expected, 5.0, "media ports were left"
+        lambda: symbols.pjsua_conf_get_active_ports() == expected, "media ports were left"
     )

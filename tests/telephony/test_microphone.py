@@ -55,7 +55,7 @@ def test_voice_is_heard_whole_after_the_prefill() -> None:
     for number in range(100):
         booth.say()
         if number * FRAME_MS < PREFILL_MS - FRAME_MS:
-            assert booth.pump.queued_ms(booth.row) == 0
+            assert booth.pump.downlink.queued_ms(booth.row) == 0
         booth.hear()
     assert booth.is_whole()
     assert len(booth.heard) / RATE_HZ > 1.8
@@ -82,11 +82,11 @@ def test_after_a_long_stall_it_waits_anew_and_begins_softly() -> None:
         booth.say()
         booth.hear()
     booth.hear(30)
-    assert booth.pump.queued_ms(booth.row) == 0
+    assert booth.pump.downlink.queued_ms(booth.row) == 0
     booth.said += 7  # a part of a wave, so that it would begin with a jump
     booth.say()
     booth.hear(2)
-    assert booth.pump.queued_ms(booth.row) == 0
+    assert booth.pump.downlink.queued_ms(booth.row) == 0
     before = len(booth.ports.taken(booth.row))
     for _ in range(20):
         booth.say()
@@ -103,7 +103,7 @@ def test_a_burst_after_a_stall_of_the_network_does_not_delay_the_voice_for_good(
         booth.say()
         booth.hear()
     booth.say(60)
-    assert booth.pump.queued_ms(booth.row) <= 300
+    assert booth.pump.downlink.queued_ms(booth.row) <= 300
     assert booth.microphone.lost_frames > 40
 
 
@@ -112,17 +112,17 @@ def test_silence_is_left_out_when_the_browsers_clock_is_fast() -> None:
     for number in range(400):
         booth.say(2 if number % 20 == 0 else 1)
         booth.hear()
-        assert booth.pump.queued_ms(booth.row) <= 200
+        assert booth.pump.downlink.queued_ms(booth.row) <= 200
     assert booth.microphone.lost_frames >= 10
 
 
 def test_a_frame_that_comes_again_is_left_alone() -> None:
     booth = Booth()
     booth.say(10)
-    queued = booth.pump.queued_ms(booth.row)
+    queued = booth.pump.downlink.queued_ms(booth.row)
     booth.said -= 3
     booth.say(3)
-    assert booth.pump.queued_ms(booth.row) == queued
+    assert booth.pump.downlink.queued_ms(booth.row) == queued
 
 
 def test_voice_that_runs_dry_fades_out() -> None:
@@ -157,7 +157,7 @@ def test_faded_end_is_put_back_when_more_comes_in_time() -> None:
 
 def test_agents_audio_is_left_as_it_is() -> None:
     booth = Booth()
-    booth.pump.play(booth.row, ItemId("item_1"), 0, booth.voice[: 10 * TALK_BYTES])
+    booth.pump.downlink.play(booth.row, ItemId("item_1"), 0, booth.voice[: 10 * TALK_BYTES])
     booth.hear(15)
     sound = booth.ports.taken(booth.row).astype(np.int64)
     ends = int(np.flatnonzero(sound)[-1])

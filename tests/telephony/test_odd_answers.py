@@ -124,5 +124,5 @@ async def test_answer_after_a_cancel_leaves_no_object(rig: Rig, status: int) -> 
 async def _no_object(rig: Rig, call: Call) -> None:
     call.leg.hangup()
     await call.until(lambda: call.ended, "the end")
-    await wait_until(lambda: not len(rig.endpoint._calls), 5.0, "an object stayed")
+    await wait_until(lambda: not len(rig.endpoint._calls), "an object stayed")
     assert await rig.endpoint.idle(5.0)

@@ -5,27 +5,27 @@ import pytest
 from bridge.clock import ManualClock
 from bridge.telephony.leg import LegState
 from bridge.telephony.library import load_symbols
-from bridge.telephony.pacing import Pacing, has_few_places
+from bridge.telephony.pacing import SocketPacing, has_few_places
 from tests.support.raw_phone import RawPhone
 from tests.telephony.rig import Rig
 
 
 def test_so_many_in_a_second_and_no_more() -> None:
     clock = ManualClock()
-    pacing = Pacing(lambda: 0, clock, limited=True)
+    pacing = SocketPacing(lambda: 0, clock, limited=True)
     assert [pacing.admits() for _ in range(30)] == [True] * 28 + [False] * 2
     clock.advance_ms(1_001)
     assert pacing.admits()
 
 
 def test_calls_that_go_on_have_their_places() -> None:
-    pacing = Pacing(lambda: 27, ManualClock(), limited=True)
+    pacing = SocketPacing(lambda: 27, ManualClock(), limited=True)
     assert pacing.admits()
     assert not pacing.admits()
 
 
 def test_a_large_table_bears_all() -> None:
-    pacing = Pacing(lambda: 1000, ManualClock(), limited=False)
+    pacing = SocketPacing(lambda: 1000, ManualClock(), limited=False)
     assert all(pacing.admits() for _ in range(1000))
 
 

@@ -59,7 +59,7 @@ def audio(port: int, *attributes: str) -> str:
 async def sent_ms(rtp: RtpPeer) -> float:
     """Return the length of the next packets, which must all have the same."""
     since = len(rtp.packets)
-    await wait_until(lambda: len(rtp.packets) > since + _PACKETS, 5.0, "nothing was sent")
+    await wait_until(lambda: len(rtp.packets) > since + _PACKETS, "nothing was sent")
     sizes = {len(packet.payload) for packet in rtp.packets[since:]}
     assert len(sizes) == 1, sizes
     return sizes.pop() / _BYTES_A_MS
@@ -115,7 +115,7 @@ async def test_a_new_offer_from_the_same_port_changes_the_packets(rig: Rig) -> N
         await talk.ask("INVITE", sdp(audio(rtp.port, "maxptime:10")), _SDP)
         talk.acknowledge()
         await wait_until(
-            lambda: len(rtp.packets[-1].payload) == 10 * _BYTES_A_MS, 5.0, "packets stay long"
+            lambda: len(rtp.packets[-1].payload) == 10 * _BYTES_A_MS, "packets stay long"
         )
         assert (await talk.ask("BYE")).code == 200
 

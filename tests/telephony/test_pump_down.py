@@ -56,7 +56,7 @@ class Desk:
         return taken[loud[0] : loud[-1] + 1] if loud.size else taken[:0]
 
     def play(self, sound: Sound, item: ItemId = FIRST, part: int = 0) -> None:
-        self.pump.play(self.row, item, part, sound.astype("<i2").tobytes())
+        self.pump.downlink.play(self.row, item, part, sound.astype("<i2").tobytes())
 
     def step(self, frames: int = 1) -> None:
         self.ports.step(frames, then=self.pump.tick)
@@ -211,7 +211,7 @@ def test_calls_hear_each_its_own_agent() -> None:
     desk.pump.add(other_row, Ear())
     mine, other = tone(400, AGENT_HZ, AGENT_HZ), tone(1700, AGENT_HZ, AGENT_HZ)
     desk.play(mine)
-    desk.pump.play(other_row, SECOND, 0, other.astype("<i2").tobytes())
+    desk.pump.downlink.play(other_row, SECOND, 0, other.astype("<i2").tobytes())
     desk.step(60)
     assert_heard_whole(desk, mine)
     np.testing.assert_array_equal(
@@ -227,7 +227,7 @@ def test_flush_fades_to_silence_within_5_ms_of_the_next_frame(desk: Desk, frames
     desk.play(tone(500, AGENT_HZ, AGENT_HZ * 2))
     desk.step(frames)
     before = len(desk.ports.taken(desk.row))
-    desk.pump.flush(desk.row)
+    desk.pump.downlink.flush(desk.row)
     desk.step(250)
     taken = desk.ports.taken(desk.row)
     assert not taken[before + 40 :].any()
@@ -246,7 +246,7 @@ def test_fade_that_pjsip_has_passed_is_not_heard_a_ring_later(
     desk.play(tone(500, AGENT_HZ, AGENT_HZ * 2))
     desk.step(21)
     monkeypatch.setattr(downlink_module, "write", write_late)
-    desk.pump.flush(desk.row)
+    desk.pump.downlink.flush(desk.row)
     assert desk.ring_sum() == 0
 
 
@@ -255,7 +255,7 @@ def test_flush_says_what_was_heard_of_the_item(desk: Desk) -> None:
     while len(desk.heard) < 8 * 400:
         desk.step()
     heard_ms = round(len(desk.heard) / 8 / FRAME_MS) * FRAME_MS
-    assert desk.pump.flush(desk.row) == (PlayedItem(FIRST, 0, heard_ms, 2000),)
+    assert desk.pump.downlink.flush(desk.row) == (PlayedItem(FIRST, 0, heard_ms, 2000),)
 
 
 def test_flush_counts_the_frame_that_was_taken_just_before_the_silence(
@@ -268,7 +268,7 @@ def test_flush_counts_the_frame_that_was_taken_just_before_the_silence(
     desk.play(tone(500, AGENT_HZ, AGENT_HZ * 2))
     desk.step(21)
     monkeypatch.setattr(downlink_module, "clear", clear_late)
-    (cut,) = desk.pump.flush(desk.row)
+    (cut,) = desk.pump.downlink.flush(desk.row)
     heard_samples = len(desk.ports.taken(desk.row)) - int(
         np.flatnonzero(desk.ports.taken(desk.row))[0] // FRAME_SAMPLES * FRAME_SAMPLES
     )
@@ -282,22 +282,22 @@ def test_flush_names_every_part_that_was_not_heard_to_its_end(desk: Desk) -> Non
     desk.play(tone(500, AGENT_HZ, BLOCK * 50), FIRST, 1)
     desk.play(tone(500, AGENT_HZ, BLOCK * 50), SECOND, 0)
     desk.step(11)
-    cut = desk.pump.flush(desk.row)
+    cut = desk.pump.downlink.flush(desk.row)
     assert [(part.item_id, part.content_index) for part in cut] == [(FIRST, 1), (SECOND, 0)]
     assert cut[1].played_ms == 0
 
 
 def test_flush_of_silence_says_nothing(desk: Desk) -> None:
-    assert desk.pump.flush(desk.row) == ()
+    assert desk.pump.downlink.flush(desk.row) == ()
     desk.play(tone(500, AGENT_HZ, BLOCK))
     desk.step(10)
-    assert desk.pump.flush(desk.row) == ()
+    assert desk.pump.downlink.flush(desk.row) == ()
 
 
 def test_after_a_flush_the_next_item_is_heard_whole(desk: Desk) -> None:
     desk.play(tone(500, AGENT_HZ, AGENT_HZ * 2))
     desk.step(20)
-    desk.pump.flush(desk.row)
+    desk.pump.downlink.flush(desk.row)
     silent_from = len(desk.ports.taken(desk.row)) + FRAME_SAMPLES  # behind the fade
     answer = noise(BLOCK * 20, seed=14, peak=9000)
     desk.play(answer, SECOND)
@@ -443,10 +443,10 @@ def rms(sound: Sound) -> float:
 def test_agent_is_lowered_soon_and_comes_back_whole(desk: Desk, by_db: float) -> None:
     desk.play(tone(900, AGENT_HZ, AGENT_HZ * 2))
     desk.step(20)
-    desk.pump.duck(desk.row, by_db)
+    desk.pump.downlink.duck(desk.row, by_db)
     lowered_from = len(desk.ports.taken(desk.row))
     desk.step(20)
-    desk.pump.duck(desk.row, 0)
+    desk.pump.downlink.duck(desk.row, 0)
     restored_from = len(desk.ports.taken(desk.row))
     desk.step(20)
     taken = desk.ports.taken(desk.row)
@@ -461,8 +461,8 @@ def test_agent_is_lowered_soon_and_comes_back_whole(desk: Desk, by_db: float) ->
 def test_agent_who_was_lowered_and_cut_speaks_up_again(desk: Desk) -> None:
     desk.play(tone(900, AGENT_HZ, AGENT_HZ))
     desk.step(10)
-    desk.pump.duck(desk.row, np.inf)
-    desk.pump.flush(desk.row)
+    desk.pump.downlink.duck(desk.row, np.inf)
+    desk.pump.downlink.flush(desk.row)
     desk.step(5)
     desk.play(tone(900, AGENT_HZ, AGENT_HZ), SECOND)
     desk.step(20)
@@ -471,11 +471,11 @@ def test_agent_who_was_lowered_and_cut_speaks_up_again(desk: Desk) -> None:
 
 def test_lowered_agent_is_heard_by_the_ledger_and_a_silenced_one_is_not(desk: Desk) -> None:
     desk.play(tone(900, AGENT_HZ, AGENT_HZ))
-    desk.pump.duck(desk.row, 12)
+    desk.pump.downlink.duck(desk.row, 12)
     desk.step(20)
-    desk.pump.duck(desk.row, np.inf)
+    desk.pump.downlink.duck(desk.row, np.inf)
     desk.step(5)
-    (part,) = desk.pump.flush(desk.row)
+    (part,) = desk.pump.downlink.flush(desk.row)
     assert part.played_ms == pytest.approx(20 * FRAME_MS, abs=40)
     assert part.played_ms < 25 * FRAME_MS - 60
 
@@ -483,9 +483,9 @@ def test_lowered_agent_is_heard_by_the_ledger_and_a_silenced_one_is_not(desk: De
 def test_agent_that_came_back_is_heard_to_where_it_is(desk: Desk) -> None:
     desk.play(tone(900, AGENT_HZ, AGENT_HZ))
     desk.step(10)
-    desk.pump.duck(desk.row, np.inf)
+    desk.pump.downlink.duck(desk.row, np.inf)
     desk.step(5)
-    desk.pump.duck(desk.row, 0)
+    desk.pump.downlink.duck(desk.row, 0)
     desk.step(5)
-    (part,) = desk.pump.flush(desk.row)
+    (part,) = desk.pump.downlink.flush(desk.row)
     assert part.played_ms == pytest.approx(20 * FRAME_MS, abs=40)

@@ -287,7 +287,9 @@ def test_both_channels_lie_where_they_were_heard(tmp_path: Path) -> None:
     said = tone(300, 8000, FRAME_SAMPLES * 50)
     ports.say(row, said)
     ports.step(10, then=pump.tick)
-    pump.play(row, ItemId("item"), 0, tone(900, AGENT_HZ, AGENT_HZ // 2).astype("<i2").tobytes())
+    pump.downlink.play(
+        row, ItemId("item"), 0, tone(900, AGENT_HZ, AGENT_HZ // 2).astype("<i2").tobytes()
+    )
     ports.step(20, then=pump.tick)
     ports.step(7)  # a stall, and then the end: the rest is recorded by remove
     pump.remove(row)

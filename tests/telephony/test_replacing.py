@@ -36,7 +36,7 @@ async def up(
         for each in phone.calls.values():
             if each.far_tag and not each.requests("BYE") and not each.finals("BYE"):
                 await each.bye()
-        await wait_until(lambda: not rig.endpoint.legs, 5, "a leg stayed")
+        await wait_until(lambda: not rig.endpoint.legs, "a leg stayed")
 
 
 async def test_the_new_call_takes_the_place_of_the_old_one(rig: Rig) -> None:

@@ -40,7 +40,7 @@ class Calls:
 
     def play(self, sound: Sound, name: str) -> None:
         for row in (self.row, self.alone):
-            self.pump.play(row, ItemId(name), 0, sound.astype("<i2").tobytes())
+            self.pump.downlink.play(row, ItemId(name), 0, sound.astype("<i2").tobytes())
 
     def hear(self, frames: int) -> None:
         self.ports.step(frames, then=self.pump.tick)
@@ -60,8 +60,8 @@ def test_listeners_come_and_go_and_the_caller_hears_the_same_bits() -> None:
             calls.pump.dismiss(calls.row, crowd[frame % 7].take)
         listener.without_agent = frame % 2 == 0
         if frame == 60:  # what is said over listening comes and goes, too
-            calls.pump.flush(calls.row)
-            calls.pump.flush(calls.alone)
+            calls.pump.downlink.flush(calls.row)
+            calls.pump.downlink.flush(calls.alone)
             calls.play(tone(AGENT_TONE_HZ, AGENT_HZ, AGENT_HZ, amplitude=AMPLITUDE), "more")
         calls.hear(1)
     assert sum(listener.queued_frames for listener in crowd) > FRAMES
@@ -91,7 +91,7 @@ def plant_gap(calls: Calls) -> None:
 
 def plant_level(calls: Calls) -> None:
     """What the caller hears is softer by 1 dB from now on."""
-    calls.pump.duck(calls.row, 1.0)
+    calls.pump.downlink.duck(calls.row, 1.0)
 
 
 @pytest.mark.parametrize("plant", [plant_step, plant_gap, plant_level])
@@ -117,7 +117,7 @@ class Barged(Calls):
         agent = tone(AGENT_TONE_HZ, AGENT_HZ, AGENT_HZ * 4, amplitude=AMPLITUDE)
         self.play(agent, "first")
         self.hear(33)
-        self.pump.flush(self.row)  # as the core has it done at "take over"
+        self.pump.downlink.flush(self.row)  # as the core has it done at "take over"
         microphone = Microphone(self.pump, self.row)
         for said in range(60):
             if said == 30:
@@ -125,11 +125,11 @@ class Barged(Calls):
             audio = self.voice.astype("<i2").tobytes()[said * TALK_BYTES : (said + 1) * TALK_BYTES]
             microphone.push(TalkFrame(said, said * 20, audio))
             self.hear(1)
-        self.pump.flush(self.row)  # and at "hand back"
+        self.pump.downlink.flush(self.row)  # and at "hand back"
         self.hear(2)
-        self.pump.play(self.row, ItemId("second"), 0, agent.astype("<i2").tobytes())
+        self.pump.downlink.play(self.row, ItemId("second"), 0, agent.astype("<i2").tobytes())
         self.hear(40)
-        self.pump.flush(self.row)
+        self.pump.downlink.flush(self.row)
         self.hear(10)
 
     @property
@@ -203,7 +203,7 @@ def test_supervisor_beside_the_agent_changes_no_bit_of_what_the_caller_hears_of_
     conference.play(agent, "speech")
     conference.hear(20)
     conference.talk(0, 30)
-    conference.pump.flush(conference.guest)
+    conference.pump.downlink.flush(conference.guest)
     conference.ports.unseat(conference.row)
     conference.hear(20)
     conference.check()
@@ -237,7 +237,7 @@ def test_agent_hears_caller_and_supervisor_and_the_supervisor_hears_both_but_not
 def test_muted_microphone_fades_out_and_in() -> None:
     conference = Conference()
     conference.talk(0, 30)
-    conference.pump.flush(conference.guest)
+    conference.pump.downlink.flush(conference.guest)
     conference.hear(20)
     conference.talk(30, 30)
     voice = conference.ports.taken(conference.guest)

@@ -38,12 +38,14 @@ def test_the_agents_level_is_of_what_was_heard_not_of_what_is_laid() -> None:
     pump = Pump(ports, ManualClock(), append_ms=20, ahead_ms=200)
     row = ports.open_row()
     pump.add(row, Ear())
-    pump.play(row, ItemId("item"), 0, tone(900, AGENT_HZ, AGENT_HZ).astype("<i2").tobytes())
+    pump.downlink.play(
+        row, ItemId("item"), 0, tone(900, AGENT_HZ, AGENT_HZ).astype("<i2").tobytes()
+    )
     pump.tick()
     assert pump.levels.rms_dbfs[AGENT, row] == FLOOR_DBFS
     ports.step(10, then=pump.tick)
     assert pump.levels.rms_dbfs[AGENT, row] > -20
-    pump.flush(row)
+    pump.downlink.flush(row)
     ports.step(2, then=pump.tick)
     assert pump.levels.rms_dbfs[AGENT, row] == FLOOR_DBFS
 
@@ -96,7 +98,7 @@ def test_callers_sound_is_told_with_its_times_also_by_a_late_tick(frames_a_tick:
 def test_agents_echo_is_not_told() -> None:
     hall = Hall()
     agent = tone(900, AGENT_HZ, AGENT_HZ * 2)
-    hall.pump.play(hall.row, ItemId("item"), 0, agent.astype("<i2").tobytes())
+    hall.pump.downlink.play(hall.row, ItemId("item"), 0, agent.astype("<i2").tobytes())
     hall.ports.step(8, then=hall.pump.tick)
     echo_dbfs = hall.pump.levels.rms_dbfs[AGENT, hall.row] - 31
     assert echo_dbfs > -45  # loud enough to be a sound
@@ -135,7 +137,9 @@ def test_an_audience_hears_both_sides_of_its_row_alone_from_now_on() -> None:
     said = {row: noise(FRAME_SAMPLES * 6, seed=row + 1) for row in rows}
     for row in rows:
         ports.say(row, said[row])
-    pump.play(rows[1], ItemId("item"), 0, tone(900, AGENT_HZ, AGENT_HZ).astype("<i2").tobytes())
+    pump.downlink.play(
+        rows[1], ItemId("item"), 0, tone(900, AGENT_HZ, AGENT_HZ).astype("<i2").tobytes()
+    )
     ports.step(2, then=pump.tick)
     heard: list[np.ndarray[tuple[int, ...], np.dtype[np.int16]]] = []
     pump.admit(rows[1], heard.append)

@@ -160,7 +160,7 @@ def test_ticks_do_not_drift_on_a_real_loop() -> None:
     async def main() -> None:
         begun_ns = clock.now_ns()
         ticker.start()
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 60)
         done_ns.append(clock.now_ns() - begun_ns)
 
     done = asyncio.Event()

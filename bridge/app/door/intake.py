@@ -7,7 +7,7 @@ from bridge.errors import Fault, Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class IntakeClosed:
     """A reason to take no new call.
 
     Attributes:
@@ -21,16 +21,16 @@ class Closed:
     phrase: str
 
 
-AT_CAPACITY = Closed("at_capacity", "at capacity", "At Capacity")
-DRAINING = Closed("draining", "draining", "Draining")
-NO_DESCRIPTORS = Closed("no_descriptors", "no file descriptor left", "No Descriptors")
-NO_AUDIO = Closed("no_audio", "its audio stands still", "No Audio")
-SHUTTING_DOWN = Closed("shutdown", "shutting down", "Shutting Down")
+AT_CAPACITY = IntakeClosed("at_capacity", "at capacity", "At Capacity")
+DRAINING = IntakeClosed("draining", "draining", "Draining")
+NO_DESCRIPTORS = IntakeClosed("no_descriptors", "no file descriptor left", "No Descriptors")
+NO_AUDIO = IntakeClosed("no_audio", "its audio stands still", "No Audio")
+SHUTTING_DOWN = IntakeClosed("shutdown", "shutting down", "Shutting Down")
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """Why an INVITE that came in at the door is refused by its route, or for want of one."""
+class InviteRefused:
+    """The final response to an INVITE that its route refuses, or that has no route."""
 
     sip_code: int
     phrase: str
@@ -39,8 +39,8 @@ class Refused:
     fault: Fault
 
 
-NO_ROUTE = Refused(404, "No Dialplan", Outcome.REJECTED_NO_ROUTE, "no_route", Fault.CONFIG)
-LINE_FULL = Refused(503, "Line Full", Outcome.REJECTED_BUSY, "line_full", Fault.NONE)
+NO_ROUTE = InviteRefused(404, "No Dialplan", Outcome.REJECTED_NO_ROUTE, "no_route", Fault.CONFIG)
+LINE_FULL = InviteRefused(503, "Line Full", Outcome.REJECTED_BUSY, "line_full", Fault.NONE)
 
 
 class Intake:
@@ -55,23 +55,23 @@ class Intake:
     """
 
     def __init__(
-        self, held: Callable[[], int], unable: Callable[[], Closed | None] = lambda: None
+        self, held: Callable[[], int], unable: Callable[[], IntakeClosed | None] = lambda: None
     ) -> None:
         self.limit = 0
         self._held = held
         self._unable = unable
-        self._closed: Closed | None = None
+        self._closed: IntakeClosed | None = None
 
     @property
     def draining(self) -> bool:
         """Whether new calls are refused for good."""
         return self._closed is not None
 
-    def close(self, reason: Closed) -> None:
+    def close(self, reason: IntakeClosed) -> None:
         """Take no new calls from now on; a later reason takes the place of an earlier one."""
         self._closed = reason
 
-    def closed(self) -> Closed | None:
+    def closed(self) -> IntakeClosed | None:
         """Return why a new call would be refused now; None if it would be taken."""
         if self._closed is not None:
             return self._closed

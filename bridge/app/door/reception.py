@@ -7,7 +7,7 @@ import structlog
 
 from bridge.app.dialplans.in_force import DialplansInForce
 from bridge.app.dialplans.plans import describe
-from bridge.app.door.intake import LINE_FULL, NO_ROUTE, Intake, Refused
+from bridge.app.door.intake import LINE_FULL, NO_ROUTE, Intake, InviteRefused
 from bridge.app.rollouts.in_force import Rollouts
 from bridge.clock import Clock
 from bridge.config.settings import Settings
@@ -95,13 +95,14 @@ class Reception:
         if self.calls:
             await asyncio.wait(self.calls.values(), timeout=timeout_s)
 
-    def _refuse(self, leg: Leg, refusal: Refused, headers: Mapping[str, str] | None = None) -> None:
+    def _refuse(
+        self, leg: Leg, refusal: InviteRefused, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._metrics.refused(outcome=refusal.outcome, reason=refusal.reason, fault=refusal.fault)
         log.warning("call_refused", reason=refusal.reason)
         leg.reject(refusal.sip_code, refusal.phrase, headers)
 
     def _call_over(self, runner: CallRunner, task: asyncio.Task[object]) -> None:
         del self.calls[runner]
-        runner.let_go()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("call_task_failed", call_id=runner.record.summary.call_id, exc_info=error)

@@ -32,7 +32,7 @@ _VERDICTS = tuple(verdict.value for verdict in Verdict)
 
 @dataclass(slots=True)
 class _Book:
-    """One flag's step: its ledger, and up to where the log is in it."""
+    """The ledger of one flag's step, and the place in the log up to which it is kept."""
 
     ledger: Ledger
     cursor: str

@@ -49,7 +49,7 @@ _AT_ONCE = frozenset({Action.STOP, Action.PAUSE})
 
 @dataclass(slots=True)
 class _Here:
-    """One flag on this node.
+    """The state of one flag on this node.
 
     Attributes:
         state: the newest that is known.

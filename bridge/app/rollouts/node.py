@@ -18,7 +18,7 @@ from bridge.telemetry.metrics import Metrics
 
 
 class RolloutNode:
-    """One gateway's part in the rollouts.
+    """The part of one gateway in the rollouts: draws its calls' arms and counts their evidence.
 
     Args:
         active: gives the calls of each arm on this gateway.

@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a started gateway is to be found."""
+    """The addresses at which a started gateway is reached."""
 
     sip: str
     http: str

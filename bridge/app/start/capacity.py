@@ -25,10 +25,10 @@ from bridge.config.settings import MediaSettings
 from bridge.console.patience import MOST_CONNECTIONS
 from bridge.descriptors import open_now, raise_limit
 from bridge.errors import InfrastructureError
-from bridge.realtime.commands import AppendAudio
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.events import AudioDelta
 from bridge.realtime.ga import GaDialect
+from bridge.realtime.wire_frames import AppendFrames
 from bridge.telephony.ports import RATE_HZ, ConferencePort, Positions, Samples
 from bridge.telephony.pump import Pump
 
@@ -116,10 +116,10 @@ class _Encoder:
     """Does with caller audio what a session does before the socket."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+        self._frames = AppendFrames(dialect.encode)
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
-        self._dialect.encode(AppendAudio(audio)).encode()
+        self._frames.encode(audio, "cmd_1")
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None: ...
 
@@ -154,7 +154,7 @@ class _Bench:
         for row in self._rows[self._frames % deltas_a_frame :: deltas_a_frame]:
             event = self._dialect.decode(self._delta)
             assert isinstance(event, AudioDelta)
-            self._pump.play(row, event.item_id, event.content_index, event.audio)
+            self._pump.downlink.play(row, event.item_id, event.content_index, event.audio)
         self._pump.tick()
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,11 +41,8 @@ async def look_at_records(lines: list[Line], calls: list[Line], redis_url: str) 
 async def _look_at_redis(redis_url: str) -> tuple[list[str], list[str]]:
     """Return the calls that Redis has as active, and those whose hash has no end."""
     settings = RedisSettings()
-    link = RedisLink(redis_url, timeout_s=settings.connect_timeout_s)
-    try:
+    async with aclosing(RedisLink(redis_url, timeout_s=settings.connect_timeout_s)) as link:
         names = await link.ask(["KEYS", Keys(settings.prefix).call("c_*")])
-    finally:
-        await link.aclose()
     assert isinstance(names, list)
     prefix = Keys(settings.prefix).call("")
     call_ids = [str(name).removeprefix(prefix) for name in names]

@@ -36,7 +36,7 @@ from bridge.bench.soak.figures import (
 )
 from bridge.bench.soak.surroundings import SoakWebhook, arm_of, dialplan_of, write_scenario
 from bridge.bench.soak.troubles import SoakTroubles, TroubledRedis
-from bridge.bench.view import BenchView
+from bridge.bench.view import BenchScreen
 from bridge.errors import InfrastructureError
 from bridge.recordings.files import CDR_FILE
 
@@ -64,7 +64,7 @@ _COUNTED = (
 
 
 async def run_soak(
-    plan: SoakPlan, environ: Mapping[str, str], view: BenchView, report: Path | None
+    plan: SoakPlan, environ: Mapping[str, str], view: BenchScreen, report: Path | None
 ) -> SoakResult:
     """Soak the gateway; cancel to stop everything in order.
 
@@ -88,7 +88,7 @@ class _Soak:
         self,
         plan: SoakPlan,
         environ: Mapping[str, str],
-        view: BenchView,
+        view: BenchScreen,
         stack: AsyncExitStack,
         report: Path | None,
     ) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from random import Random
 
@@ -82,11 +82,8 @@ class TroubledRedis:
             self._server = start_local_redis(self._directory)
 
     async def _tell(self, *command: str | int) -> None:
-        link = RedisLink(self.url, timeout_s=_TIMEOUT_S)
-        try:
+        async with aclosing(RedisLink(self.url, timeout_s=_TIMEOUT_S)) as link:
             await link.ask(command)
-        finally:
-            await link.aclose()
 
 
 class SoakTroubles:

@@ -17,7 +17,7 @@ from bridge.console.services import ConsoleServices, Using
 from bridge.redaction.turns import Redactor
 from bridge.routing.models import Dialplan
 from bridge.routing.supervisor_verbs import Note, WrapUpOrder, verb_of
-from bridge.store.ended_calls import WrapUp
+from bridge.store.ended_calls import StoredWrapUp
 
 router = APIRouter(prefix="/calls/{call_id}/wrap-up", tags=["queue"])
 
@@ -70,7 +70,7 @@ async def wrap_up(
         raise HTTPException(422, f"no code of this route: {wish.code!r}; it has {list(codes)}")
     redactor = Redactor() if plan is None else Redactor(frozenset(plan.recording.redact))
     order = WrapUpOrder(code=wish.code, note=redactor.redact(wish.note), at_ms=services.now_ms)
-    made = WrapUp(order.code, order.note, principal.user, order.at_ms)
+    made = StoredWrapUp(order.code, order.note, principal.user, order.at_ms)
     verb = verb_of(order)
 
     async def write() -> bool:

@@ -1,17 +1,15 @@
-"""Requests responses from the model, one at a time, and cancels them.
+"""Requests responses from the model, one at a time, and takes requests back.
 
 Invariant: the default conversation runs one response at a time (`PROTOCOL.md` section 5), so a
 request waits, as ``owed``, while one runs or is due, and while the caller speaks. Where the bridge
 decides who has the floor (:mod:`bridge.engine.caller.barge_in`), every response is asked for here.
 """
 
-from bridge.engine.effects import CancelTool
 from bridge.engine.floor import answer_is_unwanted, caller_may_be_answered
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
-from bridge.realtime.commands import CancelResponse, CreateResponse
-from bridge.realtime.ids import ResponseId
+from bridge.realtime.commands import CreateResponse
 from bridge.realtime.session_config import ResponseConfig
 
 CANCELLED_ENDS_WITHIN_MS = 1_000
@@ -67,32 +65,13 @@ def expect_response(call: CallState) -> Effects:
     yield from call.start_timer(Timer.RESPONSE, call.policy.limits.response_timeout_ms)
 
 
-def cancel_response(call: CallState, *, tell_server: bool) -> Effects:
-    """Cancel the running response: nothing of it will be played or answered any more."""
-    response = call.session.responses.active
-    if response is None:
-        return
-    response.cancelled = True
-    yield from drop_tools(call, response.response_id)
-    call.note(response_id="")
-    if tell_server:
-        yield from call.send(CancelResponse(response.response_id))
-
-
 def drop_request(call: CallState) -> Effects:
     """Want the response no more that was asked for: it is cancelled now, or once it exists."""
     responses = call.session.responses
     responses.owed, responses.owed_config = False, None
     responses.unwanted = responses.requested is not None
     call.speech.protects_next = False
-    yield from cancel_response(call, tell_server=True)
-
-
-def drop_tools(call: CallState, response_id: ResponseId) -> Effects:
-    """Forget the tool calls of a response that was cancelled or failed, and end those that run."""
-    tools = call.tool_rounds.pop(response_id, None)
-    for call_id in sorted(tools.pending) if tools is not None else ():
-        yield CancelTool(call_id)
+    yield from call.cancel_response()
 
 
 def send_request(call: CallState, config: ResponseConfig) -> Effects:

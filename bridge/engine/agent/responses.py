@@ -20,7 +20,6 @@ never the ten seconds after which an answer counts as overdue.
 from bridge.engine.agent.playout import settle
 from bridge.engine.agent.requests import (
     CANCELLED_ENDS_WITHIN_MS,
-    cancel_response,
     pay_owed,
     send_request,
 )
@@ -90,11 +89,11 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
     )
     yield from call.stop_timer(Timer.RESPONSE)
     if unwanted:
-        yield from cancel_response(call, tell_server=True)
+        yield from call.cancel_response()
         return
     if asked is not None and call.session.turn.speaking and call.policy.barge_in is None:
         # Turn detection could not cancel it: it did not exist when the caller began.
-        yield from cancel_response(call, tell_server=True)
+        yield from call.cancel_response()
         return
     responses.expect_none()
     if call.session.turn_clock is not None:

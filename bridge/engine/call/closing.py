@@ -1,6 +1,6 @@
 """Ends a call by one door, whatever the cause, so that each call closes exactly once."""
 
-from bridge.engine.call.state import Ending, Stage
+from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.effects import CloseSession, CloseVoice, HangUp, LetPersonGo, RejectCall
 from bridge.engine.news import CallClosed, SupervisorLeft
 from bridge.engine.state import CallState, Effects
@@ -12,20 +12,20 @@ SIP_SERVICE_UNAVAILABLE = 503
 """RFC 3261 section 21.5.4: the carrier may try another route."""
 
 
-END_CALL = Ending(Outcome.COMPLETED, Fault.NONE, "end_call")
-MAX_DURATION = Ending(Outcome.MAX_DURATION, Fault.NONE, "max_duration")
-AUDIO_STOPPED = Ending(Outcome.MEDIA_FAILED, Fault.BRIDGE, "audio_stopped")
-SHUTDOWN = Ending(Outcome.SHUTDOWN, Fault.NONE, "shutdown")
-SESSION_TIMEOUT = Ending(Outcome.SESSION_UNAVAILABLE, Fault.PROVIDER, "timeout")
-AI_OFF = Ending(Outcome.SESSION_UNAVAILABLE, Fault.SUPERVISOR, "ai_off")
-CANCELLED = Ending(Outcome.CANCELLED, Fault.CALLER, "cancelled")
-CALLER_HUNG_UP = Ending(Outcome.COMPLETED, Fault.NONE, "caller_hung_up")
-LINE_CLOSED = Ending(Outcome.COMPLETED, Fault.NONE, "closed")
-LINE_FULL = Ending(Outcome.REJECTED_BUSY, Fault.NONE, "line_full")
-HUNG_UP_HERE = Ending(Outcome.COMPLETED, Fault.NONE, "hung_up_here")
+END_CALL = CallEnd(Outcome.COMPLETED, Fault.NONE, "end_call")
+MAX_DURATION = CallEnd(Outcome.MAX_DURATION, Fault.NONE, "max_duration")
+AUDIO_STOPPED = CallEnd(Outcome.MEDIA_FAILED, Fault.BRIDGE, "audio_stopped")
+SHUTDOWN = CallEnd(Outcome.SHUTDOWN, Fault.NONE, "shutdown")
+SESSION_TIMEOUT = CallEnd(Outcome.SESSION_UNAVAILABLE, Fault.PROVIDER, "timeout")
+AI_OFF = CallEnd(Outcome.SESSION_UNAVAILABLE, Fault.SUPERVISOR, "ai_off")
+CANCELLED = CallEnd(Outcome.CANCELLED, Fault.CALLER, "cancelled")
+CALLER_HUNG_UP = CallEnd(Outcome.COMPLETED, Fault.NONE, "caller_hung_up")
+LINE_CLOSED = CallEnd(Outcome.COMPLETED, Fault.NONE, "closed")
+LINE_FULL = CallEnd(Outcome.REJECTED_BUSY, Fault.NONE, "line_full")
+HUNG_UP_HERE = CallEnd(Outcome.COMPLETED, Fault.NONE, "hung_up_here")
 
 
-def close(call: CallState, ending: Ending, *, dialog_over: bool = False) -> Effects:
+def close(call: CallState, ending: CallEnd, *, dialog_over: bool = False) -> Effects:
     """End the call on both sides; nothing may follow.
 
     Args:

@@ -1,7 +1,7 @@
 """The bridge's last words in a call: the goodbye before our BYE, the warning of the longest."""
 
 from bridge.engine.call.closing import MAX_DURATION, close
-from bridge.engine.call.state import Ending
+from bridge.engine.call.state import CallEnd
 from bridge.engine.floor import agent_is_in_talk
 from bridge.engine.policy import CLOSING_GRACE_MS
 from bridge.engine.state import CallState, Effects
@@ -12,7 +12,7 @@ GOODBYE_GRACE_MS = 30_000 + CLOSING_GRACE_MS
 """A phrase may take half a minute."""
 
 
-def say_goodbye(call: CallState, ending: Ending, text: str, *, protected: bool = False) -> Effects:
+def say_goodbye(call: CallState, ending: CallEnd, text: str, *, protected: bool = False) -> Effects:
     """Say it, and end the call once it was heard.
 
     Args:

@@ -17,7 +17,7 @@ from bridge.engine.call.closing import (
     watch_duration,
 )
 from bridge.engine.call.goodbye import leave
-from bridge.engine.call.state import Ending, Stage
+from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.caller.presence import caller_understood
 from bridge.engine.consent.disclosure import hold_back
 from bridge.engine.effects import AnswerCall, FlushPlayout, OpenSession, RingCall
@@ -114,19 +114,19 @@ def on_call_ended(call: CallState, event: CallEnded, now_ns: int) -> Effects:
             return
         ending = lost or _left_by_caller(call)
     elif event.sip_code >= _FIRST_FAILURE_CODE:
-        ending = Ending(Outcome.MEDIA_FAILED, Fault.CARRIER, f"sip_{event.sip_code}")
+        ending = CallEnd(Outcome.MEDIA_FAILED, Fault.CARRIER, f"sip_{event.sip_code}")
     else:
         ending = HUNG_UP_HERE
     yield from close(call, ending, dialog_over=True)
 
 
-def _lost(event: CallEnded) -> Ending | None:
+def _lost(event: CallEnded) -> CallEnd | None:
     if event.lost is None:
         return None
-    return Ending(Outcome.CALLER_LOST, Fault.CARRIER, event.lost)
+    return CallEnd(Outcome.CALLER_LOST, Fault.CARRIER, event.lost)
 
 
-def _left_by_caller(call: CallState) -> Ending:
+def _left_by_caller(call: CallState) -> CallEnd:
     if call.stage is not Stage.TALKING:
         return CANCELLED
     if call.supervised.accepted is not None:

@@ -17,7 +17,7 @@ class Stage(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CallEnd:
     """Outcome, fault owner and reason code (a metric label) of a call's end."""
 
     outcome: Outcome

@@ -4,11 +4,10 @@
     PlayoutFlushed -> truncate each part with unheard audio to what PJSIP took of it
 
 The cause is the service's SpeechStarted, or what :mod:`bridge.engine.caller.barge_in` heard here.
-Sources: `ARCHITECTURE.md` section 4, `PROTOCOL.md` section 7. Milliseconds come from PJSIP's read
+Sources: `ARCHITECTURE.md` section 7, `PROTOCOL.md` section 7. Milliseconds come from PJSIP's read
 position (PlayedItem), never from bytes received: deltas run seconds ahead of what is heard.
 """
 
-from bridge.engine.agent.requests import cancel_response
 from bridge.engine.caller.presence import caller_understood
 from bridge.engine.caller.state import Cut
 from bridge.engine.effects import FlushPlayout
@@ -52,31 +51,21 @@ def hush(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effec
         yield from cut(call, now_ns, by=by)
 
 
-def cut(
-    call: CallState,
-    now_ns: int,
-    *,
-    tell_server: bool | None = None,
-    by: Speaker = Speaker.CALLER,
-) -> Effects:
+def cut(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effects:
     """Cut off an agent who is heard, about to be heard, or making an answer.
 
     Args:
         call: the call.
         now_ns: monotonic.
-        tell_server: that its response is cancelled; None where the caller's speech is the cause,
-            which the server may have heard itself.
         by: whose doing it is: only the caller's is an interruption.
     """
-    if tell_server is None:
-        tell_server = not call.policy.server_cancels
     active = call.session.responses.active
     drop_filler(call)
     call.speech.waiting.clear()
     call.speech.over()
     yield from _keep_caller(call)
     yield FlushPlayout()
-    yield from cancel_response(call, tell_server=tell_server)
+    yield from call.cancel_response()
     yield from call.stop_timer(Timer.RESPONSE)
     yield from _keep_call(call, answer=active is None)
     call.playing = False

@@ -13,7 +13,7 @@ from bridge.clock import NS_PER_MS
 from bridge.engine.agent.requests import request_response
 from bridge.engine.call.closing import close
 from bridge.engine.call.goodbye import say_goodbye
-from bridge.engine.call.state import Ending, Stage
+from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.floor import caller_is_away, caller_owes_word
 from bridge.engine.inputs import Input
 from bridge.engine.news import SilencePrompted
@@ -24,7 +24,7 @@ from bridge.errors import Fault, Outcome
 from bridge.realtime.session_config import ResponseConfig
 from bridge.routing.barge_in import CallerSilencePolicy
 
-CALLER_SILENT = Ending(Outcome.COMPLETED, Fault.CALLER, "caller_silent")
+CALLER_SILENT = CallEnd(Outcome.COMPLETED, Fault.CALLER, "caller_silent")
 LOOK_AGAIN_MS = 5_000
 """A call in which the agent speaks is not ended just now."""
 

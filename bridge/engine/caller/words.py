@@ -9,7 +9,7 @@ what the caller was told, or a person takes the call.
 from collections.abc import Callable
 
 from bridge.engine.agent.requests import order_sentence, request_response
-from bridge.engine.call.state import Ending
+from bridge.engine.call.state import CallEnd
 from bridge.engine.caller.barge_in import judge_words
 from bridge.engine.caller.interruption import cut
 from bridge.engine.caller.presence import caller_understood
@@ -24,7 +24,7 @@ from bridge.errors import Fault, Outcome
 from bridge.realtime.events import InputTranscriptCompleted
 from bridge.routing.emergency import EmergencyPolicy
 
-EMERGENCY = Ending(Outcome.TRANSFERRED, Fault.NONE, "emergency")
+EMERGENCY = CallEnd(Outcome.TRANSFERRED, Fault.NONE, "emergency")
 """Of a caller who is handed to a person for it."""
 
 Subject = Callable[[CallState, str, int], Effects | None]

@@ -18,7 +18,7 @@ from dataclasses import replace
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.agent.greeting import greet
 from bridge.engine.agent.requests import pay_owed
-from bridge.engine.call.state import Ending, Stage
+from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.caller.interruption import cut
 from bridge.engine.consent.steps import ConsentSignal, ConsentState, ConsentStep
 from bridge.engine.effects import (
@@ -40,7 +40,7 @@ from bridge.errors import Fault, Outcome
 from bridge.routing.consent import HUMAN_KEY, ConsentPolicy
 from bridge.routing.fallback import FallbackPolicy
 
-CONSENT_REFUSED = Ending(Outcome.COMPLETED, Fault.NONE, "consent_refused")
+CONSENT_REFUSED = CallEnd(Outcome.COMPLETED, Fault.NONE, "consent_refused")
 
 
 def hold_back(call: CallState) -> Effects:

@@ -8,7 +8,7 @@ caller is told so. A failure comes back to the agent.
 from dataclasses import replace
 
 from bridge.engine.agent.requests import request_response
-from bridge.engine.call.state import Ending
+from bridge.engine.call.state import CallEnd
 from bridge.engine.caller.interruption import hush
 from bridge.engine.handoff.transfer import want_handoff
 from bridge.engine.keypad.collecting import leave_keypad, say_of_keypad
@@ -19,7 +19,7 @@ from bridge.engine.voice.dead_air import OFFER_TAKEN
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.ids import ToolCallId
-from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, Message, PartKind, Role
 from bridge.realtime.session_config import ResponseConfig
 
 HUMAN_KEY = "0"
@@ -109,7 +109,7 @@ def human_wanted(
         raise NoHumanError(f"no target {target}; there are: {', '.join(people) or 'none'}")
     if call.elsewhere:
         raise NoHumanError("under way already")
-    ending = Ending(Outcome.TRANSFERRED, Fault.NONE, reason)
+    ending = CallEnd(Outcome.TRANSFERRED, Fault.NONE, reason)
     return HandingOver(now_ns, found, ending, _not_reached, summary, call_id)
 
 
@@ -120,7 +120,9 @@ def _not_reached(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
         text = f"The caller wanted a person, and nobody was reached ({handoff.failure})."
         if told is not None:
             text += f' They were told: "{told}"'
-        yield from call.send(CreateItem(Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))))
+        yield from call.send(
+            CreateItem(Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, text),)))
+        )
     else:
         call.background.discard(handoff.call_id)
         output = {"transferred": False, "reason": handoff.failure}

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from bridge.engine.call.state import Ending
+from bridge.engine.call.state import CallEnd
 from bridge.engine.news import Way
 from bridge.realtime.ids import ToolCallId
 from bridge.routing.handoff import HandoffTarget
@@ -145,7 +145,7 @@ class HandoffState(Generic[CallT, EffectT]):
 
     since_ns: int
     target: HandoffTarget
-    ending: Ending
+    ending: CallEnd
     on_failed: Callable[[CallT, "HandoffState[CallT, EffectT]", int], Iterator[EffectT]]
     summary: str = ""
     call_id: ToolCallId | None = None

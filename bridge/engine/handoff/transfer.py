@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bridge.clock import NS_PER_MS, NS_PER_S
-from bridge.engine.agent.requests import cancel_response, request_response
+from bridge.engine.agent.requests import request_response
 from bridge.engine.call.closing import close, watch_duration
-from bridge.engine.call.state import Ending
+from bridge.engine.call.state import CallEnd
 from bridge.engine.effects import (
     BridgePerson,
     CloseSession,
@@ -50,7 +50,7 @@ from bridge.engine.turns import Trigger
 from bridge.engine.voice.filler import stop_filler, want_filler
 from bridge.engine.voice.speech import say
 from bridge.realtime.commands import ClearInput, CreateItem
-from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, Message, PartKind, Role
 
 REFER_ANSWER_MS = 5_000
 """A trunk that takes REFERs answers within a second; one that doesn't may not answer at all."""
@@ -102,7 +102,7 @@ def start_handoff(call: CallState, handoff: HandingOver, now_ns: int) -> Effects
     yield from call.send(ClearInput())
     call.session.turn.stop()
     call.wait.begin(now_ns)
-    yield from cancel_response(call, tell_server=True)
+    yield from call.cancel_response()
     yield from advance(call, _next(target.before is not None, handoff), now_ns)
 
 
@@ -116,7 +116,7 @@ def watch_handoff(call: CallState, event: Input, now_ns: int) -> Effects:
         return
     if handoff.begun:
         # Turn detection had heard the end of a turn before the caller was muted.
-        yield from cancel_response(call, tell_server=True)
+        yield from call.cancel_response()
         return
     if may_hand_over(call):
         yield from start_handoff(call, handoff, now_ns)
@@ -176,7 +176,7 @@ def on_transfer_overdue(call: CallState, now_ns: int) -> Effects:
             yield from fail(call, TIMEOUT, now_ns)
 
 
-def on_caller_left(call: CallState, lost: Ending | None, now_ns: int) -> Effects:
+def on_caller_left(call: CallState, lost: CallEnd | None, now_ns: int) -> Effects:
     """Close a call that was handed over and whose caller left; else, only note the failure.
 
     Args:
@@ -363,7 +363,7 @@ def _note(handoff: HandingOver, talked_s: int) -> Message:
     )
     if handoff.summary:
         text += f" You had told {handoff.target.name}: {handoff.summary}"
-    return Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))
+    return Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, text),))
 
 
 def _took_ms(handoff: HandingOver, now_ns: int) -> int:

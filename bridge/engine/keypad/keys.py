@@ -33,7 +33,7 @@ from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import InputCommitted
-from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, Message, PartKind, Role
 from bridge.routing.keypad import ChoicePolicy, MenuPolicy
 
 Taker = Callable[[CallState, str, int], Effects | None]
@@ -109,9 +109,7 @@ def _choose(call: CallState, digit: str, now_ns: int) -> Effects | None:
     return _on_wrong_key(call, menu, digit, now_ns) if call.keypad.choosing else None
 
 
-def _tell_model(call: CallState, digit: str, now_ns: int) -> Effects | None:
-    if not call.policy.digits_to_model:
-        return None
+def _tell_model(call: CallState, digit: str, now_ns: int) -> Effects:
     return _tell(call, f"The caller pressed {digit} on the keypad.")
 
 
@@ -184,7 +182,7 @@ def _take_turn(call: CallState) -> Effects:
 
 
 def _tell(call: CallState, text: str, role: Role = Role.USER) -> Effects:
-    yield from call.send(CreateItem(Message(role, (Part(PartKind.INPUT_TEXT, text),))))
+    yield from call.send(CreateItem(Message(role, (ContentPart(PartKind.INPUT_TEXT, text),))))
     yield from request_response(call)
 
 

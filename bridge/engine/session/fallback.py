@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bridge.engine.call.closing import AI_OFF, LINE_CLOSED, LINE_FULL, close
-from bridge.engine.call.state import Ending, Stage
+from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.effects import AnswerCall, CloseSession
 from bridge.engine.handoff.transfer import start_handoff
 from bridge.engine.news import GaveUp
@@ -40,7 +40,7 @@ _WITHOUT_AGENT = {NoAgent.CLOSED: LINE_CLOSED, NoAgent.FULL: LINE_FULL, NoAgent.
 _SESSION_TIMERS = (Timer.FILLER, Timer.RESPONSE, Timer.RETRY, Timer.ROLLOVER, Timer.STALLED)
 
 
-def leave_agent(call: CallState, ending: Ending, instead: FallbackPolicy, now_ns: int) -> Effects:
+def leave_agent(call: CallState, ending: CallEnd, instead: FallbackPolicy, now_ns: int) -> Effects:
     """Go on without an agent, for good, though there may be a session.
 
     Args:
@@ -60,7 +60,7 @@ def leave_agent(call: CallState, ending: Ending, instead: FallbackPolicy, now_ns
 def take_fallback(call: CallState, failure: Failure, reason: GiveUpReason, now_ns: int) -> Effects:
     """Take the fallback of a call that we have answered."""
     yield GaveUp(reason, call.policy.recovery.fallback)
-    ending = Ending(Outcome.SESSION_LOST, failure.fault, failure.code)
+    ending = CallEnd(Outcome.SESSION_LOST, failure.fault, failure.code)
     _begin(call, ending, call.policy.fallback)
     yield CloseSession()
     if call.stage is not Stage.TALKING:
@@ -90,15 +90,15 @@ def lose_session(call: CallState, failure: Failure) -> Effects:
         return
     if call.stage is Stage.TALKING:
         yield from call.move(Trigger.SESSION_LOST)
-    yield from close(call, Ending(Outcome.SESSION_LOST, failure.fault, failure.code))
+    yield from close(call, CallEnd(Outcome.SESSION_LOST, failure.fault, failure.code))
 
 
-def unavailable(failure: Failure) -> Ending:
+def unavailable(failure: Failure) -> CallEnd:
     """Return the end of a call whose first session could not be had."""
-    return Ending(Outcome.SESSION_UNAVAILABLE, failure.fault, failure.code)
+    return CallEnd(Outcome.SESSION_UNAVAILABLE, failure.fault, failure.code)
 
 
-def refuse_or_answer(call: CallState, ending: Ending, reason: GiveUpReason) -> Effects:
+def refuse_or_answer(call: CallState, ending: CallEnd, reason: GiveUpReason) -> Effects:
     """Refuse the INVITE, so that the carrier may try another route, or answer for the fallback."""
     fallback = call.policy.fallback
     if not (fallback.answers and fallback.heard):
@@ -140,7 +140,7 @@ def go_on_with_fallback(call: CallState, now_ns: int) -> Effects:
     yield from _CARRY_OUT[fallback.steps.popleft()](call, fallback, now_ns)
 
 
-def _begin(call: CallState, ending: Ending, policy: FallbackPolicy) -> None:
+def _begin(call: CallState, ending: CallEnd, policy: FallbackPolicy) -> None:
     call.lost = True
     call.fallback = FallbackState(policy, ending, _steps(policy))
 
@@ -164,7 +164,7 @@ def _transfer(call: CallState, fallback: FallbackState, now_ns: int) -> Effects:
     if to is None:
         return
     yield from call.stop_timer(Timer.CLOSING)
-    ending = Ending(Outcome.TRANSFERRED, fallback.ending.fault, fallback.ending.reason)
+    ending = CallEnd(Outcome.TRANSFERRED, fallback.ending.fault, fallback.ending.reason)
     yield from start_handoff(call, HandingOver(now_ns, to, ending, _not_transferred), now_ns)
 
 

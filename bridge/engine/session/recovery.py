@@ -3,8 +3,9 @@
     SessionFailed -> RECOVERING, the steps of `plan()` as effects, anew for each attempt that fails
     SessionReady  -> the talk is given to the new session, LISTENING
 
-What was queued of the agent goes on playing, and what the caller says is kept by the runner. State
-of the old session goes with its :class:`SessionState` (`ARCHITECTURE.md` section 4).
+What was queued of the agent goes on playing, and what the caller says is kept by the call's
+`Upstream` (`bridge/live/kept_audio.py`). State of the old session goes with its `SessionState`
+(:mod:`bridge.engine.state`).
 """
 
 from typing import assert_never
@@ -76,7 +77,7 @@ def _try_again(call: CallState, event: SessionFailed, failure: Failure, now_ns: 
         yield from rescue(call, failure.code)
         return
     match steps:
-        case (recovery.PlayFiller(), recovery.Reconnect() as attempt, *_):
+        case (recovery.FillSilence(), recovery.Reconnect() as attempt, *_):
             yield OpenSession(attempt.after_ms, attempt.new_token, attempt.within_ms)
         case (recovery.GiveUp(reason=reason),):
             yield from refuse_or_answer(call, call.unready, reason)
@@ -169,7 +170,7 @@ def move_on(
             case recovery.RestoreContext() | recovery.SummariseContext():
                 for item in step.items:
                     yield Send(CreateItem(item))  # the talk has them already
-            case recovery.SendKeptAudio():
+            case recovery.ResendCaller():
                 yield SendKeptAudio(step.max_ms)
                 if speech_sent and not call.sound.heard:
                     # The server answers what it hears; if it hears nothing, the timer asks.
@@ -178,7 +179,7 @@ def move_on(
                 pass
             case recovery.RequestResponse():
                 yield from _ask(call, greeting=nothing_said)
-            case recovery.PlayFiller() | recovery.Reconnect() | recovery.GiveUp():
+            case recovery.FillSilence() | recovery.Reconnect() | recovery.GiveUp():
                 pass
             case _:
                 assert_never(step)
@@ -331,7 +332,7 @@ def _carry_out(
 ) -> Effects:
     for step in steps:
         match step:
-            case recovery.PlayFiller(after_ms=after_ms):
+            case recovery.FillSilence(after_ms=after_ms):
                 yield from want_filler(call, after_ms, now_ns)
             case recovery.Reconnect():
                 yield OpenSession(step.after_ms, step.new_token, step.within_ms)
@@ -341,7 +342,7 @@ def _carry_out(
                 yield from call.start_timer(Timer.RETRY, after_ms)
             case recovery.GiveUp(reason=reason):
                 yield from take_fallback(call, failure, reason, now_ns)
-            case recovery.RestoreContext() | recovery.SummariseContext() | recovery.SendKeptAudio():
+            case recovery.RestoreContext() | recovery.SummariseContext() | recovery.ResendCaller():
                 pass
             case _:
                 assert_never(step)

@@ -4,7 +4,7 @@ import enum
 from collections import deque
 from dataclasses import dataclass
 
-from bridge.engine.call.state import Ending
+from bridge.engine.call.state import CallEnd
 from bridge.routing.fallback import FallbackPolicy
 
 
@@ -58,5 +58,5 @@ class FallbackState:
     """
 
     policy: FallbackPolicy
-    ending: Ending
+    ending: CallEnd
     steps: deque[FallbackStep]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from bridge.engine.agent.requests import drop_request, request_response
 from bridge.engine.call.closing import close
 from bridge.engine.call.goodbye import say_goodbye
-from bridge.engine.call.state import Ending
+from bridge.engine.call.state import CallEnd
 from bridge.engine.caller.interruption import hush
 from bridge.engine.effects import (
     FlushPlayout,
@@ -47,8 +47,8 @@ from bridge.routing.supervisor_verbs import (
     WhisperOrder,
 )
 
-ENDED = Ending(Outcome.COMPLETED, Fault.NONE, "ended_by_supervisor")
-TRANSFERRED = Ending(Outcome.TRANSFERRED, Fault.NONE, "by_supervisor")
+ENDED = CallEnd(Outcome.COMPLETED, Fault.NONE, "ended_by_supervisor")
+TRANSFERRED = CallEnd(Outcome.TRANSFERRED, Fault.NONE, "by_supervisor")
 
 
 def whisper(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:

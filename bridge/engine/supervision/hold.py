@@ -27,7 +27,7 @@ from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.engine.voice.filler import stop_filler, want_filler
 from bridge.realtime.commands import ClearInput, CreateItem
-from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, Message, PartKind, Role
 
 VOICE_GRACE_MS = 10_000
 """How long a caller waits for a supervisor whose microphone is gone, or has not come."""
@@ -43,7 +43,7 @@ def silence_agent(call: CallState, now_ns: int) -> Effects:
     yield from stop_filler(call, cut_phrase=not call.playing)
     call.speech.protects_next = False
     if call.agent_has_floor:
-        yield from cut(call, now_ns, tell_server=True, by=Speaker.SUPERVISOR)
+        yield from cut(call, now_ns, by=Speaker.SUPERVISOR)
     responses = call.session.responses
     responses.give_up_awaited()
     yield from drop_request(call)
@@ -167,7 +167,9 @@ def drop_handoff(call: CallState, now_ns: int) -> Effects:
 
 def tell_agent(call: CallState, text: str) -> Effects:
     """Have the agent know something that the caller does not hear."""
-    yield from call.send(CreateItem(Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, text),))))
+    yield from call.send(
+        CreateItem(Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, text),)))
+    )
 
 
 JOINED = (

@@ -12,7 +12,6 @@ until the agent goes on.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bridge.engine.agent.requests import cancel_response
 from bridge.engine.call.state import Stage
 from bridge.engine.effects import CloseVoice
 from bridge.engine.inputs import Input, SupervisorActed, SupervisorHeard, SupervisorLost
@@ -22,7 +21,7 @@ from bridge.engine.supervision.coaching import COACHING
 from bridge.engine.supervision.hold import LOST, PAUSED, await_voice, leave_talk, let_join, let_talk
 from bridge.engine.supervision.rules import OrderRule, Refusal
 from bridge.engine.supervision.stepping_in import STEPPING_IN, release
-from bridge.engine.supervision.steps import Hold, HoldSignal
+from bridge.engine.supervision.steps import CallerHolder, HoldSignal
 from bridge.routing.supervisor_verbs import Order, verb_of
 
 RULES: Mapping[type[Order], OrderRule] = MappingProxyType({**STEPPING_IN, **COACHING})
@@ -74,9 +73,9 @@ def on_lost(call: CallState, event: SupervisorLost, now_ns: int) -> Effects:
 def on_supervisor_overdue(call: CallState, now_ns: int) -> Effects:
     """Give the caller back to the agent: the pause is over, or nobody has come."""
     supervised = call.supervised
-    if supervised.hold is Hold.PAUSED:
+    if supervised.hold is CallerHolder.PAUSED:
         yield from release(call, now_ns, "timeout", PAUSED)
-    elif supervised.hold is Hold.AWAITED:
+    elif supervised.hold is CallerHolder.AWAITED:
         yield from release(call, now_ns, "voice_lost", LOST if supervised.lost_voice else PAUSED)
     elif supervised.joined:
         yield from leave_talk(call)
@@ -92,14 +91,14 @@ def watch_supervision(call: CallState, event: Input, now_ns: int) -> Effects:
         yield from leave_talk(call)  # the caller goes to somebody whom a supervisor can't join
     if supervised.held and not call.closed:
         # Turn detection had heard the end of a turn before the caller was muted.
-        yield from cancel_response(call, tell_server=True)
+        yield from call.cancel_response()
     _note_hold(call)
 
 
 def _note_hold(call: CallState) -> None:
     """Put down how the call is held, and whether the holder has muted themselves."""
     supervised = call.supervised
-    hold = "" if supervised.hold is Hold.AGENT else supervised.hold.value
+    hold = "" if supervised.hold is CallerHolder.AGENT else supervised.hold.value
     muted = int(bool(hold) and supervised.muted)
     if hold or call.noted("hold"):
         call.note(hold=hold, muted=muted)

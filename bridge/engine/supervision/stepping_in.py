@@ -39,7 +39,7 @@ from bridge.engine.supervision.hold import (
     tell_agent,
 )
 from bridge.engine.supervision.rules import OrderRule, Refusal
-from bridge.engine.supervision.steps import Hold, HoldSignal
+from bridge.engine.supervision.steps import CallerHolder, HoldSignal
 from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.engine.voice.filler import stop_filler, want_filler
@@ -194,7 +194,7 @@ def _if_joined(call: CallState, order: JoinOrder) -> Refusal | None:
     supervised = call.supervised
     if supervised.accepted is not None:
         return Refusal.HANDED_OVER
-    if supervised.hold is Hold.PAUSED:
+    if supervised.hold is CallerHolder.PAUSED:
         return Refusal.AGENT_AWAY
     return Refusal.ALREADY if supervised.joined else None
 
@@ -208,12 +208,12 @@ def _if_muted(call: CallState, order: MuteOrder) -> Refusal | None:
 def _if_waiting(call: CallState, order: HoldOrder) -> Refusal | None:
     if not call.supervised.taken:
         return Refusal.NOT_HELD
-    wanted = Hold.TALKING if order.on else Hold.ON_HOLD
+    wanted = CallerHolder.TALKING if order.on else CallerHolder.ON_HOLD
     return None if call.supervised.hold is wanted else Refusal.ALREADY
 
 
 def _unless_paused(call: CallState, order: Order) -> Refusal | None:
-    return None if call.supervised.hold is Hold.PAUSED else Refusal.NOT_HELD
+    return None if call.supervised.hold is CallerHolder.PAUSED else Refusal.NOT_HELD
 
 
 def _unless_waiting(call: CallState, order: Order) -> Refusal | None:

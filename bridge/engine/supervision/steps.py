@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from bridge.engine.call.state import Ending
+from bridge.engine.call.state import CallEnd
 
 
-class Hold(enum.StrEnum):
+class CallerHolder(enum.StrEnum):
     """The party that has the caller."""
 
     AGENT = "agent"
@@ -47,32 +47,38 @@ class HoldSignal(enum.StrEnum):
     RELEASE = "release"
 
 
-_ROWS: Mapping[Hold, Mapping[HoldSignal, Hold]] = {
-    Hold.AGENT: {
-        HoldSignal.TAKE: Hold.AWAITED,
-        HoldSignal.PAUSE: Hold.PAUSED,
-        HoldSignal.JOIN: Hold.JOINED,
+_ROWS: Mapping[CallerHolder, Mapping[HoldSignal, CallerHolder]] = {
+    CallerHolder.AGENT: {
+        HoldSignal.TAKE: CallerHolder.AWAITED,
+        HoldSignal.PAUSE: CallerHolder.PAUSED,
+        HoldSignal.JOIN: CallerHolder.JOINED,
     },
-    Hold.JOINED: {
-        HoldSignal.TAKE: Hold.AWAITED,
-        HoldSignal.PAUSE: Hold.PAUSED,
-        HoldSignal.RELEASE: Hold.AGENT,
+    CallerHolder.JOINED: {
+        HoldSignal.TAKE: CallerHolder.AWAITED,
+        HoldSignal.PAUSE: CallerHolder.PAUSED,
+        HoldSignal.RELEASE: CallerHolder.AGENT,
     },
-    Hold.PAUSED: {HoldSignal.TAKE: Hold.AWAITED, HoldSignal.RELEASE: Hold.AGENT},
-    Hold.AWAITED: {HoldSignal.VOICE: Hold.TALKING, HoldSignal.RELEASE: Hold.AGENT},
-    Hold.TALKING: {
-        HoldSignal.NO_VOICE: Hold.AWAITED,
-        HoldSignal.WAIT: Hold.ON_HOLD,
-        HoldSignal.RELEASE: Hold.AGENT,
+    CallerHolder.PAUSED: {
+        HoldSignal.TAKE: CallerHolder.AWAITED,
+        HoldSignal.RELEASE: CallerHolder.AGENT,
     },
-    Hold.ON_HOLD: {
-        HoldSignal.NO_VOICE: Hold.AWAITED,
-        HoldSignal.GO_ON: Hold.TALKING,
-        HoldSignal.RELEASE: Hold.AGENT,
+    CallerHolder.AWAITED: {
+        HoldSignal.VOICE: CallerHolder.TALKING,
+        HoldSignal.RELEASE: CallerHolder.AGENT,
+    },
+    CallerHolder.TALKING: {
+        HoldSignal.NO_VOICE: CallerHolder.AWAITED,
+        HoldSignal.WAIT: CallerHolder.ON_HOLD,
+        HoldSignal.RELEASE: CallerHolder.AGENT,
+    },
+    CallerHolder.ON_HOLD: {
+        HoldSignal.NO_VOICE: CallerHolder.AWAITED,
+        HoldSignal.GO_ON: CallerHolder.TALKING,
+        HoldSignal.RELEASE: CallerHolder.AGENT,
     },
 }
 
-HOLDS: Mapping[tuple[Hold, HoldSignal], Hold] = MappingProxyType(
+HOLDS: Mapping[tuple[CallerHolder, HoldSignal], CallerHolder] = MappingProxyType(
     {(old, signal): new for old, row in _ROWS.items() for signal, new in row.items()}
 )
 
@@ -94,12 +100,12 @@ class Supervised:
         notes: whispered so far.
     """
 
-    hold: Hold = Hold.AGENT
+    hold: CallerHolder = CallerHolder.AGENT
     holder: str = ""
     since_ns: int = 0
     lost_voice: bool = False
     muted: bool = False
-    accepted: Ending | None = None
+    accepted: CallEnd | None = None
     voices: set[str] = field(default_factory=set)
     secret: bool = False
     recording_held: bool = False
@@ -108,22 +114,22 @@ class Supervised:
     @property
     def held(self) -> bool:
         """Whether the agent is kept out of the talk."""
-        return self.hold not in (Hold.AGENT, Hold.JOINED)
+        return self.hold not in (CallerHolder.AGENT, CallerHolder.JOINED)
 
     @property
     def joined(self) -> bool:
         """Whether a supervisor talks beside the agent, heard or not yet."""
-        return self.hold is Hold.JOINED
+        return self.hold is CallerHolder.JOINED
 
     @property
     def taken(self) -> bool:
         """Whether a supervisor has taken over, heard or not."""
-        return self.hold in (Hold.AWAITED, Hold.TALKING, Hold.ON_HOLD)
+        return self.hold in (CallerHolder.AWAITED, CallerHolder.TALKING, CallerHolder.ON_HOLD)
 
     @property
     def talking(self) -> bool:
         """Whether a supervisor is heard in the agent's place."""
-        return self.hold is Hold.TALKING
+        return self.hold is CallerHolder.TALKING
 
     @property
     def audible(self) -> bool:
@@ -133,7 +139,7 @@ class Supervised:
     @property
     def in_talk(self) -> bool:
         """Whether a supervisor talks with the caller, who may be on hold for a moment."""
-        return self.audible or self.hold is Hold.ON_HOLD
+        return self.audible or self.hold is CallerHolder.ON_HOLD
 
     def step(self, signal: HoldSignal) -> bool:
         """Take a signal; return whether the table had a row."""

@@ -1,6 +1,6 @@
 """The tool calls of one response, answered together once the last of them is done."""
 
-from bridge.engine.agent.requests import drop_tools, request_response
+from bridge.engine.agent.requests import request_response
 from bridge.engine.state import CallState, Effects
 from bridge.realtime.ids import ResponseId
 
@@ -17,7 +17,7 @@ def on_response_over(call: CallState, response_id: ResponseId, *, answer: bool) 
     if tools is None:
         return
     if not answer:
-        yield from drop_tools(call, response_id)
+        yield from call.drop_tools(response_id)
         return
     tools.response_over = True
     yield from answer_together(call, response_id)

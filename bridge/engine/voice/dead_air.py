@@ -17,7 +17,7 @@ that.
 from bridge.audio.sounds import SoundStopped
 from bridge.clock import NS_PER_MS
 from bridge.engine.agent.state import Response
-from bridge.engine.call.state import Ending, Stage
+from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.floor import (
     agent_is_waited_for,
     agent_owes_sound,
@@ -37,7 +37,7 @@ from bridge.realtime.events import McpCallChanged
 BRIDGE = "bridge"
 """Cause of a silence in which the process stood still."""
 
-OFFER_TAKEN = Ending(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
+OFFER_TAKEN = CallEnd(Outcome.TRANSFERRED, Fault.PROVIDER, "dead_air")
 """Of a caller who took the offer (:mod:`bridge.engine.handoff.asking`)."""
 
 MCP_CALL_MS = 60_000

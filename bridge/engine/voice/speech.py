@@ -11,7 +11,7 @@ from bridge.engine.state import CallState, Effects
 from bridge.engine.voice.filler import next_item, play_phrase, stop_filler
 from bridge.engine.voice.state import Phrase
 from bridge.realtime.commands import CreateItem
-from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, Message, PartKind, Role
 
 
 def say(call: CallState, text: str, *, protected: bool = False) -> Effects:
@@ -47,4 +47,6 @@ def _say_what_waits(call: CallState) -> Effects:
 
 def _tell_model(call: CallState, text: str) -> Effects:
     note = f'The caller was just told, by the phone system: "{text}"'
-    yield from call.send(CreateItem(Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, note),))))
+    yield from call.send(
+        CreateItem(Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, note),)))
+    )

@@ -16,7 +16,7 @@ import structlog
 
 from bridge.live.records.summary import CallSummary, record_files
 from bridge.recordings.record_files import RecordFiles
-from bridge.recordings.retention import Part
+from bridge.recordings.retention import StoredPart
 from bridge.store.client import RedisUnavailableError
 from bridge.store.waiting_records import WaitingRecord, WaitingRecords
 from bridge.telemetry.metrics.store import StoreMetrics
@@ -159,6 +159,6 @@ class RecordKeeper:
 
 def longest_wait_s(keep_days: Mapping[str, int | None]) -> int | None:
     """Return how long a whole record may wait, None for ever: as long as each of its parts."""
-    parts = (keep_days.get(part.value) for part in (Part.TRANSCRIPT, Part.EVENTS))
+    parts = (keep_days.get(part.value) for part in (StoredPart.TRANSCRIPT, StoredPart.EVENTS))
     days = [each for each in parts if each is not None]
     return min(days) * _DAY_S if days else None

@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 class CallRecord:
-    """Takes what is to be told of one call.
+    """Collects one call's events, figures and summary for those who read of it.
 
     Args:
         leg: the call; services: where it is told; route: what was decided about it.

@@ -26,7 +26,7 @@ TRANSCRIPTION_FAILED = "transcription_failed"
 
 
 class SessionRecord:
-    """Tells of one call's sessions.
+    """Records one call's sessions.
 
     Args:
         events: where it is told.

@@ -22,7 +22,7 @@ from bridge.telemetry.turn_latency import TurnLatency, latency_report, percentil
 
 @dataclass(slots=True)
 class Turn:
-    """One line of the conversation."""
+    """A line of the conversation, the caller's or the agent's."""
 
     speaker: Speaker
     text: str
@@ -47,7 +47,7 @@ class SessionUsed:
 
 @dataclass(frozen=True, slots=True)
 class LostSession:
-    """One failure of the call's session, classified; without a session_id there was none yet."""
+    """A classified failure of the call's session; without a session_id there was none yet."""
 
     at_ms: int
     code: str
@@ -59,7 +59,7 @@ class LostSession:
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """One call of a tool.
+    """A finished run of a tool, with its result.
 
     Attributes:
         result: ``ok``, or why there is no good output.
@@ -88,7 +88,7 @@ class ToolRun:
 
 @dataclass(slots=True)
 class HandedOver:
-    """One handing over.
+    """A hand-off of the call to a person or queue, with its result.
 
     Attributes:
         way: ``blind`` (REFER), ``bridged`` (dialled by the bridge) or ``warm``, as it ended.
@@ -106,7 +106,7 @@ class HandedOver:
 
 @dataclass(frozen=True, slots=True)
 class ReplacedCaller:
-    """Whom another caller has taken the place of, as in an attended transfer.
+    """The caller whose place another has taken, as in an attended transfer.
 
     Attributes:
         at_ms: when, from the call's begin.
@@ -119,7 +119,7 @@ class ReplacedCaller:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorAct:
-    """What a supervisor did, and the words of it."""
+    """An action of a supervisor, with its words."""
 
     at_ms: int
     by: str
@@ -138,7 +138,7 @@ class FlaggedMoment:
 
 @dataclass(frozen=True, slots=True)
 class WrapUp:
-    """What came of a call, by who had its caller; ``at_ms``: since the Unix epoch."""
+    """The wrap-up that the person who had the caller gave; ``at_ms``: since the Unix epoch."""
 
     code: str
     note: str
@@ -148,7 +148,7 @@ class WrapUp:
 
 @dataclass(slots=True)
 class ConsentRecord:
-    """What a caller was told of the AI and the recording, and what they said to it.
+    """The disclosure of the AI and the recording to the caller, and the caller's answer to it.
 
     Attributes:
         version: of the text; ``language``: BCP 47.
@@ -168,7 +168,7 @@ class ConsentRecord:
 
 @dataclass(slots=True)
 class CallSummary:
-    """What the JSON record holds.
+    """The content of a call's JSON record.
 
     Attributes:
         arm: that the call was given; ``dialect`` and ``model`` are those of the arm in use.

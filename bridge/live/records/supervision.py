@@ -11,7 +11,7 @@ from bridge.store.calls import CallStore
 
 
 class SupervisionRecord:
-    """Tells of one call's supervisors.
+    """Records what one call's supervisors did.
 
     Args:
         events: where it is told.

@@ -42,7 +42,7 @@ _LEAVES_AGENT = frozenset({"handoff_started", "supervisor_joined"})
 
 
 class TurnRecord:
-    """Tells of one call's turns.
+    """Records one call's turns.
 
     Args:
         tell: puts an event into the call's record.

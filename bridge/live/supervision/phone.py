@@ -31,15 +31,15 @@ _EAR_PREFILL_MS = 40
 
 
 class Wish(enum.StrEnum):
-    """What a supervisor's keys ask for; the value is the keys."""
+    """A request that a supervisor's keys make; the value is the keys."""
 
     LISTEN = "*1"
     TAKE_OVER = "*3"
     LEAVE = "*0"
 
 
-class PhoneListener(Protocol):
-    """Who hears of a supervisor's phone."""
+class SupervisorPhoneListener(Protocol):
+    """The interface of whatever follows a supervisor's phone."""
 
     def on_phone_ready(self, phone: "SupervisorPhone") -> None:
         """Learn that it was answered, and hears what :meth:`SupervisorPhone.hear` is given."""
@@ -60,7 +60,7 @@ class PhoneListener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PhoneUse:
-    """What a phone is there for.
+    """The purpose of a supervisor's phone, with the rights of its supervisor.
 
     Attributes:
         by: its supervisor.
@@ -76,7 +76,7 @@ class PhoneUse:
 
 
 class SupervisorPhone:
-    """One phone that rings, or is on the call.
+    """A supervisor's phone that rings, or is on the call.
 
     Args:
         use: whose it is, and what for.
@@ -91,7 +91,9 @@ class SupervisorPhone:
         without_agent, without_guest, deaf: as of :class:`bridge.telephony.audience.Listener`.
     """
 
-    def __init__(self, use: PhoneUse, leg: Leg, pump: Pump, listener: PhoneListener) -> None:
+    def __init__(
+        self, use: PhoneUse, leg: Leg, pump: Pump, listener: SupervisorPhoneListener
+    ) -> None:
         self.by = use.by
         self.may_take_over = use.may_take_over
         self.private = use.private

@@ -19,7 +19,7 @@ _FADED_S = 0.1
 
 
 class Voice(Protocol):
-    """Somebody's way into a call."""
+    """The voice of a supervisor in a call, from a phone or a browser."""
 
     def push(self, frame: TalkFrame) -> None:
         """Take what is said."""
@@ -52,7 +52,7 @@ class VoiceInPlace:
 
     def hush(self) -> None:
         """Have what was not heard yet not be heard."""
-        self._pump.flush(self._row)
+        self._pump.downlink.flush(self._row)
 
     def close(self, *, at_once: bool = False) -> None:
         """Have nothing more be heard."""
@@ -89,7 +89,7 @@ class VoiceBeside:
     def hush(self) -> None:
         """Have what was not heard yet not be heard."""
         if self._row is not None:
-            self._pump.flush(self._row)
+            self._pump.downlink.flush(self._row)
 
     def close(self, *, at_once: bool = False) -> None:
         """Have nothing more be heard, and give the row back once that has faded out."""

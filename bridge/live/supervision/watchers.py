@@ -14,7 +14,7 @@ sees whose it was, listening or not."""
 
 
 class Present(Protocol):
-    """Somebody who hears the call, on whatever."""
+    """A supervisor who hears the call, on a phone or in a browser."""
 
     by: str
     private: bool

@@ -49,7 +49,7 @@ class LinkListener(Protocol):
 
 
 class Connector:
-    """One call's way to sessions on one arm.
+    """Connects one call with sessions on one arm.
 
     Args:
         route: the arm, its models to try, settings.

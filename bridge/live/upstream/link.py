@@ -26,7 +26,7 @@ _EARLY_EVENTS = 64
 
 @dataclass(slots=True)
 class Link:
-    """One connection.
+    """A connection to a Realtime session.
 
     Attributes:
         arm: that it is counted for; the call may have left that since.

@@ -17,7 +17,7 @@ _LONGEST_S = 600
 
 @dataclass(frozen=True, slots=True)
 class ArmModel:
-    """One model to connect with.
+    """A model to connect with.
 
     Attributes:
         endpoint: without a key: each connection gets its own.
@@ -31,7 +31,7 @@ class ArmModel:
 
 
 class RefusedModels:
-    """One arm's memory; methods take a model's name and monotonic ns."""
+    """The models that lately refused a session, of one arm, by name and monotonic ns."""
 
     def __init__(self) -> None:
         self._refusals: dict[str, int] = {}

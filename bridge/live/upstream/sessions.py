@@ -5,66 +5,43 @@ started here is awaited by :meth:`Upstream.aclose`.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import structlog
 
 from bridge.audio.sounds import FRAME_MS
 from bridge.clock import NS_PER_MS
-from bridge.engine.effects import OpenSession, OpenSpare, SendKeptAudio
+from bridge.engine.effects import (
+    CloseSession,
+    Effect,
+    KeepSpeech,
+    KeepTurns,
+    OpenSession,
+    OpenSpare,
+    Send,
+    SendKeptAudio,
+    SwitchArm,
+    TakeSpare,
+)
 from bridge.engine.inputs import SessionFailed, SessionReady, SpareFailed, SpareReady
-from bridge.engine.media import LastSoundSent
 from bridge.errors import ConfigError, ProtocolError, UpstreamError
 from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.services import Route, Services
 from bridge.live.upstream.connecting import Connector
 from bridge.live.upstream.link import Endings, Link
+from bridge.live.upstream.listener import UpstreamListener
 from bridge.realtime.commands import AppendAudio, Command
 from bridge.realtime.events import (
     AudioDelta,
     ServerEvent,
     UnknownEvent,
 )
-from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionInfo
 from bridge.telemetry.labels import UpstreamPhase
 
 log = structlog.get_logger(__name__)
-
-SessionNews = SessionReady | SessionFailed | SpareReady | SpareFailed
-
-
-class UpstreamListener(Protocol):
-    """Who hears of a call's sessions."""
-
-    def on_server_event(self, event: ServerEvent, received_ns: int) -> None:
-        """Take an event of the present session, and when it was read from the socket."""
-        ...
-
-    def on_session(self, news: SessionNews) -> None:
-        """Learn that a session or a spare stands, or is gone."""
-        ...
-
-    def on_session_taken(self, session_id: str, model: str) -> None:
-        """Learn which session is the present one from now on, before its events."""
-        ...
-
-    def on_oddity(self, kind: str) -> None:
-        """Learn, once a session, that it sends an ``unknown_event`` or a ``malformed_event``."""
-        ...
-
-    def on_audio_lost(self) -> None:
-        """Learn that a piece of the agent's voice could not be decoded."""
-        ...
-
-    def on_uplink(self, added_ns: int) -> None:
-        """Learn what the bridge added to a piece of caller audio on its way up."""
-        ...
-
-    def on_last_sound_sent(self, event: LastSoundSent) -> None:
-        """Learn how the end of a sound of the caller's went up."""
-        ...
 
 
 class Upstream:
@@ -78,6 +55,7 @@ class Upstream:
         kept_ms: caller audio that is kept for the next session.
 
     Attributes:
+        route: that sessions are opened by.
         on_agent_audio: takes the present session's audio in the place of the listener.
     """
 
@@ -90,6 +68,7 @@ class Upstream:
         *,
         kept_ms: int,
     ) -> None:
+        self.route = route
         self._services = services
         self._metrics = services.metrics.upstream
         self._listener = listener
@@ -97,7 +76,7 @@ class Upstream:
         self._name = name
         self._endings = Endings(self._metrics, name)
         self._wire_log = services.wire_log_of(name)
-        self._connector = self._make_connector(route)
+        self._connector = self._make_connector()
         self._link: Link | None = None
         self._spare: Link | None = None
         self._kept = KeptAudio(services.append_ms, kept_ms)
@@ -106,9 +85,25 @@ class Upstream:
         self._opening: asyncio.Task[None] | None = None
         self._spare_opening: asyncio.Task[None] | None = None
 
-    def _make_connector(self, route: Route) -> Connector:
-        told = self._listener.on_last_sound_sent
-        return Connector(route, self._services, self._endings, told, self._wire_log)
+    def _make_connector(self) -> Connector:
+        on_sound_sent = self._listener.on_last_sound_sent
+        return Connector(self.route, self._services, self._endings, on_sound_sent, self._wire_log)
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effects that are carried out here."""
+        return MappingProxyType(
+            {
+                OpenSession: self.open,
+                SwitchArm: self.switch,
+                OpenSpare: self.open_spare,
+                TakeSpare: lambda _: self.take_spare(),
+                KeepSpeech: lambda effect: self._kept.suppose_turn(effect.ms_ago),
+                KeepTurns: lambda effect: self._kept.keep_from(effect.first),
+                CloseSession: lambda _: self.close(),
+                Send: lambda effect: self.send(effect.command),
+            }
+        )
 
     @property
     def round_trip_ms(self) -> float | None:
@@ -116,10 +111,15 @@ class Upstream:
         session = None if self._link is None else self._link.session
         return None if session is None else session.round_trip_ms
 
-    def switch(self, route: Route) -> None:
-        """Open sessions on another arm from now on; the present one is let go."""
+    def switch(self, order: SwitchArm) -> None:
+        """Open sessions on the route's other arm from now on; the present one is let go."""
+        rescuer = self.route.rescuer
+        if rescuer is None:
+            raise AssertionError("there is no other arm")
+        self._listener.on_arm_switched(rescuer, order.code)
+        self.route = rescuer
         self._drop_present()
-        self._connector = self._make_connector(route)
+        self._connector = self._make_connector()
 
     def open(self, order: OpenSession) -> None:
         """Open a session in the place of the present one; the listener is told how it went."""
@@ -192,14 +192,6 @@ class Upstream:
                 self._link.appends.skip()
             self.send(AppendAudio(audio))
         return self._kept.session_ms
-
-    def keep_speech(self, ms_ago: int) -> None:
-        """Keep the caller's audio of the last ``ms_ago``, which the session has told nothing of."""
-        self._kept.suppose_turn(ms_ago)
-
-    def keep_turns(self, first: ItemId | None) -> None:
-        """Keep the caller's audio from a turn of theirs on; None: of no turn any more."""
-        self._kept.keep_from(first)
 
     def sound_ended(self, at_ns: int) -> None:
         """Have the listener told how the end of a sound went up, now or when it has."""

@@ -13,7 +13,7 @@ from bridge.audio.levels import DEFAULT_HANGOVER_MS, find_speech
 from bridge.audio.tones import find_tones
 from bridge.replay.call.timeline import CallLog, HeardFiller
 from bridge.replay.evidence.evidence import CallerEvidence, GatewayEvent
-from bridge.softphone.ear import EAR_HZ, Utterance
+from bridge.softphone.ear import EAR_HZ, HeardUtterance
 from bridge.speech.recognition import HeardPiece
 
 _BEGINS_WITHIN_MS = 1_000.0
@@ -24,7 +24,7 @@ _CUT_MS = 500
 
 
 def find_fillers(
-    audio: npt.NDArray[np.int16], utterances: Sequence[Utterance]
+    audio: npt.NDArray[np.int16], utterances: Sequence[HeardUtterance]
 ) -> tuple[tuple[HeardFiller, ...], npt.NDArray[np.int16]]:
     """Find the waiting tones in what a caller heard.
 
@@ -83,6 +83,6 @@ def _is_filler(piece: HeardPiece, fillers: Sequence[HeardFiller]) -> bool:
     return 2 * within_ms > piece.end_ms - piece.start_ms
 
 
-def _overlap_ms(start_ms: int, end_ms: int, heard: Utterance | HeardPiece) -> int:
+def _overlap_ms(start_ms: int, end_ms: int, heard: HeardUtterance | HeardPiece) -> int:
     heard_end_ms = end_ms if heard.end_ms is None else heard.end_ms
     return max(0, min(end_ms, heard_end_ms) - max(start_ms, heard.start_ms))

@@ -33,7 +33,7 @@ from bridge.replay.persona.outcome import PersonaOutcome
 from bridge.replay.results.call import CallOutcome, CallResult
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import EAR_HZ
-from bridge.softphone.events import PhoneListener
+from bridge.softphone.events import SoftphoneListener
 from bridge.softphone.phone import Softphone
 from bridge.softphone.sip_relay import SipRelay
 from bridge.speech.recognition import HeardPiece
@@ -80,7 +80,7 @@ class Replay:
         prepared: PreparedScript,
         line: CallLine,
         clock: Clock,
-        on_event: PhoneListener = lambda event: None,
+        on_event: SoftphoneListener = lambda event: None,
     ) -> None:
         self._prepared = prepared
         self._line = line

@@ -33,7 +33,7 @@ Samples = npt.NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Something to say.
+    """The audio of a speech, with its first and last sound.
 
     Attributes:
         samples: (n,) int16 at 24 kHz.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bridge.softphone.call import KEY_MS
-from bridge.softphone.ear import Utterance
+from bridge.softphone.ear import HeardUtterance
 from bridge.speech.recognition import HeardPiece
 
 NOT_UNDERSTOOD = "[?]"
@@ -112,7 +112,7 @@ class CallLog:
     """
 
     deeds: Sequence[Deed]
-    utterances: Sequence[Utterance]
+    utterances: Sequence[HeardUtterance]
     pieces: Sequence[HeardPiece]
     recognised: bool
     duration_ms: int
@@ -153,7 +153,7 @@ class HeardInterruption:
     stop_ms: int | None
 
 
-def voices(log: CallLog) -> list[Utterance]:
+def voices(log: CallLog) -> list[HeardUtterance]:
     """Return when the agent's voice was heard: the utterances without the fillers in them."""
     found = list(log.utterances)
     for filler in log.fillers:
@@ -161,15 +161,15 @@ def voices(log: CallLog) -> list[Utterance]:
     return found
 
 
-def _without(each: Utterance, filler: HeardFiller) -> list[Utterance]:
+def _without(each: HeardUtterance, filler: HeardFiller) -> list[HeardUtterance]:
     """Return what is left of an utterance before and after a filler."""
     if filler.start_ms >= (each.end_ms or filler.end_ms) or filler.end_ms <= each.start_ms:
         return [each]
     left = []
     if filler.start_ms - each.start_ms > _TOO_SHORT_MS:
-        left.append(Utterance(each.start_ms, filler.start_ms))
+        left.append(HeardUtterance(each.start_ms, filler.start_ms))
     if each.end_ms is None or each.end_ms - filler.end_ms > _TOO_SHORT_MS:
-        left.append(Utterance(filler.end_ms, each.end_ms, each.cut))
+        left.append(HeardUtterance(filler.end_ms, each.end_ms, each.cut))
     return left
 
 
@@ -209,7 +209,7 @@ def make_interruptions(log: CallLog) -> tuple[HeardInterruption, ...]:
     )
 
 
-def agent_heard_ms(utterances: Sequence[Utterance]) -> int:
+def agent_heard_ms(utterances: Sequence[HeardUtterance]) -> int:
     """Sum up how long the agent was heard."""
     return sum((each.end_ms or each.start_ms) - each.start_ms for each in utterances)
 
@@ -235,7 +235,7 @@ def _stretches(
     return groups
 
 
-def _stop_ms(deed: Deed, utterances: Sequence[Utterance]) -> int | None:
+def _stop_ms(deed: Deed, utterances: Sequence[HeardUtterance]) -> int | None:
     stop_ms = None
     for each in utterances:
         if each.start_ms >= deed.end_ms or not each.goes_beyond(deed.start_ms - _BREATH_MS):

@@ -17,6 +17,7 @@ import httpx2
 import structlog
 
 from bridge.errors import ConfigError, InfrastructureError
+from bridge.replay.json_fields import part_of
 from bridge.replay.script import TextModel
 from bridge.replay.script.text_model import LOOPBACK
 
@@ -221,8 +222,7 @@ def _content_of(told: object) -> str | None:
 
 
 def _count(told: object, name: str, estimate: int) -> int:
-    usage = told.get("usage") if isinstance(told, dict) else None
-    count = usage.get(name) if isinstance(usage, dict) else None
+    count = part_of(told, "usage").get(name)
     if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
         return count
     return estimate
@@ -230,6 +230,6 @@ def _count(told: object, name: str, estimate: int) -> int:
 
 def _code_of(told: object) -> str:
     """Return the code of an error, if it is one; never its message, which may repeat the key."""
-    error = told.get("error") if isinstance(told, dict) else None
-    code = error.get("code") or error.get("type") if isinstance(error, dict) else None
+    error = part_of(told, "error")
+    code = error.get("code") or error.get("type")
     return f" ({code})" if isinstance(code, str) and _CODE.fullmatch(code) else ""

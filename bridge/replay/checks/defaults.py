@@ -16,6 +16,7 @@ from bridge.replay.call.timeline import CallLog, Doing
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.protocol import common_name, unknown_events
 from bridge.replay.evidence.evidence import Evidence, WireEvent
+from bridge.replay.json_fields import number_of, part_of, parts_of
 
 BRIDGE_ADDS_MS = 200.0
 """Median of a call's turns, each way. A call at rest takes under 60 ms each way (`NEEDS.md`
@@ -78,8 +79,7 @@ def _check_errors(wire: Sequence[WireEvent]) -> Iterator[Check]:
     for event in wire:
         if event.direction != "received" or event.type != "error":
             continue
-        told = event.raw.get("error")
-        error = _api_error(told if isinstance(told, dict) else {})
+        error = _api_error(part_of(event.raw, "error"))
         if classify_event(error).fault in (Fault.BRIDGE, Fault.CONFIG):
             found = f"it refused something: {error.code or error.type}"
             if error.param:
@@ -131,21 +131,11 @@ def turns_of(
         For each: ms from the INVITE to its first sample, ms from the caller's last sound to that,
         and ms of its stages.
     """
-    latency = figures.get("latency")
-    turns = latency.get("turns") if isinstance(latency, dict) else None
     found = []
-    for turn in turns if isinstance(turns, list) else []:
-        if isinstance(turn, dict) and isinstance(stages := turn.get("stages_ms"), dict):
+    for turn in parts_of(part_of(figures, "latency"), "turns"):
+        if isinstance(stages := turn.get("stages_ms"), dict):
             known = {name: float(ms) for name, ms in stages.items() if isinstance(ms, int | float)}
-            total = turn.get("response_ms")
-            at_ms = turn.get("at_ms")
-            found.append(
-                (
-                    float(at_ms) if isinstance(at_ms, int | float) else 0.0,
-                    float(total) if isinstance(total, int | float) else None,
-                    known,
-                )
-            )
+            found.append((number_of(turn, "at_ms") or 0.0, number_of(turn, "response_ms"), known))
     return found
 
 
@@ -182,8 +172,7 @@ def _deltas(
             continue
         audio = event.raw.get("delta")
         if event.raw.get("item_id") == item_id and isinstance(audio, dict):
-            ms = audio.get("ms")
-            found.append((event.at_ms, float(ms) if isinstance(ms, int | float) else 0.0))
+            found.append((event.at_ms, number_of(audio, "ms") or 0.0))
     return found
 
 

@@ -19,6 +19,7 @@ from bridge.replay.checks.protocol import (
     compare,
 )
 from bridge.replay.evidence.evidence import Evidence, WireEvent
+from bridge.replay.json_fields import part_of
 
 RECORDING = "its recording"
 """What an arm is compared with that is played from one."""
@@ -42,7 +43,7 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """What the bridge sent, audio apart, or a connection that it opened; equal by its name."""
+    """A command of the bridge, audio apart, or a connection it opened; equal by its name."""
 
     at_ms: float = field(compare=False)
     name: str
@@ -102,8 +103,7 @@ def _commands(wire: Wire) -> list[_Command]:
 
 
 def _name(event: WireEvent) -> str:
-    name, item = common_name(event.type), event.raw.get("item")
-    kind = item.get("type") if isinstance(item, dict) else None
+    name, kind = common_name(event.type), part_of(event.raw, "item").get("type")
     return name if kind is None else f"{name} ({kind})"
 
 

@@ -153,3 +153,24 @@ def _check_member(
         return Check(None, kind, words, evidence.why_missing(source), INCONCLUSIVE)
     found = f"there is {', '.join(sorted(known)) or 'none'}"
     return Check(None, kind, words, found, PASS if expected in known else FAIL)
+
+
+def check_arm(evidence: Evidence) -> Check:
+    """Return whether the gateway took the call on the arm that it was asked for.
+
+    It may refuse (:mod:`bridge.replay.environment.target_arm`): its record has to say that it did
+    as it was asked, and without the record nothing is known, and no verdict is given.
+    """
+    expected = f"the gateway to take the call on the arm {evidence.arm}"
+    if evidence.record is None:
+        found = f"{evidence.why_missing('record')}: name its recordings with --target-recordings"
+        return Check(None, "target_arm", expected, found, INCONCLUSIVE)
+    rescued_by, arm = evidence.record.get("rescued_by"), evidence.record.get("arm")
+    if rescued_by:
+        found, status = f"{arm} failed, and {rescued_by} took over", FAIL
+    elif arm == evidence.arm:
+        found, status = "it did", PASS
+    else:
+        found = f"it took {arm or 'none'}: see bridge rollout status, and its secret"
+        status = INCONCLUSIVE
+    return Check(None, "target_arm", expected, found, status)

@@ -7,7 +7,7 @@ from bridge.replay.checks.call import judge, off_script_from
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.defaults import default_checks, switched_off
 from bridge.replay.checks.divergence import Departure, check_followed, find_departure
-from bridge.replay.environment.target_arm import check_arm
+from bridge.replay.checks.ending import check_arm
 from bridge.replay.evidence.evidence import Evidence
 from bridge.replay.judges.asking import check_judged
 from bridge.replay.results.call import CallOutcome

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from bridge.replay.evidence.evidence import Evidence, WireEvent
+from bridge.replay.json_fields import part_of, parts_of
 from bridge.replay.script import ExpectedTool, ExpectedTransfer
 from bridge.speech.words import words_of
 
@@ -67,8 +68,7 @@ def called_tools(wire: Sequence[WireEvent]) -> Iterator[ToolCallSeen]:
 
 def item_of(event: WireEvent) -> Mapping[str, JsonValue]:
     """Return the item of an event; empty where it has none."""
-    item = event.raw.get("item")
-    return item if isinstance(item, dict) else {}
+    return part_of(event.raw, "item")
 
 
 def _arguments(text: JsonValue) -> Mapping[str, JsonValue]:
@@ -164,10 +164,7 @@ def faults_seen(evidence: Evidence) -> frozenset[str] | None:
     if evidence.record is None and evidence.events is None and evidence.faults_struck is None:
         return None
     codes = {event.fields["code"] for event in evidence.events or () if "code" in event.fields}
-    failures = (evidence.record or {}).get("failures")
-    for failure in failures if isinstance(failures, list) else []:
-        if isinstance(failure, dict):
-            codes.add(str(failure.get("code")))
+    codes |= {str(each.get("code")) for each in parts_of(evidence.record, "failures")}
     for fault, times in (evidence.faults_struck or {}).items():
         if times:
             codes |= {fault, fault.partition(" at ")[0]}

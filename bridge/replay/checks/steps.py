@@ -3,7 +3,7 @@
 A step's time is its window: from its begin to the begin of the caller's next turn.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -102,8 +102,7 @@ def expectations(step: Step, window: AnswerWindow | None) -> Iterator[Expected]:
     expect = step.expect
     if expect is not None:
         yield from _of_words(expect, window)
-        yield from _of_time(expect, window)
-        yield from _of_talking_at_once(expect, window)
+        yield from _of_sounds(expect, window)
         yield from _of_tools(expect, window)
         if expect.transfer is not None:
             yield (
@@ -129,20 +128,6 @@ def _is_said(window: AnswerWindow, finds: Finds) -> Finding:
     status, found = judge_said(window.said, finds)
     at_ms = window.pieces[0].start_ms if window.pieces else None
     return status, found, at_ms
-
-
-def _of_time(expect: Expectation, window: AnswerWindow | None) -> Iterator[Expected]:
-    if (limit_ms := expect.greeting_within_ms) is not None:
-        expected = f"a greeting within {limit_ms} ms"
-        yield "greeting_within_ms", expected, _bind(_greeted, window, limit_ms)
-    if (limit_ms := expect.within_ms) is not None:
-        yield "within_ms", f"the agent within {limit_ms} ms", _bind(_in_time, window, limit_ms)
-    if (limit_ms := expect.reprompt_within_ms) is not None:
-        expected = f"the agent to speak within {limit_ms} ms of silence"
-        yield "reprompt_within_ms", expected, _bind(_reprompted, window, limit_ms)
-    if (limit_ms := expect.no_dead_air_over_ms) is not None:
-        expected = f"no dead air of more than {limit_ms} ms"
-        yield "no_dead_air_over_ms", expected, _bind(_no_dead_air, window, limit_ms)
 
 
 def _greeted(window: AnswerWindow, limit_ms: int) -> Finding:
@@ -194,21 +179,6 @@ def _no_dead_air(window: AnswerWindow, limit_ms: int) -> Finding:
     return status, f"nobody was heard for {gap[1] - gap[0]} ms", gap[0]
 
 
-def _of_talking_at_once(expect: Expectation, window: AnswerWindow | None) -> Iterator[Expected]:
-    if (limit_ms := expect.agent_silent_within_ms) is not None:
-        expected = f"the agent to fall silent within {limit_ms} ms"
-        yield "agent_silent_within_ms", expected, _bind(_yielded, window, limit_ms)
-    if expect.no_resume_of_old_turn:
-        expected = "the agent not to go on with what it was saying"
-        yield "no_resume_of_old_turn", expected, _bind(_not_resumed, window)
-    if expect.agent_keeps_talking:
-        expected = "the agent to keep talking"
-        yield "agent_keeps_talking", expected, _bind(_kept_talking, window)
-    if (limit_ms := expect.talk_over_under_ms) is not None:
-        expected = f"both to speak at once for less than {limit_ms} ms"
-        yield "talk_over_under_ms", expected, _bind(_talked_over, window, limit_ms)
-
-
 def _yielded(window: AnswerWindow, limit_ms: int) -> Finding:
     stops = {each.at_ms: each.stop_ms for each in make_interruptions(window.log)}
     at_ms = window.deed.start_ms
@@ -251,6 +221,27 @@ def _talked_over(window: AnswerWindow, limit_ms: int) -> Finding:
     both_ms = talk_over_ms(window.log, [window.deed])
     status = PASS if both_ms < limit_ms else FAIL
     return status, f"both spoke for {both_ms} ms", window.deed.start_ms
+
+
+_SOUNDS: Mapping[str, tuple[str, Callable[..., Finding]]] = {
+    "greeting_within_ms": ("a greeting within {} ms", _greeted),
+    "within_ms": ("the agent within {} ms", _in_time),
+    "reprompt_within_ms": ("the agent to speak within {} ms of silence", _reprompted),
+    "no_dead_air_over_ms": ("no dead air of more than {} ms", _no_dead_air),
+    "agent_silent_within_ms": ("the agent to fall silent within {} ms", _yielded),
+    "no_resume_of_old_turn": ("the agent not to go on with what it was saying", _not_resumed),
+    "agent_keeps_talking": ("the agent to keep talking", _kept_talking),
+    "talk_over_under_ms": ("both to speak at once for less than {} ms", _talked_over),
+}
+"""A step's expectations of when the agent is heard: a limit in ms, or whether it holds at all."""
+
+
+def _of_sounds(expect: Expectation, window: AnswerWindow | None) -> Iterator[Expected]:
+    for kind, (words, decide) in _SOUNDS.items():
+        limit = getattr(expect, kind)
+        if limit is not None and limit is not False:
+            rest = () if limit is True else (limit,)
+            yield kind, words.format(limit), _bind(decide, window, *rest)
 
 
 def _of_tools(expect: Expectation, window: AnswerWindow | None) -> Iterator[Expected]:

@@ -10,7 +10,6 @@ pip wheel of pjsua2 holds four. With ``--target`` another's gateway answers, and
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import quote
 
 from bridge.errors import InfrastructureError
@@ -55,36 +54,39 @@ class GatewayTraces:
     redis_url: str | None
 
 
-class Environment(Protocol):
-    """The interface of whatever answers calls."""
+class Environment:
+    """Answers calls. By itself it has no processes, and knows nothing of a Realtime service."""
 
-    @property
-    def traces(self) -> GatewayTraces:
-        """Where the gateway's evidence is."""
-        ...
+    traces: GatewayTraces
+    """Where the gateway's evidence is."""
+
+    to: str
+    """SIP URI; where it has no user, scripts say whom they call."""
 
     def uri(self, script: CallScript) -> str:
         """Return what a script's caller dials."""
-        ...
+        rest = self.to.removeprefix("sip:")
+        if "@" in rest:
+            return self.to
+        user = quote("".join(script.called.split()), safe="+*")
+        return f"sip:{user}@{rest}"
 
     def check_alive(self) -> None:
         """Make sure that its processes live."""
-        ...
 
     async def set_for(self, file: ScriptFile) -> None:
         """Make everything as the next call's script has it."""
-        ...
 
     async def faults_struck(self) -> Mapping[str, int] | None:
         """Return how often the script's faults have struck; None where there is no simulator."""
-        ...
+        return None
 
     async def load_figures(self) -> LoadFigures | None:
         """Return what the machine counted since :meth:`set_for`; None without other calls."""
-        ...
+        return None
 
 
-class OwnEnvironment:
+class OwnEnvironment(Environment):
     """An environment of processes of our own; :meth:`Startup.start_environment` makes it.
 
     Attributes:
@@ -93,7 +95,7 @@ class OwnEnvironment:
 
     def __init__(
         self,
-        sip: str,
+        to: str,
         traces: GatewayTraces,
         simulator: SimulatorAdmin | None,
         set_tools: Callable[[Sequence[ToolMock]], object],
@@ -103,16 +105,11 @@ class OwnEnvironment:
     ) -> None:
         self.traces = traces
         self.parts = parts
-        self._sip = sip
+        self.to = to
         self._simulator = simulator
         self._set_tools = set_tools
         self._tape = tape
         self._load = load
-
-    def uri(self, script: CallScript) -> str:
-        """Return what a script's caller dials."""
-        user = quote("".join(script.called.split()), safe="+*")
-        return f"sip:{user}@{self._sip.removeprefix('sip:')}"
 
     def check_alive(self) -> None:
         """Make sure that its processes live.
@@ -165,7 +162,7 @@ class OwnEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
-class RunningGateway:
+class RunningGateway(Environment):
     """Another's gateway, which runs already.
 
     Attributes:
@@ -180,23 +177,3 @@ class RunningGateway:
     def headers(self, arm: str) -> Mapping[str, str]:
         """Return the headers of an INVITE that is to be taken on an arm."""
         return {} if self.signer is None else self.signer.headers(arm)
-
-    def uri(self, script: CallScript) -> str:
-        """Return what a script's caller dials."""
-        rest = self.to.removeprefix("sip:")
-        if "@" in rest:
-            return self.to
-        user = quote("".join(script.called.split()), safe="+*")
-        return f"sip:{user}@{rest}"
-
-    def check_alive(self) -> None:
-        """Nothing of it is ours."""
-
-    async def set_for(self, file: ScriptFile) -> None:
-        """Nothing of it is ours."""
-
-    async def faults_struck(self) -> None:
-        """Nothing is known of the Realtime service here."""
-
-    async def load_figures(self) -> None:
-        """Nothing is put on another's gateway."""

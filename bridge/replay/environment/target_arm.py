@@ -1,8 +1,7 @@
-"""Asks a running gateway for an arm by the signed test header, and checks which one it took.
+"""Asks a running gateway for an arm by the signed test header.
 
 A gateway follows the header (:mod:`bridge.routing.rollout.signed_arm`) where the dialplan's arm is
-chosen by that rollout, and the arm is neither stopped, without a share, nor full. So its record has
-to say that it did; without the record nothing is known, and no verdict is given.
+chosen by that rollout, and the arm is neither stopped, without a share, nor full.
 """
 
 import time
@@ -11,8 +10,6 @@ from dataclasses import dataclass, field
 
 from bridge.config.rollouts import RolloutSettings
 from bridge.errors import ConfigError
-from bridge.replay.checks.check import Check, CheckStatus
-from bridge.replay.evidence.evidence import Evidence
 from bridge.routing.rollout.signed_arm import HEADER, sign_arm
 
 _VALID_S = 300
@@ -71,20 +68,3 @@ def find_flag(
         f"more rollouts than one have the arms {wanted}: {', '.join(fitting)}",
         remedy="name one with --target-rollout",
     )
-
-
-def check_arm(evidence: Evidence) -> Check:
-    """Return whether the gateway took the call on the arm that it was asked for."""
-    expected = f"the gateway to take the call on the arm {evidence.arm}"
-    if evidence.record is None:
-        found = f"{evidence.why_missing('record')}: name its recordings with --target-recordings"
-        return Check(None, "target_arm", expected, found, CheckStatus.INCONCLUSIVE)
-    rescued_by, arm = evidence.record.get("rescued_by"), evidence.record.get("arm")
-    if rescued_by:
-        found, status = f"{arm} failed, and {rescued_by} took over", CheckStatus.FAIL
-    elif arm == evidence.arm:
-        found, status = "it did", CheckStatus.PASS
-    else:
-        found = f"it took {arm or 'none'}: see bridge rollout status, and its secret"
-        status = CheckStatus.INCONCLUSIVE
-    return Check(None, "target_arm", expected, found, status)

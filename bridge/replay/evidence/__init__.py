@@ -1,1 +1,1 @@
-"""The evidence of a played call: gathered from the phone, the gateway, Redis and the tool mocks."""
+"""The evidence of a played call: of the phone, the gateway, Redis and the tool mocks."""

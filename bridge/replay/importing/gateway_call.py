@@ -15,7 +15,7 @@ from bridge.audio.markers import Markers, decode
 from bridge.audio.wav import read_wav
 from bridge.errors import ConfigError
 from bridge.recordings.files import StoredCall, stored_calls
-from bridge.recordings.retention import Part, overdue
+from bridge.recordings.retention import StoredPart, overdue
 from bridge.replay.importing.importing import import_call
 from bridge.replay.importing.markers import MarkedCall, markers_of
 from bridge.replay.importing.recorded import (
@@ -106,7 +106,7 @@ def _read_record(call: StoredCall) -> Record:
 
 def _check_may_be_used(call: StoredCall, record: Record, now_ms: int) -> None:
     name = call.files.call_id
-    over = overdue(call, now_ms) & {Part.AUDIO, Part.TRANSCRIPT, Part.EVENTS}
+    over = overdue(call, now_ms) & {StoredPart.AUDIO, StoredPart.TRANSCRIPT, StoredPart.EVENTS}
     if over:
         what = " and ".join(sorted(over))
         raise MayNotBeUsedError(

@@ -23,7 +23,7 @@ from bridge.replay.persona.prompt import gap_ms, interrupts_after_ms
 from bridge.replay.persona.reply import PersonaReply
 from bridge.replay.script import After, Interruption, KeyPresses, Persona, Saying, Step
 from bridge.softphone.call import PhoneCall
-from bridge.softphone.ear import EAR_HZ, Utterance
+from bridge.softphone.ear import EAR_HZ, HeardUtterance
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class PersonaCaller(ScriptedCaller):
         return await asyncio.to_thread(self._recognise, audio, list(ear.utterances), since)
 
     def _recognise(
-        self, audio: npt.NDArray[np.int16], utterances: list[Utterance], since_ms: int
+        self, audio: npt.NDArray[np.int16], utterances: list[HeardUtterance], since_ms: int
     ) -> str:
         _, voice = find_fillers(audio, utterances)
         return self._ready.hearing.hear(voice[since_ms * EAR_HZ // 1000 :], EAR_HZ)

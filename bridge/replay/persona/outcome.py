@@ -7,7 +7,7 @@ from bridge.replay.checks.check import Check, CheckStatus
 
 
 class Stop(enum.StrEnum):
-    """Why a persona stopped."""
+    """The reason for which a persona stopped."""
 
     REACHED = "goal_reached"
     GAVE_UP = "gave_up"

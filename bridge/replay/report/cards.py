@@ -27,7 +27,7 @@ from bridge.replay.report.sound import (
 from bridge.replay.report.timing import Waterfall, longest_turn_ms, waterfalls
 from bridge.replay.report.transcripts import TurnRow, align, input_error_rate
 from bridge.replay.results.detail import RunDetail, RunFiles, ToolUse
-from bridge.replay.results.run import RunInfo, RunVerdict, ScriptInfo, TableRow
+from bridge.replay.results.run import WORST_FIRST, RunInfo, RunVerdict, ScriptInfo, TableRow
 
 _ORDER = {CheckStatus.FAIL: 0, CheckStatus.INCONCLUSIVE: 1, CheckStatus.PASS: 2}
 
@@ -170,14 +170,6 @@ class Card:
         return next(judged.change for other, judged in self.changes if other == arm)
 
 
-_WORST = (
-    RunVerdict.FAIL,
-    RunVerdict.INFRASTRUCTURE,
-    RunVerdict.INCONCLUSIVE,
-    RunVerdict.PASS,
-)
-
-
 def make_cards(material: Material, budget: AudioBudget) -> tuple[Card, ...]:
     """Make the cards of all scripts, in their order.
 
@@ -223,7 +215,7 @@ def _make_card(
         ),
         min(
             (call.row.verdict for call in takes[0].calls),
-            key=_WORST.index,
+            key=WORST_FIRST.index,
             default=RunVerdict.INCONCLUSIVE,
         ),
         takes,

@@ -5,7 +5,7 @@ be packed into rows here, and not in the browser.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.results.detail import Marker, TranscriptTurn
@@ -142,27 +142,24 @@ def place_captions(turns: Sequence[TranscriptTurn], scale: Scale) -> tuple[Capti
 
 
 @dataclass(frozen=True, slots=True)
-class Mishap:
-    """The first thing that went wrong in a call, and where.
+class Mishap(Check):
+    """The first check of a call that went wrong; without words of its own where no check did.
 
     Attributes:
-        play_from_ms: a moment before it, so that a listener gets into it.
         more: other checks that failed.
     """
 
-    expected: str
-    found: str
-    kind: str
-    step: int | None
-    at_ms: int | None
-    owner: str | None
-    play_from_ms: int
-    more: int
+    more: int = 0
 
     @property
     def when(self) -> str:
         """Where it was in the call."""
         return "" if self.at_ms is None else clock_text(self.at_ms)
+
+    @property
+    def play_from_ms(self) -> int:
+        """A moment before it, so that a listener gets into it."""
+        return max(0, (self.at_ms or 0) - _LEAD_IN_MS)
 
 
 def find_mishap(info: RunInfo, checks: Sequence[Check]) -> Mishap | None:
@@ -172,21 +169,7 @@ def find_mishap(info: RunInfo, checks: Sequence[Check]) -> Mishap | None:
     wanted = CheckStatus.FAIL if info.verdict is RunVerdict.FAIL else CheckStatus.INCONCLUSIVE
     broken = [check for check in checks if check.status is wanted]
     if not broken:
-        at_ms = info.at_ms
-        return Mishap("", info.reason, "", None, at_ms, None, _lead_in_ms(at_ms), 0)
+        return Mishap(None, "", "", info.reason, wanted, info.at_ms)
     # The line that the verdict was given for, where the checks have it.
     first = next((check for check in broken if str(check) == info.reason), broken[0])
-    return Mishap(
-        first.expected,
-        first.found,
-        first.kind,
-        first.step,
-        first.at_ms,
-        first.owner,
-        _lead_in_ms(first.at_ms),
-        len(broken) - 1,
-    )
-
-
-def _lead_in_ms(at_ms: int | None) -> int:
-    return max(0, (at_ms or 0) - _LEAD_IN_MS)
+    return Mishap(**asdict(first), more=len(broken) - 1)

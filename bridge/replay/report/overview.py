@@ -2,17 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
-from bridge.replay.checks.protocol import DifferenceKind
+from bridge.replay.checks.protocol import ProtocolDifference
 from bridge.replay.report.cards import Card
 from bridge.replay.report.comparison import VerdictChange
 from bridge.replay.results.history import Point, Trend
-from bridge.replay.results.run import ProtocolFinding, RunVerdict
-
-SEVERITY = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE)
-"""What is not a pass, the worst first."""
+from bridge.replay.results.run import WORST_FIRST, ProtocolFinding, RunVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +26,10 @@ class FindingPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A protocol difference of an arm from the first one."""
+class Finding(ProtocolDifference):
+    """A protocol difference of an arm from the first one, with all the places that show it."""
 
-    arm: str
-    kind: DifferenceKind
-    direction: str
-    event: str
-    detail: str
-    blocks: bool
-    places: tuple[FindingPlace, ...]
+    places: tuple[FindingPlace, ...] = ()
 
     @property
     def what(self) -> str:
@@ -86,14 +77,12 @@ def tally(
     Returns:
         Those that block first, and of those the ones that most scripts show.
     """
-    places: dict[tuple[DifferenceKind, str, str, str, bool], list[FindingPlace]] = {}
+    places: dict[ProtocolDifference, list[FindingPlace]] = {}
     for each in findings:
         if (each.reference, each.arm) == (first, second):
-            found = each.difference
-            key = (found.kind, found.direction, found.event, found.detail, found.blocks)
-            place = FindingPlace(each.script, anchors[each.script], found.at_ms)
-            places.setdefault(key, []).append(place)
-    sums = [Finding(second, *key, tuple(at)) for key, at in places.items()]
+            place = FindingPlace(each.script, anchors[each.script], each.difference.at_ms)
+            places.setdefault(replace(each.difference, at_ms=None), []).append(place)
+    sums = [Finding(**asdict(found), places=tuple(at)) for found, at in places.items()]
     sums.sort(key=lambda finding: (not finding.blocks, -len(finding.places), finding.event))
     known = sum(compared.values())
     return ProtocolTally(first, second, tuple(sums), known, len(compared) - known)
@@ -130,8 +119,8 @@ def _scripts(count: int) -> str:
 
 def tone(cards: Sequence[Card]) -> RunVerdict:
     """Return the worst verdict of all."""
-    found = {card.verdict for card in cards}
-    return next((verdict for verdict in SEVERITY if verdict in found), RunVerdict.PASS)
+    verdicts = (card.verdict for card in cards)
+    return min(verdicts, key=WORST_FIRST.index, default=RunVerdict.PASS)
 
 
 @dataclass(frozen=True, slots=True)

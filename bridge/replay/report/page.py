@@ -13,7 +13,6 @@ from bridge.replay.report.comparison import (
     compare_verdicts,
 )
 from bridge.replay.report.overview import (
-    SEVERITY,
     ProtocolTally,
     TrendLine,
     headline,
@@ -27,7 +26,7 @@ from bridge.replay.report.sound import AudioBudget
 from bridge.replay.report.timing import Spread, heard_answers, spreads, spreads_by_age
 from bridge.replay.report.transcripts import input_error_rate
 from bridge.replay.results.history import Trend
-from bridge.replay.results.run import Results, RunVerdict, sum_load
+from bridge.replay.results.run import WORST_FIRST, Results, RunVerdict, sum_load
 from bridge.replay.results.statistics import CallPair
 
 
@@ -168,7 +167,7 @@ def _find_broken(
         for call in card.calls
         if call.row.verdict is not RunVerdict.PASS
     ]
-    found.sort(key=lambda each: (SEVERITY.index(each.call.row.verdict), not each.new))
+    found.sort(key=lambda each: (WORST_FIRST.index(each.call.row.verdict), not each.new))
     return tuple(_with_one_reason(found))
 
 

@@ -8,7 +8,7 @@ from bridge.errors import ConfigError
 from bridge.replay.results.detail import RunDetail, RunFiles
 from bridge.replay.results.files import read_results, read_run
 from bridge.replay.results.history import Trend, read_history, trends
-from bridge.replay.results.run import Results, RunInfo, RunVerdict, TableRow
+from bridge.replay.results.run import WORST_FIRST, Results, RunInfo, TableRow
 
 _TREND_RUNS = 20
 
@@ -91,12 +91,9 @@ def read_material(directory: Path, history: Path | None = None) -> Material:
     )
 
 
-_NEED = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE, RunVerdict.PASS)
-
-
 def most_telling_first(runs: Sequence[PlayedRun]) -> list[PlayedRun]:
     """Return runs in the order of who needs a look: those that failed, those that did not pass."""
-    return sorted(runs, key=lambda run: _NEED.index(run.info.verdict))
+    return sorted(runs, key=lambda run: WORST_FIRST.index(run.info.verdict))
 
 
 def _read_run(directory: Path, info: RunInfo) -> PlayedRun:

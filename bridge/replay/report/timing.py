@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from bridge.replay.json_fields import number_of, parts_of
 from bridge.replay.results.detail import RunDetail, TurnStages
 from bridge.replay.results.statistics import PERCENTILES, percentile
 from bridge.telemetry.labels import TurnStage
@@ -90,14 +91,12 @@ def heard_answers(detail: RunDetail) -> tuple[HeardWaits, ...]:
 
 def stop_times(details: Iterable[RunDetail]) -> tuple[float, ...]:
     """Return how long the agent spoke on after the caller began to talk over it, in ms."""
-    found = []
-    for detail in details:
-        interruptions = detail.call.get("interruptions")
-        for each in interruptions if isinstance(interruptions, list) else ():
-            stop_ms = each.get("stop_ms") if isinstance(each, dict) else None
-            if isinstance(stop_ms, int | float):
-                found.append(float(stop_ms))
-    return tuple(found)
+    return tuple(
+        stop_ms
+        for detail in details
+        for each in parts_of(detail.call, "interruptions")
+        if (stop_ms := number_of(each, "stop_ms")) is not None
+    )
 
 
 def spreads(details: Iterable[RunDetail]) -> tuple[Spread, ...]:

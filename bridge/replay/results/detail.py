@@ -141,7 +141,7 @@ class RunDetail:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Something that happened at a moment."""
+    """A moment of the call at which an event is marked."""
 
     at_ms: float
     lane: Literal["caller", "agent", "bridge"]

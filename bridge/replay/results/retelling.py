@@ -17,6 +17,7 @@ from bridge.replay.checks.run import RunJudgement
 from bridge.replay.checks.side_effects import called_tools, item_of
 from bridge.replay.evidence.evidence import Evidence, WireEvent
 from bridge.replay.evidence.heard_items import heard_items, references
+from bridge.replay.json_fields import number_of, parts_of
 from bridge.replay.results.detail import (
     Marker,
     PressedKeys,
@@ -150,32 +151,26 @@ def _went_well(name: str, output: str | None, record: Mapping[str, JsonValue]) -
     # What ends the model's part of the call has nobody to answer to.
     if name == END_CALL_TOOL:
         return record.get("reason") == END_CALL_TOOL
-    handoffs = record.get("handoffs")
-    last = handoffs[-1] if isinstance(handoffs, list) and handoffs else None
-    return name == TRANSFER_TOOL and isinstance(last, dict) and last.get("result") == "completed"
+    handoffs = parts_of(record, "handoffs")
+    return name == TRANSFER_TOOL and bool(handoffs) and handoffs[-1].get("result") == "completed"
 
 
 def _results(record: Mapping[str, JsonValue]) -> dict[str, list[bool]]:
     """Return how each tool's calls ended, in order, by the gateway's record."""
     found: dict[str, list[bool]] = {}
-    tools = record.get("tools")
-    for tool in tools if isinstance(tools, list) else []:
-        if isinstance(tool, dict):
-            found.setdefault(str(tool.get("name")), []).append(bool(tool.get("ok")))
+    for tool in parts_of(record, "tools"):
+        found.setdefault(str(tool.get("name")), []).append(bool(tool.get("ok")))
     return found
 
 
 def _transfer(record: Mapping[str, JsonValue], zero_ms: float | None) -> TransferMade | None:
-    handoffs = record.get("handoffs")
-    last = handoffs[-1] if isinstance(handoffs, list) and handoffs else None
-    if not isinstance(last, dict):
+    handoffs = parts_of(record, "handoffs")
+    if not handoffs:
         return None
-    at_ms = last.get("at_ms")
-    since_ms = float(at_ms) if isinstance(at_ms, int | float) else 0.0
+    last = handoffs[-1]
+    at_ms = round((number_of(last, "at_ms") or 0.0) + (zero_ms or 0.0), 1)
     target = last.get("target") or last.get("to")
-    return TransferMade(
-        round(since_ms + (zero_ms or 0.0), 1), str(target), str(last["way"]), str(last["result"])
-    )
+    return TransferMade(at_ms, str(target), str(last["way"]), str(last["result"]))
 
 
 def _rtp(evidence: Evidence) -> dict[str, JsonValue]:

@@ -26,6 +26,13 @@ class RunVerdict(enum.StrEnum):
     """The run itself could not be done."""
 
 
+WORST_FIRST = (
+    *(RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE),
+    *(RunVerdict.INCONCLUSIVE, RunVerdict.PASS),
+)
+"""The order in which verdicts need a look, and in which one stands for several."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArmInfo:
     """An arm, as it was played.
@@ -273,5 +280,4 @@ def overall(results: Results) -> RunVerdict:
         found.add(RunVerdict.FAIL)
     if results.stopped is not None:
         found.add(RunVerdict.INCONCLUSIVE)
-    order = (RunVerdict.FAIL, RunVerdict.INFRASTRUCTURE, RunVerdict.INCONCLUSIVE, RunVerdict.PASS)
-    return next((verdict for verdict in order if verdict in found), RunVerdict.INCONCLUSIVE)
+    return min(found, key=WORST_FIRST.index, default=RunVerdict.INCONCLUSIVE)

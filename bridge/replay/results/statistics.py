@@ -108,7 +108,7 @@ def paired_bootstrap(pairs: Sequence[CallPair], *, percent: int = 50) -> Interva
 
 
 class _Weighted:
-    """One arm's values in order; a draw of calls becomes weights on them.
+    """The values of one arm in order; a draw of calls becomes weights on them.
 
     Sorted once, so that a resample costs a running sum instead of a sort.
     """

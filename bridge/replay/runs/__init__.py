@@ -1,1 +1,1 @@
-"""A run of `bridge replay`: the order of its calls, their costs, and each one played and judged."""
+"""A run of `bridge replay`: its calls in order, each placed, its evidence gathered, and judged."""

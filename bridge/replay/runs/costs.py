@@ -8,12 +8,13 @@ sides spoke all the time; the script's own limits stand for the text models.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self, TypeGuard
+from typing import Self
 
 from pydantic import JsonValue
 
 from bridge.config.models import Model
 from bridge.errors import ConfigError, Fault
+from bridge.replay.json_fields import number_of, parts_of
 from bridge.replay.script.document import CallScript
 from bridge.replay.script.text_model import TextModel
 from bridge.telemetry.costs import cost_usd
@@ -46,18 +47,13 @@ class Use:
     def of(cls, record: Mapping[str, JsonValue] | None, texts_usd: float = 0.0) -> Self:
         """Read a record; without one nothing is known."""
         found = record or {}
-        cost, listed = found.get("cost_usd"), found.get("tools")
-        tools = [each for each in listed if isinstance(each, dict)] if _is_list(listed) else []
+        tools = parts_of(found, "tools")
         return cls(
-            float(cost) if isinstance(cost, int | float) else None,
+            number_of(found, "cost_usd"),
             sum(each.get("ok") is True for each in tools),
             sum(each.get("fault", Fault.NONE) != Fault.NONE for each in tools),
             texts_usd,
         )
-
-
-def _is_list(value: JsonValue) -> TypeGuard[list[JsonValue]]:
-    return isinstance(value, list)
 
 
 def talk_usd(longest_s: float, model_name: str, model: Model | None) -> float:

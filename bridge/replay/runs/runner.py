@@ -29,7 +29,6 @@ from bridge.replay.environment.environment import EnvironmentKey
 from bridge.replay.environment.startup import Startup
 from bridge.replay.environment.worker import Worker
 from bridge.replay.evidence.evidence import Evidence, WireEvent
-from bridge.replay.evidence.gathering import gather, with_recording
 from bridge.replay.evidence.transcribing import with_open_transcript
 from bridge.replay.judges.asking import ask_judge
 from bridge.replay.judges.conversation import conversation_of
@@ -49,6 +48,7 @@ from bridge.replay.results.run import (
 )
 from bridge.replay.runs.agenda import Agenda, Job
 from bridge.replay.runs.costs import CostMeter, Use, talk_usd, texts_usd
+from bridge.replay.runs.gathering import gather, with_recording
 from bridge.replay.runs.packing import pack_rows
 from bridge.replay.runs.plan import ReplayPlan
 from bridge.replay.script.document import CallScript

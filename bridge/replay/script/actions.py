@@ -34,7 +34,7 @@ class After(Part):
 
 
 class Utterance(Part):
-    """Something to say: recorded audio wins, the text is then its reference.
+    """Words to say: recorded audio wins, the text is then its reference.
 
     A bare string is the text.
 
@@ -50,7 +50,7 @@ class Utterance(Part):
 
 
 class Saying(Utterance):
-    """Something said in its turn, when the agent has spoken.
+    """Words said in the caller's turn, when the agent has spoken.
 
     Attributes:
         gap_ms: how long the agent has to be quiet before, as in the recorded call.
@@ -60,7 +60,7 @@ class Saying(Utterance):
 
 
 class Anchored(Utterance):
-    """Something said at an anchor.
+    """Words said at an anchor.
 
     Attributes:
         after: when. With `agent_audio_started` it is not said to an agent that is silent by then.
@@ -76,7 +76,7 @@ class Anchored(Utterance):
 
 
 class Interruption(Anchored):
-    """Something said while the agent speaks, that it has to yield to."""
+    """Words said while the agent speaks, to which it has to yield."""
 
 
 class Backchannel(Anchored):

@@ -38,7 +38,7 @@ Variable = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
 class Source(Part):
-    """Where a script comes from.
+    """The origin of a script: its author, or the call that it was recorded in.
 
     Attributes:
         kind: `written` by a person, or `recorded` in a call.
@@ -60,7 +60,7 @@ class Source(Part):
 
 
 class Target(Part):
-    """What is called, and how often.
+    """The dialplan and arms that a script calls, and the number of its runs.
 
     Attributes:
         route: the dialplan that has to take the call; None for any.
@@ -78,7 +78,7 @@ class Target(Part):
 
 
 class Setup(Part):
-    """What is set up before the call.
+    """The circumstances that are set up before the call.
 
     Attributes:
         now: the gateway's date and time, with its offset, like 2026-11-20T18:30:00-05:00.
@@ -120,7 +120,7 @@ class Noise(Part):
 
 
 class ToolMock(Part):
-    """What a tool answers in this call, in place of its webhook.
+    """The answer of a tool in this call, in place of its webhook's.
 
     Attributes:
         name: of the tool.

@@ -50,7 +50,7 @@ Steps = Annotated[tuple[Step, ...], BeforeValidator(_no_steps_of_a_persona), _Or
 
 
 class CallScript(Part):
-    """One scripted call.
+    """A scripted call.
 
     Attributes:
         schema: the version of this format.

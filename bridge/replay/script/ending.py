@@ -11,7 +11,7 @@ RedisField = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Ending(Part):
-    """How the call has to end.
+    """The end that the call has to come to.
 
     Attributes:
         state: the outcome in the gateway's record.

@@ -62,7 +62,7 @@ class ExpectedTransfer(Part):
 
 
 class Expectation(Part):
-    """What has to come after what this step did. At least one of them.
+    """The consequences that a step has to have; at least one of them is given.
 
     Attributes:
         text_contains: words that the agent says, one after the other.

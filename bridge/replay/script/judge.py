@@ -21,7 +21,7 @@ YesOrNo = Annotated[Literal["yes", "no"], BeforeValidator(_yes_or_no)]
 
 
 class Question(Part):
-    """One question that is answered by yes or no; a bare string is the question.
+    """A question that is answered by yes or no; a bare string is the question.
 
     Attributes:
         ask: the question.
@@ -35,7 +35,7 @@ class Question(Part):
 
 
 class ScriptedAnswer(Part):
-    """What the stand-in of a judge answers to one question.
+    """The answer of a judge's stand-in to one question.
 
     Attributes:
         answer: to the question of the same place.

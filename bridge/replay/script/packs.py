@@ -18,7 +18,7 @@ _BUILT_IN = Path(__file__).parent / "packs.yaml"
 
 
 class PackItem(Part):
-    """One circumstance: what it says stands in the place of what a script says.
+    """A circumstance of a pack, which stands in the place of the script's own.
 
     Attributes:
         about: what it is, for people.

@@ -17,7 +17,7 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGE
 
 
 class Temperament(enum.StrEnum):
-    """How a persona behaves on the phone; more than one may be given."""
+    """The behaviour of a persona on the phone; more than one may be given."""
 
     PATIENT = "patient"
     HASTY = "hasty"
@@ -30,7 +30,7 @@ class Temperament(enum.StrEnum):
 
 
 class PersonaLimits(Part):
-    """When a persona stops at the latest.
+    """The limits at which a persona stops at the latest.
 
     Attributes:
         turns: so often it speaks.
@@ -46,7 +46,7 @@ class PersonaLimits(Part):
 
 
 class ScriptedReply(Part):
-    """One reply of the stand-in that plays a persona's model.
+    """A reply of the stand-in that plays a persona's model.
 
     Attributes:
         hears: words that the agent must have said last; without any, whatever it said.
@@ -78,7 +78,7 @@ class ScriptedReply(Part):
 
 
 class Persona(Part):
-    """Who calls, and what for. The voice is the script's `voice`.
+    """The caller's part in a call, played by a model. The voice is the script's `voice`.
 
     Attributes:
         goal: what the caller wants.

@@ -30,7 +30,7 @@ _ONLY_AFTER = {
 
 
 class Step(Part):
-    """One thing that the caller does (none: only listens), and what is expected after it.
+    """An action of the caller (none: only listens), and the expectation after it.
 
     Attributes:
         say: says something, when the agent has spoken.

@@ -39,7 +39,7 @@ Variable = Annotated[
 
 
 class Prices(Part):
-    """What a model costs, in USD for a million tokens.
+    """The price of a model, in USD for a million tokens.
 
     Attributes:
         input: for what it reads.

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from bridge.config.complaints import suggest
 from bridge.config.rollouts import HoursSettings, RolloutSettings
 from bridge.errors import ConfigError
-from bridge.routing.rollout.evidence import Evidence
+from bridge.routing.rollout.evidence import HarmEvidence
 from bridge.routing.rollout.flag import Override
 from bridge.routing.rollout.state import Halt, RolloutState
 from bridge.routing.rollout.verdict import Action, Judgement
@@ -99,7 +99,7 @@ def rearm(
         halt=Halt.NONE,
         trial=state.version + 1,
         step_ms=now_ms,
-        evidence=Evidence(),
+        evidence=HarmEvidence(),
         action="rearm",
     )
 

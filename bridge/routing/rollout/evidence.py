@@ -15,7 +15,7 @@ ALPHA = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class HarmEvidence:
     """Evidence that the treatment is worse, up to now.
 
     Attributes:
@@ -27,7 +27,7 @@ class Evidence:
     bad_treatment: int = 0
     bad_control: int = 0
 
-    def bad_call(self, *, in_treatment: bool, share: float) -> "Evidence":
+    def bad_call(self, *, in_treatment: bool, share: float) -> "HarmEvidence":
         """Count a bad call.
 
         Args:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bridge.config.rollouts import RolloutSettings
 from bridge.errors import Fault
 from bridge.realtime.failures import Layer
-from bridge.routing.rollout.verdict import Badness, CallResult
+from bridge.routing.rollout.verdict import Badness, SampledCall
 
 _NOT_THE_ARMS = frozenset({Fault.NONE.value, Fault.CALLER.value, Fault.CARRIER.value})
 
@@ -99,7 +99,7 @@ class CallEntry:
         share: the treatment's when it was dealt, 0 to 1; None for a call that was not drawn.
         version: of the flag that dealt it.
         caller: who called, as the draw knows them; empty for a withheld number.
-        connected: see :class:`~bridge.routing.rollout.verdict.CallResult`.
+        connected: see :class:`~bridge.routing.rollout.verdict.SampledCall`.
         code: the first failure's; empty without one.
         rescued_by: the other arm, where it took the call over.
     """
@@ -159,9 +159,9 @@ class CallEntry:
             node=fields["node"],
         )
 
-    def result(self, treatment: str) -> CallResult:
+    def result(self, treatment: str) -> SampledCall:
         """Return what it says in a comparison of two arms."""
-        return CallResult(
+        return SampledCall(
             in_treatment=self.arm == treatment,
             share=self.share,
             bad=self.bad,

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from bridge.config.rollouts import RolloutSettings
 from bridge.errors import ConfigError
-from bridge.routing.rollout.evidence import Evidence
+from bridge.routing.rollout.evidence import HarmEvidence
 from bridge.routing.rollout.flag import WEIGHT_TOTAL, Flag, MatchBy, Override
 from bridge.routing.rollout.verdict import Guards
 
@@ -60,7 +60,7 @@ class RolloutState:
     halted_ms: int = 0
     trial: int = 0
     step_ms: int = 0
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: HarmEvidence = field(default_factory=HarmEvidence)
     cursor: str = "0"
     action: str = "declared"
     author: str = ""
@@ -111,7 +111,7 @@ class RolloutState:
                 values["halt"] = Halt(values["halt"])
             if "evidence" in values:
                 ratios, treatment, control = values["evidence"]
-                values["evidence"] = Evidence(tuple(map(float, ratios)), treatment, control)
+                values["evidence"] = HarmEvidence(tuple(map(float, ratios)), treatment, control)
             state = _READER.validate_python(values)
             for words in state.overrides:
                 MatchBy(words.partition(":")[0])

@@ -3,6 +3,10 @@
 A hard gate for what needs no statistics, the sequential test for harm, bounds for promotion.
 Missing evidence is never success. Only faults of connection, protocol, timing and handoff may roll
 an arm back by themselves, and not where both arms suffer (`NEEDS.md` section 4).
+
+The action is carried out by :func:`bridge.routing.rollout.changes.follow`, called by the leader in
+:mod:`bridge.app.rollouts.controller` and, where it can't wait, by each node in
+:mod:`bridge.app.rollouts.in_force`.
 """
 
 import enum
@@ -12,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.routing.rollout.bounds import LatencyDifference, Rate, difference_upper
-from bridge.routing.rollout.evidence import ALPHA, Evidence
+from bridge.routing.rollout.evidence import ALPHA, HarmEvidence
 
 
 class Badness(enum.StrEnum):
@@ -41,6 +45,7 @@ class Action(enum.StrEnum):
     STOP = "stop"
     """The arm gets no more calls until a person arms it again."""
     PAUSE = "pause"
+    """The arm is closed, likewise, until a person resumes it at the same share."""
     ROLL_BACK = "roll_back"
     PROMOTE = "promote"
     STEP_BACK = "step_back"
@@ -49,7 +54,7 @@ class Action(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CallResult:
+class SampledCall:
     """A call's part in the evidence about its arm.
 
     Attributes:
@@ -100,7 +105,7 @@ class _Arm:
     bad: int = 0
     recent: tuple[bool, ...] = ()
 
-    def after(self, call: CallResult, guards: Guards) -> "_Arm":
+    def after(self, call: SampledCall, guards: Guards) -> "_Arm":
         bad, kept = bool(call.bad), max(guards.incident_calls, guards.setup_failures)
         return _Arm(self.calls + 1, self.bad + bad, (*self.recent, bad)[-kept:])
 
@@ -141,13 +146,13 @@ class Trial:
     guards: Guards = field(default_factory=Guards)
     since_s: float = 0.0
     last_s: float | None = None
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: HarmEvidence = field(default_factory=HarmEvidence)
     permanent: bool = False
     failures_in_row: int = 0
     _treatment: _Arm = field(default_factory=_Arm)
     _control: _Arm = field(default_factory=_Arm)
 
-    def after(self, call: CallResult) -> "Trial":
+    def after(self, call: SampledCall) -> "Trial":
         """Count a call in."""
         changes: dict[str, Any] = {}  # fields of several types
         if call.in_treatment:
@@ -159,7 +164,7 @@ class Trial:
             changes[arm] = getattr(self, arm).after(call, self.guards)
         return replace(self.before(call), **changes)
 
-    def before(self, call: CallResult) -> "Trial":
+    def before(self, call: SampledCall) -> "Trial":
         """Count in a call of an earlier step: as evidence for harm, which all steps add to."""
         if call.share is None or not call.bad or not 0 < call.share < 1:
             return self

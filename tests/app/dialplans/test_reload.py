@@ -28,7 +28,7 @@ async def reloaded(gateway: Gateway, result: str, times: int) -> None:
         metrics = await gateway.metrics()
         return metrics.value("bridge_dialplan_reloads_total", result=result) == times
 
-    await wait_until(told, LOOKS_S, f"{times} reloads that were {result}")
+    await wait_until(told, f"{times} reloads that were {result}")
 
 
 async def route_of(gateway: Gateway, redis: LocalRedis, called: str) -> str | None:

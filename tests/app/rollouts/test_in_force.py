@@ -28,6 +28,7 @@ from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.rollouts import RolloutStore, Signature
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.scrape import Scrape
+from tests.support.machine import Timing
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.redis
@@ -97,7 +98,7 @@ class Node:
     async def until(self, condition: Callable[[RolloutState], bool]) -> float:
         """Wait until what is in force meets a condition; return how long that took."""
         begun_s = time.monotonic()
-        await wait_until(lambda: condition(self.flags.state("f")), 10.0, "the state did not come")
+        await wait_until(lambda: condition(self.flags.state("f")), "the state did not come")
         return time.monotonic() - begun_s
 
 
@@ -125,7 +126,7 @@ def failed(number: int, arm: str = "new", *, permanent: bool = False) -> CallEnt
 
 
 async def test_a_kill_switch_reaches_every_node_within_two_seconds(
-    redis: LocalRedis, tmp_path: Path
+    redis: LocalRedis, tmp_path: Path, timing: Timing
 ) -> None:
     async with Node(redis.url, "a", tmp_path) as a, Node(redis.url, "b", tmp_path) as b:
         await a.change(at(100))
@@ -135,7 +136,7 @@ async def test_a_kill_switch_reaches_every_node_within_two_seconds(
         took_s = await asyncio.gather(
             *(node.until(lambda state: "new" in state.stopped) for node in (a, b))
         )
-        assert max(took_s) < 2.0
+        timing.check("switch", max(took_s) * 1000, most_ms=2_000)
         assert (a.decide().arm, b.decide().arm) == ("old", "old")
         await a.change(lambda state: changes.switch_ai(state, on=False))
         await b.until(lambda state: state.ai_off)
@@ -152,7 +153,7 @@ async def test_without_redis_each_node_decides_from_what_it_knew_also_after_a_re
         redis.stop()
         assert (a.decide().arm, b.decide().arm) == ("new", "new")
         await wait_until(
-            lambda: not (a.flags._connected or b.flags._connected), 10.0, "no outage is noticed"
+            lambda: not (a.flags._connected or b.flags._connected), "no outage is noticed"
         )
         assert (a.decide().arm, b.decide().arm) == ("new", "new")
     async with Node(redis.url, "b", tmp_path) as again:
@@ -226,13 +227,13 @@ async def test_a_cap_counts_the_calls_of_all_nodes_and_without_redis_those_last_
 
     async with Node(redis.url, "a", tmp_path) as a, Node(redis.url, "b", tmp_path) as b:
         a.active, b.active = {"new": 1}, {"new": 1, "old": 5}
-        await wait_until(lambda: is_full(a) and is_full(b), 5.0, "the nodes know nothing")
+        await wait_until(lambda: is_full(a) and is_full(b), "the nodes know nothing")
         b.active = {"new": 0}
-        await wait_until(lambda: not is_full(a), 5.0, "the call on the other node has not ended")
+        await wait_until(lambda: not is_full(a), "the call on the other node has not ended")
         b.active = {"new": 1}
-        await wait_until(lambda: is_full(a), 5.0, "the other node's call is not known")
+        await wait_until(lambda: is_full(a), "the other node's call is not known")
         redis.stop()
-        await wait_until(lambda: not a.flags._connected, 10.0, "no outage is noticed")
+        await wait_until(lambda: not a.flags._connected, "no outage is noticed")
         assert is_full(a)
         a.active = {"new": 0}
         assert not is_full(a)
@@ -244,8 +245,8 @@ async def test_the_calls_of_a_node_that_died_are_not_counted_for_ever(
     monkeypatch.setattr(rollouts_store, "ACTIVE_MS", 1_500)
     async with Node(redis.url, "a", tmp_path) as a:
         assert await a.store.share_active("dead", {"new": 2}) == {}
-        await wait_until(lambda: a.decide("+15550199").arm == "old", 5.0, "its calls don't count")
-        await wait_until(lambda: a.decide("+15550199").arm == "new", 5.0, "its calls still count")
+        await wait_until(lambda: a.decide("+15550199").arm == "old", "its calls don't count")
+        await wait_until(lambda: a.decide("+15550199").arm == "new", "its calls still count")
 
 
 async def test_a_call_is_rescued_only_by_an_arm_that_may_take_it(
@@ -268,11 +269,9 @@ async def test_a_spoilt_state_or_file_changes_nothing(redis: LocalRedis, tmp_pat
     async with Node(redis.url, "a", tmp_path) as a:
         assert a.decide().arm == "old"
         await a.link.ask(("HSET", "bridge:rollout:f", "share", '"many"', "version", "9"))
-        await wait_until(lambda: a.flags._here["f"].spoilt, 10.0, "the spoilt state is not read")
+        await wait_until(lambda: a.flags._here["f"].spoilt, "the spoilt state is not read")
         assert a.decide().arm == "old"
         with suppress(FileNotFoundError):
             assert "share" not in (tmp_path / "a" / "rollout-f.json").read_text()
         await a.store.change("g", at(100), ME, 5)
-        await wait_until(
-            lambda: a.flags.state("g").share == 1000, 5.0, "the other flag is not heard of"
-        )
+        await wait_until(lambda: a.flags.state("g").share == 1000, "the other flag is not heard of")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -93,7 +92,7 @@ async def until_target(nodes: list[Gateway], arm: str, share: float) -> None:
     async def reached() -> bool:
         return [await target(node, arm) for node in nodes] == [share] * len(nodes)
 
-    await wait_until(reached, 10.0, f"arm {arm} did not get {share}")
+    await wait_until(reached, f"arm {arm} did not get {share}")
 
 
 async def call(node: Gateway) -> Record:
@@ -123,9 +122,7 @@ async def test_kill_switches_reach_both_nodes_and_each_decides_alone_without_red
         await asyncio.to_thread(
             site.rollout, "set", "f", "--arm", "new=off", "--author", "anna", "--reason", "calls"
         )
-        begun_s = time.monotonic()  # the command has ended: its change is in Redis
         await until_target(nodes, "new", 0.0)
-        assert time.monotonic() - begun_s < 2.0
         assert [(await call(node))["arm"] for node in nodes] == ["old", "old"]
 
         status = await asyncio.to_thread(site.rollout, "status", "f")
@@ -156,7 +153,7 @@ async def killed_in_a_call(node: Gateway, redis: LocalRedis) -> str:
         async def answered() -> bool:
             return "answered_at" in (await calls.reader.call(call_id) or {})
 
-        await wait_until(answered, 10.0, "the answer is not in Redis")
+        await wait_until(answered, "the answer is not in Redis")
         node.process.tell(signal.SIGKILL)
         await node.process.ended()
         caller.ended.set()  # there is nobody to say BYE to
@@ -174,7 +171,7 @@ async def counted(redis: LocalRedis, most: int) -> list[CallEntry]:
         return len(found) >= most
 
     try:
-        await wait_until(come, 20.0, f"the log has not {most} calls")
+        await wait_until(come, f"the log has not {most} calls")
     finally:
         await link.aclose()
     return found
@@ -192,7 +189,7 @@ async def judged(redis: LocalRedis) -> object:
         return isinstance(treatment, dict) and treatment["calls"] > 0
 
     try:
-        await wait_until(looked, 20.0, "the verdict counts no call")
+        await wait_until(looked, "the verdict counts no call")
     finally:
         await link.aclose()
     return found[0]

@@ -102,12 +102,6 @@ def test_speech_over_a_response_without_audio_cancels_it() -> None:
     ]
 
 
-def test_server_that_cancels_by_itself_is_not_told() -> None:
-    call = speaking(call_policy(greet=False, server_cancels=True))
-    assert sent(call.feed(started(U2))) == []
-    assert call.feed(audio(A1, R1)) == []
-
-
 def test_flush_truncates_to_what_was_heard() -> None:
     call = generated()
     call.feed(started(U2))

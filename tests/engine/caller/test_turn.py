@@ -13,7 +13,7 @@ from bridge.realtime.events import (
     ResponseCreated,
     ResponseStatus,
 )
-from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, Message, PartKind, Role
 from tests.engine.calls import (
     A1,
     A2,
@@ -32,14 +32,13 @@ from tests.engine.calls import (
     started,
     thinking,
 )
-from tests.support.policies import call_policy
 
 ASK = Send(CreateResponse())
 
 
 def pressed(digit: str) -> Send:
     text = f"The caller pressed {digit} on the keypad."
-    return Send(CreateItem(Message(Role.USER, (Part(PartKind.INPUT_TEXT, text),))))
+    return Send(CreateItem(Message(Role.USER, (ContentPart(PartKind.INPUT_TEXT, text),))))
 
 
 def test_transcript_of_the_caller_is_a_turn() -> None:
@@ -127,7 +126,3 @@ def test_digit_owed_while_the_caller_began_to_speak_in_vain_is_asked_for() -> No
     call.feed(DigitReceived("1"), started(U2), flushed())
     assert of(Send, call.feed(done(R1, ResponseStatus.CANCELLED))) == []
     assert ASK in call.feed(InputCleared())
-
-
-def test_digits_stay_out_of_the_model_where_the_dialplan_says_so() -> None:
-    assert answered(call_policy(greet=False, digits_to_model=False)).feed(DigitReceived("1")) == []

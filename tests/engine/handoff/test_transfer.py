@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.audio.ledger import PlayoutDrained
-from bridge.engine.call.state import Ending
+from bridge.engine.call.state import CallEnd
 from bridge.engine.effects import (
     BridgePerson,
     CloseSession,
@@ -535,7 +535,7 @@ class Asker:
         yield from ()
 
     def begin(self, call: CallState) -> list[Effect]:
-        ending = Ending(Outcome.TRANSFERRED, Fault.NONE, "asked_for")
+        ending = CallEnd(Outcome.TRANSFERRED, Fault.NONE, "asked_for")
         return list(start_handoff(call, HandingOver(0, BLIND, ending, self.on_failed), 0))
 
 

@@ -51,7 +51,7 @@ from bridge.engine.news import (
 from bridge.engine.policy import CallPolicy
 from bridge.engine.supervision.hold import VOICE_GRACE_MS
 from bridge.engine.supervision.rules import Refusal
-from bridge.engine.supervision.steps import HOLDS, Hold, HoldSignal
+from bridge.engine.supervision.steps import HOLDS, CallerHolder, HoldSignal
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Outcome, UpstreamError
@@ -222,13 +222,8 @@ def test_cut_by_a_supervisor_is_no_interruption_by_the_caller(order: Order) -> N
     assert (turn.text, turn.heard_ms, turn.interrupted) == ("One two", 1_000, False)
 
 
-@pytest.mark.parametrize("server_cancels", [True, False])
-def test_server_is_told_though_it_cancels_by_itself_for_the_callers_speech(
-    server_cancels: bool,
-) -> None:
-    effects = act(
-        speaking(call_policy(greet=False, server_cancels=server_cancels)), TakeOverOrder()
-    )
+def test_take_over_cancels_the_response_at_the_service() -> None:
+    effects = act(speaking(call_policy(greet=False)), TakeOverOrder())
     assert sent(effects, CancelResponse) == [CancelResponse(R1)]
 
 
@@ -582,9 +577,9 @@ def test_refused_before_the_call_is_answered() -> None:
 
 
 def test_every_hold_leads_back_to_the_agent() -> None:
-    for hold in Hold:
-        if hold is not Hold.AGENT:
-            assert HOLDS[hold, HoldSignal.RELEASE] is Hold.AGENT
+    for hold in CallerHolder:
+        if hold is not CallerHolder.AGENT:
+            assert HOLDS[hold, HoldSignal.RELEASE] is CallerHolder.AGENT
 
 
 # Mute, hold

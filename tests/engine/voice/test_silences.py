@@ -42,7 +42,7 @@ from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.events import InputTranscriptCompleted, ResponseCreated
 from bridge.realtime.ids import ItemId
-from bridge.realtime.items import Message, Part, PartKind, Role
+from bridge.realtime.items import ContentPart, Message, PartKind, Role
 from tests.engine.calls import (
     A1,
     MS,
@@ -114,7 +114,7 @@ def test_apology_is_said_told_to_the_model_and_does_not_end_the_wait() -> None:
     effects = fire(call, Timer.APOLOGY, 5_000)
     assert said(effects) == ["Sorry."]
     note = 'The caller was just told, by the phone system: "Sorry."'
-    item = Message(Role.SYSTEM, (Part(PartKind.INPUT_TEXT, note),))
+    item = Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, note),))
     assert Send(CreateItem(item)) in effects
     assert StopTimer(Timer.OFFER) not in effects + heard(call, SAY_1)
 

@@ -50,7 +50,7 @@ async def test_a_record_that_no_thread_can_be_started_for_waits_for_one(
     record = tmp_path / "c_1.json"
     assert not record.exists()
     trying = asyncio.create_task(keeper.keep_trying())
-    await wait_until(record.exists, 20.0, "the record is lost")
+    await wait_until(record.exists, "the record is lost")
     trying.cancel()
     await asyncio.gather(trying, return_exceptions=True)
     await asyncio.get_running_loop().shutdown_default_executor()  # what was refused stays queued

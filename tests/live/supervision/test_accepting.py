@@ -58,7 +58,7 @@ async def test_accepted_in_the_browser_and_handed_back(start_gateway: StartGatew
             assert str(told.result["summary"]).startswith("They want a refund")
             assert "4111" not in str(told.result)
             assert bob.orders("accept") == Answer.refused("held_by", held_by="eve")
-            await asyncio.wait_for(person.call.ended.wait(), 5)  # CANCEL
+            await asyncio.wait_for(person.call.ended.wait(), 60)  # CANCEL
             await hears_tone(talk, VOICE_HZ)
             fields = talk.runner.record.vitals._written
             assert (fields["state"], fields["held_by"]) == ("human", "eve")
@@ -94,14 +94,14 @@ async def test_accepted_by_phone_which_leaves_with_the_caller(start_gateway: Sta
         await waits(talk, person, port)
         assert eve.orders("accept", via="sip:ann@elsewhere").reason == "phone_not_allowed"
         assert eve.orders("accept", via=via).accepted
-        await asyncio.wait_for(person.call.ended.wait(), 5)
+        await asyncio.wait_for(person.call.ended.wait(), 60)
         await phone.called()
         phone.hum(PHONE_HZ)
         await hears_tone(talk, PHONE_HZ)
         talk.first.tone_ms = 5_000
         phone.rtp.silence()
         phone.rtp.press("*1")
-        await asyncio.wait_for(phone.call.ended.wait(), 5)  # it was there for this caller alone
+        await asyncio.wait_for(phone.call.ended.wait(), 60)  # it was there for this caller alone
         await hears_tone(talk, AGENT_HZ)
 
 
@@ -123,7 +123,6 @@ async def test_phone_that_is_not_answered_gives_the_caller_to_the_agent(
         await agent_asked(talk, asked + 1)
         await wait_until(
             lambda: talk.runner.record.summary.handoffs[-1].result == "not_joined",
-            5.0,
             "the handing over did not fail",
         )
 
@@ -159,4 +158,4 @@ async def test_nobody_hears_what_is_confidential_but_who_talks_to_the_caller(
         await phone.hears(AGENT_HZ)
         assert any(each.stereo.any() for each in await eve.hears(10))
         await talk.caller.hang_up()
-        await asyncio.wait_for(phone.call.ended.wait(), 5)
+        await asyncio.wait_for(phone.call.ended.wait(), 60)

@@ -36,7 +36,7 @@ async def watched(
         async def known() -> bool:
             return bool(await console.calls.call(talk.runner.call_id))
 
-        await wait_until(known, 5.0, "the call is not in Redis")
+        await wait_until(known, "the call is not in Redis")
         yield talk, console
 
 
@@ -83,7 +83,7 @@ async def test_phone_with_a_ticket_hears_the_call_once(start_gateway: StartGatew
         async def over() -> bool:
             return len(await audited(talk, console)) == 4
 
-        await wait_until(over, 5.0, "its end was not audited")
+        await wait_until(over, "its end was not audited")
         entries = await audited(talk, console)
         results = {each["result"] for each in entries}
         assert results == {"asked", "over", "refused: already"}
@@ -120,7 +120,7 @@ async def test_phones_that_listen_have_names_but_private_ones(start_gateway: Sta
             async def told() -> bool:
                 return await watchers() == (count, names)
 
-            await wait_until(told, 5.0, f"not told that {names or 'nobody'} listens")
+            await wait_until(told, f"not told that {names or 'nobody'} listens")
 
         await put(console, User("ada", ("admin",), ("test",), made_ms=1))
         async with (
@@ -142,7 +142,7 @@ async def test_phones_that_listen_have_names_but_private_ones(start_gateway: Sta
             (entry, *_) = await audited(talk, console)
             assert (entry["actor"], '"private": true' in entry["detail"]) == ("ada", True)
             await put(console, User("ada", ("supervisor",), ("test",), made_ms=1))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await unseen.ended.wait()  # who may do it openly alone is let go
         events = [fields for _, fields in await console.calls.events(runner.call_id)]
         assert "eve" in str(events)
@@ -157,7 +157,7 @@ async def test_phone_is_let_go_with_the_role(start_gateway: StartGateway) -> Non
         assert await phone.call(await number(talk, console)) == 200
         await phone.until(hears(phone, AGENT_HZ))
         await put(console, User("eve", ("viewer",), ("test",), made_ms=1))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await phone.ended.wait()
 
 
@@ -171,7 +171,7 @@ async def test_phone_that_was_called_is_let_go_with_its_user(start_gateway: Star
         assert Supervisor(talk.runner, "eve").orders("listen", via=via).accepted
         await person.hears(AGENT_HZ)
         await put(console, User("eve", ("supervisor",), ("test",), disabled=True, made_ms=1))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await person.call.ended.wait()
 
 

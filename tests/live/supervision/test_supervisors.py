@@ -25,9 +25,9 @@ from tests.support.caller_sound import (
     assert_same_sound,
     assert_tones,
     from_first_loud,
-    judging,
     whole_sound,
 )
+from tests.support.machine import Timing
 from tests.support.person import a_person, free_udp_port
 from tests.support.rtp_caller import RtpCaller
 from tests.support.supervisor import (
@@ -75,7 +75,7 @@ async def hear(talk: Talk, ms: int) -> None:
 
 
 async def test_taken_over_and_handed_back_without_a_click(
-    start_gateway: StartGateway, tmp_path: Path, redis: LocalRedis
+    start_gateway: StartGateway, tmp_path: Path, redis: LocalRedis, timing: Timing
 ) -> None:
     """The caller hears three tones, each one sine from its begin to its end, and fades between."""
     async with supervised(start_gateway) as (talk, eve), eve.at_the_microphone():
@@ -113,13 +113,14 @@ async def test_taken_over_and_handed_back_without_a_click(
         f" {talks_after_ms:.0f} ms, agent again {again_ms:.0f} ms after hand_back; loudest click"
         f" {loudest_click(sound):.0f}; disturbed {disturbed} times"
     )
-    assert silent_ms < 300
-    assert talks_after_ms < 400
-    assert not (voice & (arrived_ns > back_ns + 100e6)).any()
-    with judging(disturbed):
-        whole = whole_sound(from_first_loud(heard))
-        assert_tones(whole, [AGENT_HZ, VOICE_HZ], AMPLITUDE, [AGENT_HZ, VOICE_HZ, AGENT_HZ])
-        assert loudest_click(sound) < NO_CLICK
+    timing.check("agent", silent_ms, most_ms=300)
+    timing.check("supervisor", talks_after_ms, most_ms=400)
+    left_ms = (arrived_ns[voice].max() - back_ns) / 1e6
+    timing.check("supervisor after hand_back", left_ms, most_ms=100)
+    timing.check_none("gaps that the machine left", disturbed)
+    whole = whole_sound(from_first_loud(heard))
+    assert_tones(whole, [AGENT_HZ, VOICE_HZ], AMPLITUDE, [AGENT_HZ, VOICE_HZ, AGENT_HZ])
+    assert loudest_click(sound) < NO_CLICK
     assert cancel["type"] == "response.cancel"
     note = [each for each in talk.first.sent if each["type"] == "conversation.item.create"][-1]
     assert "They get {10} %." in note["item"]["content"][0]["text"]
@@ -133,7 +134,9 @@ async def test_taken_over_and_handed_back_without_a_click(
     assert set(order) <= set(kinds)
 
 
-async def test_listening_changes_nothing_for_the_caller(start_gateway: StartGateway) -> None:
+async def test_listening_changes_nothing_for_the_caller(
+    start_gateway: StartGateway, timing: Timing
+) -> None:
     """Another caller hears the same tone, and nobody listens to that call: the same bits."""
     packets = 130
     async with supervised(start_gateway) as (talk, eve), RtpCaller(talk.caller.port) as alone:
@@ -152,13 +155,13 @@ async def test_listening_changes_nothing_for_the_caller(start_gateway: StartGate
         disturbed = disturbances(talk)
     stereo = np.concatenate([each.stereo for each in frames])
     print(f"first frame after {starts_ms:.0f} ms; disturbed {disturbed} times")
-    assert starts_ms < 1_000
-    with judging(disturbed):
-        heard, without = (
-            whole_sound(from_first_loud(each.heard)[:packets]) for each in (talk.caller, alone)
-        )
-        assert_same_sound(heard, without)
-        assert_tones(heard, [AGENT_HZ], AMPLITUDE, [AGENT_HZ])
+    timing.check("first frame", starts_ms, most_ms=1_000)
+    timing.check_none("gaps that the machine left", disturbed)
+    heard, without = (
+        whole_sound(from_first_loud(each.heard)[:packets]) for each in (talk.caller, alone)
+    )
+    assert_same_sound(heard, without)
+    assert_tones(heard, [AGENT_HZ], AMPLITUDE, [AGENT_HZ])
     assert level_at_db(stereo[:, CALLER], 440, RATE_HZ) > 40
     assert level_at_db(stereo[:, AGENT], AGENT_HZ, RATE_HZ) > 70
     assert level_at_db(stereo[:, CALLER], AGENT_HZ, RATE_HZ) < 20
@@ -196,7 +199,7 @@ async def redis_call_now(redis: LocalRedis, talk: Talk) -> dict[str, str]:
             state.update(await reader.call(talk.runner.call_id) or {})
             return bool(state.get("held_by"))
 
-        await wait_until(there, 5.0, "nobody holds the call in Redis")
+        await wait_until(there, "nobody holds the call in Redis")
         return state
 
 
@@ -276,7 +279,7 @@ async def test_ended_call_lets_listeners_and_microphones_go(start_gateway: Start
         async with eve.at_the_microphone():
             eve.orders("take_over")
             assert eve.orders("end", reason="Abuse", how="now") == Answer(True)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while await listener.get() is not None:
                     pass
                 await talk.caller.ended.wait()
@@ -290,7 +293,9 @@ async def test_ended_call_lets_listeners_and_microphones_go(start_gateway: Start
 PHONE_HZ = 620.0
 
 
-async def test_desk_phone_listens_takes_over_and_gives_back(start_gateway: StartGateway) -> None:
+async def test_desk_phone_listens_takes_over_and_gives_back(
+    start_gateway: StartGateway, timing: Timing
+) -> None:
     port = free_udp_port()
     phones = {"supervisor_phones": [f"sip:eve@127.0.0.1:{port}"]}
     async with (
@@ -307,10 +312,10 @@ async def test_desk_phone_listens_takes_over_and_gives_back(start_gateway: Start
         phone.hum(PHONE_HZ)
         await phone.hears(AGENT_HZ)
         assert not has_tone(sound_of(talk, before), PHONE_HZ).any()  # it only listens
-        with judging(disturbances(talk)):
-            assert_tones(
-                whole_sound(from_first_loud(talk.caller.heard)), [AGENT_HZ], AMPLITUDE, [AGENT_HZ]
-            )
+        timing.check_none("gaps that the machine left", disturbances(talk))
+        assert_tones(
+            whole_sound(from_first_loud(talk.caller.heard)), [AGENT_HZ], AMPLITUDE, [AGENT_HZ]
+        )
         phone.rtp.silence()
         phone.rtp.press("*3")
         await talk.first.until_sent("response.cancel")
@@ -334,8 +339,7 @@ async def test_desk_phone_listens_takes_over_and_gives_back(start_gateway: Start
         await talk.first.until(
             lambda: sum(each["type"] == "response.create" for each in talk.first.sent) == 3
         )
-        with judging(disturbances(talk)):
-            whole_sound(talk.caller.heard)
+        whole_sound(talk.caller.heard)
         actions = [each.action for each in talk.runner.record.summary.supervised]
         assert actions == ["take_over", "hand_back"] * 2
 
@@ -354,25 +358,23 @@ async def test_phone_that_leaves_and_one_that_is_let_go_with_the_call(
         await phone.hears(1000.0)
         phone.rtp.press("*3")  # not theirs
         phone.rtp.press("*0")
-        await asyncio.wait_for(phone.call.ended.wait(), 5)
+        await asyncio.wait_for(phone.call.ended.wait(), 60)
         assert not [each for each in talk.first.sent if each["type"] == "response.cancel"]
         Supervisor(talk.runner).orders("listen", via=f"sip:eve@127.0.0.1:{port}")
-        await wait_until(lambda: len(phone.invites) == 2, 5.0, "the phone was not called again")
+        await wait_until(lambda: len(phone.invites) == 2, "the phone was not called again")
         await talk.caller.hang_up()
-        await asyncio.wait_for(phone.call.ended.wait(), 5)
+        await asyncio.wait_for(phone.call.ended.wait(), 60)
 
 
 async def test_three_way_everybody_hears_the_two_others(
-    start_gateway: StartGateway, tmp_path: Path
+    start_gateway: StartGateway, tmp_path: Path, timing: Timing
 ) -> None:
     async with supervised(start_gateway) as (talk, eve), eve.at_the_microphone():
         await hear(talk, 600)
         joined_at = len(talk.caller.heard)
         loud_ms = talk.first.loud_ms
         assert eve.orders("join") == Answer(True)
-        await talk.caller.until(
-            lambda: has_tone(sound_of(talk, joined_at), VOICE_HZ).sum() > 50, 20
-        )
+        await talk.caller.until(lambda: has_tone(sound_of(talk, joined_at), VOICE_HZ).sum() > 50)
         own = np.concatenate([each.stereo for each in await eve.hears(30)])
         heard_both = sound_of(talk, joined_at)
         await talk.first.until(lambda: talk.first.loud_ms > loud_ms + 500)
@@ -392,13 +394,13 @@ async def test_three_way_everybody_hears_the_two_others(
         assert not [each for each in talk.first.sent if each["type"] == "response.cancel"]
         await talk.caller.hang_up()
         summary = await talk.over()
-    with judging(disturbed):
-        for sound, voice in ((heard_both[60 * 160 :], True), (quiet, False), (alone, False)):
-            assert has_tone(sound, AGENT_HZ).all()  # the agent went on all the time
-            assert has_tone(sound, VOICE_HZ).any() == voice
-        levels = amplitudes_of(sound_of(talk)[30 * 160 : -10 * 160], AGENT_HZ)
-        assert levels.max() / levels.min() < 1.05  # as loud before, during and after
-        assert loudest_click(sound_of(talk)) < NO_CLICK
+    timing.check_none("gaps that the machine left", disturbed)
+    for sound, voice in ((heard_both[60 * 160 :], True), (quiet, False), (alone, False)):
+        assert has_tone(sound, AGENT_HZ).all()  # the agent went on all the time
+        assert has_tone(sound, VOICE_HZ).any() == voice
+    levels = amplitudes_of(sound_of(talk)[30 * 160 : -10 * 160], AGENT_HZ)
+    assert levels.max() / levels.min() < 1.05  # as loud before, during and after
+    assert loudest_click(sound_of(talk)) < NO_CLICK
     assert has_tone(own[:, AGENT], AGENT_HZ).any()
     assert not has_tone(own[:, AGENT], VOICE_HZ).any()  # they don't hear themselves
     recorded, _ = read_wav(tmp_path / f"{summary.call_id}.wav")

@@ -49,7 +49,7 @@ async def test_whisper_has_its_name_for_a_while() -> None:
     told.here = [Listener(0, "sam"), Listener(0, "ada", private=True)]
     watchers.acted("sam", "whisper")
     watchers.acted("ada", "whisper")
-    await wait_until(lambda: told[-1] == {"sam": "listens"}, 5.0, "they whisper for ever")
+    await wait_until(lambda: told[-1] == {"sam": "listens"}, "they whisper for ever")
     assert told[:2] == [{"sam": "whispers"}, {"sam": "whispers", "ada": "whispers"}]
 
 

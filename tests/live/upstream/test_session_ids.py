@@ -73,5 +73,5 @@ async def redis_hash(redis: LocalRedis, call_id: str) -> dict[str, str]:
             found.update(await reader.call(call_id) or {})
             return found.get("session_id") == "s2_sess"
 
-        await wait_until(restored, 5.0, "the new session is not in the hash")
+        await wait_until(restored, "the new session is not in the hash")
     return found

@@ -10,7 +10,7 @@ from bridge.replay.call.timeline import (
     make_interruptions,
     make_turns,
 )
-from bridge.softphone.ear import Utterance
+from bridge.softphone.ear import HeardUtterance
 from bridge.speech.recognition import HeardPiece
 
 
@@ -29,7 +29,7 @@ def piece(start_ms: int, end_ms: int, text: str | None = "speech") -> HeardPiece
 def log(
     *deeds: Deed,
     pieces: tuple[HeardPiece, ...] = (),
-    utterances: tuple[Utterance, ...] = (),
+    utterances: tuple[HeardUtterance, ...] = (),
     recognised: bool = True,
 ) -> CallLog:
     return CallLog(deeds, utterances, pieces, recognised, 60_000, ended_by_far_end=False)
@@ -95,7 +95,7 @@ def test_without_a_recogniser_a_turn_has_no_text() -> None:
 
 
 def test_an_interruption_lasts_to_the_agents_last_sound() -> None:
-    speech = (Utterance(0, 900), Utterance(2000, 4180))
+    speech = (HeardUtterance(0, 900), HeardUtterance(2000, 4180))
 
     assert make_interruptions(log(said(0, 1), interrupted(4000, 5000), utterances=speech)) == (
         HeardInterruption("wait", 4000, 180),
@@ -103,18 +103,25 @@ def test_an_interruption_lasts_to_the_agents_last_sound() -> None:
 
 
 def test_an_interruption_of_silence_or_of_speech_to_the_calls_end_has_no_stop() -> None:
-    for speech in (Utterance(0, 3300), Utterance(2000, 9000, cut=True), Utterance(2000)):
+    for speech in (
+        HeardUtterance(0, 3300),
+        HeardUtterance(2000, 9000, cut=True),
+        HeardUtterance(2000),
+    ):
         (found,) = make_interruptions(log(interrupted(4000, 5000), utterances=(speech,)))
         assert found.stop_ms is None
 
 
 def test_heard_time_is_the_sum_of_utterances() -> None:
-    assert agent_heard_ms([Utterance(100, 300), Utterance(500, 600), Utterance(900)]) == 300
+    assert (
+        agent_heard_ms([HeardUtterance(100, 300), HeardUtterance(500, 600), HeardUtterance(900)])
+        == 300
+    )
 
 
 def test_an_interrupted_agent_that_had_just_drawn_breath_was_speaking() -> None:
-    breath = (Utterance(0, 3700),)
-    went_on = (Utterance(0, 3700), Utterance(4060, 4300))
+    breath = (HeardUtterance(0, 3700),)
+    went_on = (HeardUtterance(0, 3700), HeardUtterance(4060, 4300))
     (silent,) = make_interruptions(log(interrupted(4000, 5000), utterances=breath))
     (late,) = make_interruptions(log(interrupted(4000, 5000), utterances=went_on))
 
@@ -123,7 +130,7 @@ def test_an_interrupted_agent_that_had_just_drawn_breath_was_speaking() -> None:
 
 
 def test_an_answer_to_an_interruption_is_no_part_of_what_it_stopped() -> None:
-    speech = (Utterance(0, 4200), Utterance(5400, 6000))
+    speech = (HeardUtterance(0, 4200), HeardUtterance(5400, 6000))
     (found,) = make_interruptions(log(interrupted(4000, 5000), utterances=speech))
 
     assert found.stop_ms == 200

@@ -19,10 +19,10 @@ from bridge.replay.evidence.evidence import (
 )
 from bridge.replay.results.call import CallOutcome
 from bridge.replay.script import CallScript, Target
-from bridge.softphone.ear import Utterance
+from bridge.softphone.ear import HeardUtterance
 from bridge.speech.recognition import HeardPiece
 
-ANSWER = Utterance(2000, 4000)
+ANSWER = HeardUtterance(2000, 4000)
 SENTENCE = HeardPiece("It arrives on Thursday.", 2000, 4000)
 SAID = Deed(0, Doing.SAY, "where", 500, 1200)
 
@@ -41,7 +41,7 @@ def script(*steps: Mapping[str, object], **end: object) -> CallScript:
 
 def log(
     *deeds: Deed,
-    utterances: tuple[Utterance, ...] = (ANSWER,),
+    utterances: tuple[HeardUtterance, ...] = (ANSWER,),
     pieces: tuple[HeardPiece, ...] = (SENTENCE,),
     ended_by_far_end: bool = False,
     cut_off: bool = False,
@@ -120,7 +120,7 @@ def test_silence_is_no_latency() -> None:
 
 
 def test_speech_over_the_callers_words_is_no_answer_in_time() -> None:
-    early = log(SAID, utterances=(Utterance(1000, 3000),))
+    early = log(SAID, utterances=(HeardUtterance(1000, 3000),))
 
     verdict = only(check(expecting(within_ms=5000), early))
     assert not passed(verdict)
@@ -144,13 +144,15 @@ def test_a_silence_step_takes_what_came_during_it() -> None:
 @pytest.mark.parametrize(
     ("speech", "ok", "found"),
     [
-        (Utterance(2000, 3200), True, "it took 200 ms"),
-        (Utterance(2000, 3400), False, "it took 400 ms"),
-        (Utterance(2000, 2300), False, "not speaking then"),
-        (Utterance(2000, 3200, cut=True), False, "did not stop before the call's end"),
+        (HeardUtterance(2000, 3200), True, "it took 200 ms"),
+        (HeardUtterance(2000, 3400), False, "it took 400 ms"),
+        (HeardUtterance(2000, 2300), False, "not speaking then"),
+        (HeardUtterance(2000, 3200, cut=True), False, "did not stop before the call's end"),
     ],
 )
-def test_an_interrupted_agent_has_to_fall_silent(speech: Utterance, ok: bool, found: str) -> None:
+def test_an_interrupted_agent_has_to_fall_silent(
+    speech: HeardUtterance, ok: bool, found: str
+) -> None:
     step = {"interrupt": "wait", "expect": {"agent_silent_within_ms": 300}}
     deed = Deed(0, Doing.INTERRUPT, "wait", 3000, 4000)
 
@@ -484,7 +486,7 @@ DEEDS = (
 def test_off_script_later_steps_are_judged_by_their_timing_alone() -> None:
     talk = log(
         *DEEDS,
-        utterances=(ANSWER, Utterance(6500, 7000), Utterance(8300, 8900)),
+        utterances=(ANSWER, HeardUtterance(6500, 7000), HeardUtterance(8300, 8900)),
         pieces=(SENTENCE, HeardPiece("It arrives on Thursday.", 6500, 7000)),
     )
     verdicts = check(script(*STEPS, must_say="Friday"), talk, wire=())
@@ -504,7 +506,7 @@ def test_off_script_later_steps_are_judged_by_their_timing_alone() -> None:
 
 TALK = log(
     *DEEDS,
-    utterances=(ANSWER, Utterance(6500, 7000), Utterance(8300, 8900)),
+    utterances=(ANSWER, HeardUtterance(6500, 7000), HeardUtterance(8300, 8900)),
     pieces=(SENTENCE, HeardPiece("It arrives on Thursday.", 6500, 7000)),
 )
 
@@ -567,18 +569,22 @@ INTERRUPTED = Deed(0, Doing.INTERRUPT, "wait", 3000, 4000)
 @pytest.mark.parametrize(
     ("speech", "pieces", "met"),
     [
-        ((Utterance(0, 3200), Utterance(5000, 6000)), (HeardPiece(NEW, 5000, 6000),), PASS),
         (
-            (Utterance(0, 3200), Utterance(5000, 6000)),
+            (HeardUtterance(0, 3200), HeardUtterance(5000, 6000)),
+            (HeardPiece(NEW, 5000, 6000),),
+            PASS,
+        ),
+        (
+            (HeardUtterance(0, 3200), HeardUtterance(5000, 6000)),
             (HeardPiece("Keep the packaging.", 5000, 6000),),
             FAIL,
         ),
-        ((Utterance(0, 3200), Utterance(3500, 6000)), (), FAIL),
-        ((Utterance(0, 3200),), (), PASS),
+        ((HeardUtterance(0, 3200), HeardUtterance(3500, 6000)), (), FAIL),
+        ((HeardUtterance(0, 3200),), (), PASS),
     ],
 )
 def test_an_interrupted_agent_must_not_go_on_with_its_old_words(
-    speech: tuple[Utterance, ...], pieces: tuple[HeardPiece, ...], met: CheckStatus
+    speech: tuple[HeardUtterance, ...], pieces: tuple[HeardPiece, ...], met: CheckStatus
 ) -> None:
     step = {"interrupt": "wait", "expect": {"no_resume_of_old_turn": True}}
     told = (*answered(100, OLD), *answered(4800, NEW, "i2"))
@@ -592,15 +598,15 @@ def test_an_interrupted_agent_must_not_go_on_with_its_old_words(
 @pytest.mark.parametrize(
     ("speech", "met"),
     [
-        ((Utterance(0, 6000),), PASS),
-        ((Utterance(0, 3100), Utterance(3500, 6000)), PASS),
-        ((Utterance(0, 3100), Utterance(4200, 6000)), FAIL),
-        ((Utterance(0, 3100),), FAIL),
-        ((Utterance(0, 2500), Utterance(2900, 6000)), PASS),
+        ((HeardUtterance(0, 6000),), PASS),
+        ((HeardUtterance(0, 3100), HeardUtterance(3500, 6000)), PASS),
+        ((HeardUtterance(0, 3100), HeardUtterance(4200, 6000)), FAIL),
+        ((HeardUtterance(0, 3100),), FAIL),
+        ((HeardUtterance(0, 2500), HeardUtterance(2900, 6000)), PASS),
     ],
 )
 def test_a_backchannel_must_not_stop_the_agent(
-    speech: tuple[Utterance, ...], met: CheckStatus
+    speech: tuple[HeardUtterance, ...], met: CheckStatus
 ) -> None:
     step = {"backchannel": "mm-hmm", "expect": {"agent_keeps_talking": True}}
     murmur = Deed(0, Doing.BACKCHANNEL, "mm-hmm", 3000, 3400)
@@ -618,7 +624,9 @@ def test_a_backchannel_does_not_end_the_answer_before_it() -> None:
 @pytest.mark.parametrize(("limit_ms", "met"), [(1001, PASS), (1000, FAIL)])
 def test_talking_at_once_is_summed_up(limit_ms: int, met: CheckStatus) -> None:
     step = {"interrupt": "wait", "expect": {"talk_over_under_ms": limit_ms}}
-    talk = log(INTERRUPTED, utterances=(Utterance(0, 3400), Utterance(3400, 4700)), pieces=())
+    talk = log(
+        INTERRUPTED, utterances=(HeardUtterance(0, 3400), HeardUtterance(3400, 4700)), pieces=()
+    )
 
     assert status(script(step), talk) is met
     assert status(script({"interrupt": "wait"}, talk_over_under_ms=limit_ms), talk) is met
@@ -627,14 +635,14 @@ def test_talking_at_once_is_summed_up(limit_ms: int, met: CheckStatus) -> None:
 @pytest.mark.parametrize(
     ("speech", "limit_ms", "met"),
     [
-        ((Utterance(2000, 4000), Utterance(6500, 7000)), 2500, PASS),
-        ((Utterance(2000, 4000), Utterance(6500, 7000)), 2499, FAIL),
+        ((HeardUtterance(2000, 4000), HeardUtterance(6500, 7000)), 2500, PASS),
+        ((HeardUtterance(2000, 4000), HeardUtterance(6500, 7000)), 2499, FAIL),
         ((), 5000, FAIL),
-        ((Utterance(1300, 2000),), 5000, PASS),
+        ((HeardUtterance(1300, 2000),), 5000, PASS),
     ],
 )
 def test_dead_air_is_what_the_agent_leaves(
-    speech: tuple[Utterance, ...], limit_ms: int, met: CheckStatus
+    speech: tuple[HeardUtterance, ...], limit_ms: int, met: CheckStatus
 ) -> None:
     """From 1200, the end of the caller's words, to 8500; the caller's own pause does not count."""
     steps = script({"say": "where", "expect": {"no_dead_air_over_ms": limit_ms}}, {"say": "so"})
@@ -646,7 +654,7 @@ def test_dead_air_is_what_the_agent_leaves(
 def test_a_hold_is_no_dead_air() -> None:
     steps = script({"say": "where"}, {"hold": {"ms": 5000}}, no_dead_air_over_ms=1500)
     deeds = (SAID, Deed(1, Doing.HOLD, "", 3000, 8000))
-    speech = (Utterance(1900, 2900), Utterance(8200, 8900))
+    speech = (HeardUtterance(1900, 2900), HeardUtterance(8200, 8900))
 
     assert status(steps, log(*deeds, utterances=speech, pieces=())) is PASS
 
@@ -655,7 +663,7 @@ def test_a_hold_is_no_dead_air() -> None:
 def test_a_reprompt_comes_while_the_caller_is_silent(limit_ms: int, met: CheckStatus) -> None:
     step = {"silence": {"ms": 9000}, "expect": {"reprompt_within_ms": limit_ms}}
     silent = Deed(0, Doing.SILENCE, "", 500, 9000)
-    speech = (Utterance(0, 400), Utterance(8500, 8900))
+    speech = (HeardUtterance(0, 400), HeardUtterance(8500, 8900))
 
     assert status(script(step), log(silent, utterances=speech, pieces=())) is met
     assert status(script(step), log(silent, utterances=speech[:1], pieces=())) is FAIL

@@ -13,7 +13,7 @@ from bridge.replay.checks.run import judge_run
 from bridge.replay.evidence.evidence import CallerEvidence, Evidence, WireEvent
 from bridge.replay.results.call import CallOutcome
 from bridge.replay.script import CallScript
-from bridge.softphone.ear import Utterance
+from bridge.softphone.ear import HeardUtterance
 from bridge.speech.recognition import HeardPiece
 
 _SAID = Deed(0, Doing.SAY, "Where is my order?", 500, 1200)
@@ -31,7 +31,7 @@ def _script(*steps: Mapping[str, object], **more: object) -> CallScript:
     return CallScript.model_validate(document | more)
 
 
-def _log(*deeds: Deed, heard: tuple[Utterance, ...] = ()) -> CallLog:
+def _log(*deeds: Deed, heard: tuple[HeardUtterance, ...] = ()) -> CallLog:
     pieces = [HeardPiece(None, each.start_ms, each.end_ms or 9000) for each in heard]
     return CallLog(deeds, heard, pieces, True, 9000, False)
 
@@ -85,7 +85,7 @@ def test_a_caller_who_was_heard_is_no_cause() -> None:
 def test_a_step_that_cuts_the_answer_off_is_named() -> None:
     script = _script(_EXPECTS, {"interrupt": {"text": "Stop", "after": {"delay_ms": 300}}})
     cut = Deed(1, Doing.INTERRUPT, "Stop", 2300, 2800)
-    evidence = _evidence(_log(_SAID, cut, heard=(Utterance(2000, 2900),)))
+    evidence = _evidence(_log(_SAID, cut, heard=(HeardUtterance(2000, 2900),)))
     check = _first(script, evidence)
 
     assert check.status is CheckStatus.INCONCLUSIVE
@@ -115,7 +115,7 @@ def test_a_voice_that_the_simulator_does_not_understand_is_named(
 
 def test_what_passed_needs_no_cause() -> None:
     heard = HeardPiece("It arrives on Thursday.", 2000, 3000)
-    log = replace(_log(_SAID, heard=(Utterance(2000, 3000),)), pieces=(heard,))
+    log = replace(_log(_SAID, heard=(HeardUtterance(2000, 3000),)), pieces=(heard,))
     check = _first(_script(_EXPECTS, voice="de"), replace(_evidence(log), faults_struck={}))
 
     assert (check.status, check.found) == (CheckStatus.PASS, 'it said "It arrives on Thursday."')

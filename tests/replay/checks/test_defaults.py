@@ -11,7 +11,7 @@ from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.defaults import default_checks
 from bridge.replay.evidence.evidence import CallerEvidence, Evidence, WireEvent
 from bridge.replay.results.call import CallOutcome
-from bridge.softphone.ear import Utterance
+from bridge.softphone.ear import HeardUtterance
 
 _DELTA = "response.output_audio.delta"
 
@@ -36,7 +36,7 @@ def _stages(**stages_ms: float) -> JsonValue:
 def _evidence(
     wire: Sequence[WireEvent] | None = (),
     turns: Sequence[JsonValue] = (),
-    heard: Sequence[Utterance] = (),
+    heard: Sequence[HeardUtterance] = (),
 ) -> Evidence:
     log = CallLog((), heard, (), True, 20_000, True)
     caller = CallerEvidence(CallOutcome.ANSWERED, 200, "id", 0, 100, log)
@@ -108,7 +108,7 @@ def _interrupted(told_ms: int, *, stall_ms: int = 0) -> Evidence:
         for n in range(40)
     ]
     cut = _event("conversation.item.truncate", 3100, sent=True, item_id="i", audio_end_ms=told_ms)
-    return _evidence([*wire, cut], heard=[Utterance(1100, 3100)])
+    return _evidence([*wire, cut], heard=[HeardUtterance(1100, 3100)])
 
 
 @pytest.mark.parametrize(("told_ms", "ok"), [(2050, True), (1900, True), (3000, False), (0, False)])
@@ -130,7 +130,7 @@ def test_time_in_which_nothing_came_was_not_heard() -> None:
 def test_where_speech_followed_speech_nothing_is_said() -> None:
     evidence = _interrupted(2050)
     assert evidence.log is not None
-    joined = [Utterance(200, 3100)]
+    joined = [HeardUtterance(200, 3100)]
     other = _evidence(evidence.wire, heard=joined)
     assert not [c for c in default_checks(other, faulty=False) if "truncated" in c.kind]
 

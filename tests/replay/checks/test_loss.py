@@ -12,7 +12,7 @@ from bridge.replay.evidence.evidence import CallerEvidence, Evidence
 from bridge.replay.results.call import CallOutcome
 from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript
-from bridge.softphone.ear import Utterance
+from bridge.softphone.ear import HeardUtterance
 from bridge.speech.recognition import HeardPiece
 from bridge.store.local import start_local_redis
 from tests.conftest import show
@@ -35,7 +35,7 @@ def judged(loss_pct: dict[str, float], expected: str = "Thursday", **end: float)
     )
     said = Deed(0, Doing.SAY, "where", 500, 1200)
     piece = HeardPiece("It arrives on Thursday.", 2000, 4000)
-    log = CallLog([said], [Utterance(2000, 4000)], [piece], True, 9000, False)
+    log = CallLog([said], [HeardUtterance(2000, 4000)], [piece], True, 9000, False)
     caller = CallerEvidence(CallOutcome.ANSWERED, 200, "id@test", log=log, loss_pct=loss_pct)
     return judge_run(script, Evidence("run", "ga", "ga", caller))
 

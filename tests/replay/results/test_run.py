@@ -53,7 +53,10 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_each_run_has_its_folder(tmp_path: Path) -> None:
-    for run in write_example(tmp_path).runs:
+    runs = write_example(tmp_path).runs
+    assert ("no_wire_log", "beta") in {(run.script, run.arm) for run in runs}
+    assert any(run.verdict is not _INFRASTRUCTURE for run in runs)
+    for run in runs:
         files = read_run(tmp_path / run.folder)
         assert files.detail.why == run.reason
         if run.script == "no_wire_log" and run.arm == "beta":

@@ -10,14 +10,14 @@ from bridge.errors import ConfigError
 from bridge.routing.rollout import changes
 from bridge.routing.rollout.bounds import Rate
 from bridge.routing.rollout.decision import CallFacts, decide
-from bridge.routing.rollout.evidence import Evidence
+from bridge.routing.rollout.evidence import HarmEvidence
 from bridge.routing.rollout.flag import MatchBy, Override
 from bridge.routing.rollout.state import Halt, RolloutState, flag_of
 from bridge.routing.rollout.verdict import Action, Judgement, Verdict
 
 PLAN = RolloutSettings(control="old", treatment="new", gates=(50.0,), cool_down_s=1800)
 NOW_MS = 1_800_000_000_000
-HURT = Evidence((1.0,) * 6, 3, 0)
+HURT = HarmEvidence((1.0,) * 6, 3, 0)
 AT_5 = RolloutState(version=7, share=50, step_ms=NOW_MS - 900_000, evidence=HURT)
 
 
@@ -108,7 +108,7 @@ def test_rearming_waits_for_the_cool_down_and_forgets_the_evidence() -> None:
     with pytest.raises(ConfigError, match="cool-down"):
         changes.rearm(after, PLAN, NOW_MS + 1_799_000)
     armed = changes.rearm(after, PLAN, NOW_MS + 1_801_000)
-    assert (armed.halt, armed.evidence, armed.trial) == (Halt.NONE, Evidence(), 9)
+    assert (armed.halt, armed.evidence, armed.trial) == (Halt.NONE, HarmEvidence(), 9)
     assert changes.rearm(after, PLAN, NOW_MS, force=True).halt is Halt.NONE
     with pytest.raises(ConfigError, match="nothing is halted"):
         changes.rearm(AT_5, PLAN, NOW_MS)

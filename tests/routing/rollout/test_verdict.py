@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from bridge.routing.rollout.bounds import LatencyDifference
-from bridge.routing.rollout.evidence import Evidence
+from bridge.routing.rollout.evidence import HarmEvidence
 from bridge.routing.rollout.verdict import (
     Action,
     Badness,
-    CallResult,
     Guards,
     Judgement,
+    SampledCall,
     Trial,
     Verdict,
     judge,
@@ -24,36 +24,38 @@ RAMP = (0.01, 0.05, 0.25, 0.5)
 ROLLOUTS = 400
 
 
-def fed(*calls: CallResult, guards: Guards | None = None) -> Trial:
+def fed(*calls: SampledCall, guards: Guards | None = None) -> Trial:
     trial = Trial(guards or Guards())
     for call in calls:
         trial = trial.after(call)
     return trial
 
 
-def good(*, treatment: bool, count: int = 1) -> tuple[CallResult, ...]:
-    return (CallResult(treatment, 0.5),) * count
+def good(*, treatment: bool, count: int = 1) -> tuple[SampledCall, ...]:
+    return (SampledCall(treatment, 0.5),) * count
 
 
 def test_a_permanent_refusal_stops_the_arm_after_one_call() -> None:
-    judgement = judge(fed(CallResult(True, 0.01, BAD, connected=False, permanent=True)), 10)
+    judgement = judge(fed(SampledCall(True, 0.01, BAD, connected=False, permanent=True)), 10)
     assert (judgement.verdict, judgement.action) == (Verdict.FAILED, Action.STOP)
 
 
 def test_a_test_call_that_is_refused_for_good_stops_the_arm_too() -> None:
-    call = CallResult(True, None, BAD, connected=False, permanent=True)
+    call = SampledCall(True, None, BAD, connected=False, permanent=True)
     assert judge(fed(call), 10).action is Action.STOP
 
 
 def test_three_setup_failures_in_a_row_pause_and_two_do_not() -> None:
-    failed = CallResult(True, None, BAD, connected=False)
+    failed = SampledCall(True, None, BAD, connected=False)
     assert judge(fed(failed, failed), 10).action is Action.NONE
     assert judge(fed(failed, failed, *good(treatment=True), failed), 10).action is Action.NONE
     assert judge(fed(failed, failed, failed), 10).action is Action.PAUSE
 
 
 def test_both_arms_down_is_an_incident_and_no_rollback() -> None:
-    pairs = [CallResult(arm, 0.5, BAD, connected=False) for _ in range(20) for arm in (False, True)]
+    pairs = [
+        SampledCall(arm, 0.5, BAD, connected=False) for _ in range(20) for arm in (False, True)
+    ]
     judgement = judge(fed(*pairs), 10)
     assert judgement.action is Action.RAISE_INCIDENT
 
@@ -85,14 +87,14 @@ def test_no_calls_are_never_success() -> None:
 
 
 def test_a_call_that_was_not_drawn_is_no_evidence() -> None:
-    trial = fed(*(CallResult(True, None, BAD) for _ in range(50)))
-    assert trial.evidence == Evidence()
+    trial = fed(*(SampledCall(True, None, BAD) for _ in range(50)))
+    assert trial.evidence == HarmEvidence()
     assert trial.treatment.calls == 0
 
 
 def test_a_share_of_all_or_nothing_is_no_draw() -> None:
     with pytest.raises(ValueError, match="share"):
-        Evidence().bad_call(in_treatment=True, share=1.0)
+        HarmEvidence().bad_call(in_treatment=True, share=1.0)
 
 
 def rollout(
@@ -114,7 +116,7 @@ def rollout(
         # Half of the bad calls are left without a session.
         connected = not failed or (not dead and luck < rate / 2)
         bad = BAD if failed else frozenset()
-        trial = trial.after(CallResult(in_treatment, share, bad, connected))
+        trial = trial.after(SampledCall(in_treatment, share, bad, connected))
         if failed:
             judgement = judge(trial, 0.0)
             if judgement.action in (Action.ROLL_BACK, Action.PAUSE, Action.STOP):

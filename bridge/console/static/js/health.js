@@ -1,8 +1,11 @@
-// How a call's health is shown: a sign, a figure and its reasons; bands as in bridge/telemetry/health.py.
+// How a call's health is shown: a sign, a figure and its reasons; a test holds the bands to bridge/telemetry/health.py.
 
 import { h, icon } from "./dom.js";
 
-export const band = (score) => (score < 40 ? "bad" : score < 70 ? "warn" : "good");
+const BAD_BELOW = 40;
+const WARN_BELOW = 70;
+
+export const band = (score) => (score < BAD_BELOW ? "bad" : score < WARN_BELOW ? "warn" : "good");
 const WORDS = { good: "well", warn: "look", bad: "act" };
 
 export function healthMark(score) {
