@@ -38,6 +38,7 @@ from bridge.app.start.addresses import (
     node_name,
     sip_address,
     warn_of_open_http,
+    warn_of_strangers,
 )
 from bridge.app.start.capacity import calls_within_limit, measure_max_calls
 from bridge.app.start.preflight import check_arms_answer, check_writable
@@ -46,6 +47,7 @@ from bridge.app.watches.counting import Counts, message_counter
 from bridge.app.watches.ends import ConsoleCertificate, Sunsets
 from bridge.app.watches.probes import Directories, keep_probing
 from bridge.app.watches.troubles import Troubles
+from bridge.app.watches.turned_away import turned_away_counter
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.models import load_models
@@ -173,6 +175,7 @@ class Gateway:
             on_incoming=self._take_call,
             refusal=self._reception.refusal,
             on_message=message_counter(settings.sip, metrics.sip),
+            on_turned_away=turned_away_counter(settings.sip.trunk_of, metrics.sip),
             media_ports=settings.media.ports,
         )
         metrics.media.expect_stops(StopReason)
@@ -218,6 +221,7 @@ class Gateway:
         if self._probes is not None:
             probes_url = f"http://{self._settings.http.probes_host}:{await self._probes.start()}"
         warn_of_open_http(self._settings)
+        warn_of_strangers(self._settings.sip)
         self._report_node()
         self._background = [
             asyncio.create_task(work, name=name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from bridge.config.settings import Settings, is_loopback
+from bridge.config.sip import SipSettings
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,22 @@ def warn_of_open_http(settings: Settings) -> None:
             host=metrics_host,
             remedy="set http.probes_port, which listens on this machine alone unless"
             " http.probes_host says otherwise, or let a firewall choose who asks",
+        )
+
+
+def warn_of_strangers(settings: SipSettings) -> None:
+    """Log that anybody is answered, or that nobody beyond this machine is."""
+    if settings.strangers == "answer":
+        log.warning(
+            "sip_answers_strangers",
+            host=settings.host,
+            remedy="set sip.strangers: refuse, and list the carriers in sip.trunks",
+        )
+    elif not (is_loopback(settings.host) or settings.trunks):
+        log.warning(
+            "sip_without_trunks",
+            host=settings.host,
+            remedy="list in sip.trunks the addresses that calls come from: all others are refused",
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from bridge.sip.sources import Reason
 from bridge.telemetry.labels import SipDirection, sip_code, sip_method
 from bridge.telemetry.metrics.families import Families
 
@@ -22,9 +23,19 @@ class SipMetrics:
         self._responses = make.counter(
             "sip_responses_total", "SIP responses.", "method", "code", "trunk", "direction"
         )
+        self._turned_away = make.counter(
+            "sip_turned_away_total",
+            "SIP requests that were not served for their source.",
+            "reason",
+            "trunk",
+        )
         self._probes = make.counter(
             "trunk_probes_total", "OPTIONS that asked whether a trunk can be reached.", "trunk"
         )
+
+    def turned_away(self, reason: Reason, *, trunk: str) -> None:
+        """Count a request that is not served for its source; ``trunk`` is empty for strangers."""
+        self._turned_away.labels(reason, trunk or UNKNOWN_TRUNK).inc()
 
     def expect_probes(self, trunks: Iterable[str]) -> None:
         """Publish the series of trunks that are to be asked."""

@@ -1,0 +1,26 @@
+"""Counts and logs the SIP requests that are not served for their source.
+
+The log line is what fail2ban reads (`deploy/fail2ban/`); floods are kept out of the log by
+:mod:`bridge.telemetry.log_limits`.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from bridge.sip.sources import Reason
+from bridge.telemetry.metrics.sip import SipMetrics
+
+log = structlog.get_logger(__name__)
+
+
+def turned_away_counter(
+    trunk_of: Callable[[str], str], metrics: SipMetrics
+) -> Callable[[str, str, Reason], None]:
+    """Return what counts a request that was turned away: given its source, method and reason."""
+
+    def count(source: str, method: str, reason: Reason) -> None:
+        metrics.turned_away(reason, trunk=trunk_of(source))
+        log.warning("sip_turned_away", source=source, method=method, reason=reason.value)
+
+    return count

@@ -1,0 +1,102 @@
+"""Who is served, refused, dropped, and how much of one source is taken."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bridge.sip.sources import (
+    MOST_ADDRESSES,
+    REFUSALS_PER_S,
+    SERVED,
+    UNLIMITED,
+    Limits,
+    Reason,
+    RequestSources,
+    Strangers,
+    Verdict,
+)
+
+S = 1_000_000_000
+TRUNK, HERE, STRANGER = "192.0.2.1", "127.0.0.1", "198.51.100.7"
+
+
+def sources(
+    strangers: Strangers = "refuse", trunk: Limits = UNLIMITED, stranger: Limits = UNLIMITED
+) -> RequestSources:
+    def trunk_of(host: str) -> str | None:
+        return {TRUNK: "carrier", HERE: ""}.get(host)
+
+    return RequestSources(trunk_of, {"carrier": trunk}, strangers, stranger)
+
+
+@pytest.mark.parametrize("host", [TRUNK, HERE])
+@pytest.mark.parametrize("strangers", ["refuse", "drop", "answer"])
+def test_trunks_and_this_machine_are_served(host: str, strangers: Strangers) -> None:
+    assert sources(strangers).judge(host, "sipvicious", 0) is SERVED
+    assert sources(strangers).serves(host)
+
+
+@pytest.mark.parametrize(
+    ("strangers", "agent", "verdict", "reason"),
+    [
+        ("refuse", "", Verdict.REFUSE, Reason.STRANGER),
+        ("refuse", "Zoiper", Verdict.REFUSE, Reason.STRANGER),
+        ("refuse", "friendly-scanner", Verdict.DROP, Reason.SCANNER),
+        ("refuse", "X SIPVicious/0.3", Verdict.DROP, Reason.SCANNER),
+        ("drop", "", Verdict.DROP, Reason.STRANGER),
+        ("answer", "sipvicious", Verdict.SERVE, None),
+    ],
+)
+def test_stranger_gets_what_the_settings_say(
+    strangers: Strangers, agent: str, verdict: Verdict, reason: Reason | None
+) -> None:
+    judgement = sources(strangers).judge(STRANGER, agent, 0)
+    assert (judgement.verdict, judgement.reason) == (verdict, reason)
+    assert sources(strangers).serves(STRANGER) == (verdict is Verdict.SERVE)
+
+
+def test_refusals_to_all_strangers_together_are_bounded() -> None:
+    """A forged source makes the bridge answer to somebody who asked nothing."""
+    judged = sources()
+    verdicts = [judged.judge(f"198.51.{n // 256}.{n % 256}", "", 0).verdict for n in range(1_000)]
+    assert verdicts.count(Verdict.REFUSE) == 2 * REFUSALS_PER_S
+    assert judged.judge(STRANGER, "", S).verdict is Verdict.REFUSE
+
+
+@pytest.mark.parametrize("host", [TRUNK, STRANGER])
+def test_requests_over_the_rate_are_counted_by_source(host: str) -> None:
+    rate = Limits(requests_per_s=10)
+    judged = sources(trunk=rate, stranger=rate)
+    over = [judged.over_rate(host, 0) for _ in range(30)]
+    assert over.count(False) == 20
+    assert not judged.over_rate(HERE, 0)
+    assert [judged.over_rate(host, S) for _ in range(12)].count(False) == 10
+
+
+@pytest.mark.parametrize("host", [TRUNK, STRANGER])
+def test_new_calls_have_a_rate_and_a_number_of_their_own(host: str) -> None:
+    limits = Limits(calls_per_s=0.5, max_calls=2)
+    judged = sources("answer", limits, limits)
+    assert judged.admits_call(host, 0, calls=0)
+    assert not judged.admits_call(host, S, calls=0)
+    assert judged.admits_call(host, 3 * S, calls=1)
+    assert not judged.admits_call(host, 9 * S, calls=2)
+    assert judged.admits_call(HERE, 0, calls=1_000)
+
+
+def test_clock_that_stands_or_goes_back_gives_nothing_away() -> None:
+    judged = sources(stranger=Limits(requests_per_s=1))
+    assert [judged.over_rate(STRANGER, now) for now in (5 * S, 5 * S, 0, 0)].count(False) == 2
+
+
+def test_addresses_without_end_are_forgotten_and_a_trunks_rate_is_not() -> None:
+    rate = Limits(requests_per_s=0.5)
+    judged = sources(trunk=rate, stranger=rate)
+    assert not judged.over_rate(TRUNK, 0)
+    assert judged.over_rate(TRUNK, 0)
+    made: Callable[[int], str] = "10.{0}.0.1".format
+    for number in range(MOST_ADDRESSES + 10):
+        judged.over_rate(made(number), 0)
+    assert judged.over_rate(made(MOST_ADDRESSES + 9), 0)
+    assert not judged.over_rate(made(0), 0)  # forgotten, so new
+    assert judged.over_rate(TRUNK, 0)
