@@ -18,7 +18,7 @@ from pydantic import (
 from bridge.config.complaints import suggest
 from bridge.config.parts import HeaderName, Name, OneOrMore
 from bridge.sip.addresses import AddressError, Uri
-from bridge.sip.sources import Limits, Strangers
+from bridge.sip.sources import SourceBounds, Strangers
 
 Headers = Mapping[str, tuple[str, ...]]
 """Lower-case name -> values."""
@@ -36,7 +36,7 @@ _ALWAYS_GUARDED = frozenset({"p-asserted-identity"})
 
 
 class SourceLimits(BaseModel):
-    """The most that one source may send; none of them is limited by default for a trunk.
+    """The most that one source may send; null for any number.
 
     Attributes:
         requests_per_s: SIP requests of any kind; what is over it is dropped unread.
@@ -50,9 +50,20 @@ class SourceLimits(BaseModel):
     calls_per_s: float | None = Field(None, ge=0.1, le=1_000)
     max_calls: int | None = Field(None, ge=1, le=1024)
 
-    def compile(self) -> Limits:
+    def compile(self) -> SourceBounds:
         """Return them as they are applied."""
-        return Limits(self.requests_per_s, self.calls_per_s, self.max_calls)
+        return SourceBounds(self.requests_per_s, self.calls_per_s, self.max_calls)
+
+
+class StrangerLimits(SourceLimits):
+    """The most that an address of no trunk may send, where strangers are answered.
+
+    A stranger's requests are counted where they are refused, too: what is over it is not even that.
+    """
+
+    requests_per_s: float | None = Field(50, ge=0.1, le=10_000)
+    calls_per_s: float | None = Field(5, ge=0.1, le=1_000)
+    max_calls: int | None = Field(10, ge=1, le=1024)
 
 
 class Trunk(BaseModel):
@@ -122,7 +133,7 @@ class SipSettings(BaseModel):
     supervisor_transfers: tuple[PhonePattern, ...] = ()
     trunks: dict[Name, Trunk] = Field(default_factory=dict, max_length=20)
     strangers: Strangers = "refuse"
-    stranger_limits: SourceLimits = SourceLimits(requests_per_s=50, calls_per_s=5, max_calls=10)
+    stranger_limits: StrangerLimits = StrangerLimits()
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
 

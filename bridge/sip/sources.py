@@ -65,7 +65,7 @@ SERVED = Judgement(Verdict.SERVE)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SourceBounds:
     """The most that one source may send; None for any number."""
 
     requests_per_s: float | None = None
@@ -73,7 +73,7 @@ class Limits:
     max_calls: int | None = None
 
 
-UNLIMITED = Limits()
+UNLIMITED = SourceBounds()
 
 
 @dataclass(slots=True)
@@ -118,7 +118,7 @@ class _Meter:
     max_calls: int | None
 
     @classmethod
-    def of(cls, limits: Limits) -> Self:
+    def of(cls, limits: SourceBounds) -> Self:
         return cls(_bucket(limits.requests_per_s), _bucket(limits.calls_per_s), limits.max_calls)
 
 
@@ -135,9 +135,9 @@ class RequestSources:
     def __init__(
         self,
         trunk_of: Callable[[str], str | None],
-        trunks: Mapping[str, Limits],
+        trunks: Mapping[str, SourceBounds],
         strangers: Strangers,
-        limits: Limits,
+        limits: SourceBounds,
     ) -> None:
         self._trunk_of = trunk_of
         self._strangers = strangers

@@ -19,7 +19,7 @@ from bridge.telephony.library import READ_RECEIVED, import_pjsua2
 from bridge.telephony.replies import Replies
 from bridge.telephony.sip_messages import host_of
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
-from bridge.telephony.sip_request import Answer, Request
+from bridge.telephony.sip_request import FinalResponse, Request
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -29,7 +29,7 @@ _BEFORE_ANY_ANSWER = 12
 _BEHIND_TRANSACTIONS = 30
 """PJSIP_MOD_PRIORITY_TSX_LAYER is 16; the request door has 31 for what is in dialogs."""
 
-FORBIDDEN = Answer(403, "Forbidden")
+FORBIDDEN = FinalResponse(403, "Forbidden")
 
 OnTurnedAway = Callable[[str, str, Reason], None]
 """Given the host, the method ("" where it was not read) and the reason."""
@@ -65,7 +65,7 @@ class SourceDoor:
         self._received = pj.SipRxData()  # filled anew with each message
         self._replies = Replies(lib)
         retry = (("Retry-After", str(retry_after_s)),)
-        self._too_many = Answer(503, "Too Many Calls From There", retry)
+        self._too_many = FinalResponse(503, "Too Many Calls From There", retry)
         self._modules = (
             SipModule(lib, b"mod-sources", _BEFORE_ANY_ANSWER, {"on_rx_request": self._on_request}),
             SipModule(

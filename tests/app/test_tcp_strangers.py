@@ -27,7 +27,7 @@ def gateway_at(directory: Path) -> Iterator[Gateway]:
         NO_SERVICE,
         dialplans,
         preflight=False,
-        sip={"trunks": {"carrier": [TRUNK]}},
+        sip={"trunks": {"carrier": [TRUNK]}, "strangers": "answer"},
     ) as gateway:
         yield gateway
 

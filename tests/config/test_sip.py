@@ -36,3 +36,32 @@ def test_without_trunks_only_the_asserted_identity_is_dropped() -> None:
 def test_names_of_headers_are_checked() -> None:
     with pytest.raises(ValidationError, match="trust"):
         sip(carrier={"addresses": ["192.0.2.1"], "trust": ["X Tier"]})
+
+
+@pytest.mark.parametrize(
+    ("trunks", "host", "sender"),
+    [
+        ({}, "127.0.0.1", ""),
+        ({}, "::1", ""),
+        ({}, "192.0.2.1", None),
+        ({"carrier": ["192.0.2.0/24"]}, "192.0.2.1", "carrier"),
+        ({"carrier": ["192.0.2.0/24"]}, "127.0.0.9", ""),
+        ({"proxy": ["127.0.0.1"]}, "127.0.0.1", "proxy"),
+        ({"proxy": ["127.0.0.1"]}, "127.0.0.2", None),
+        ({"proxy": ["::1"]}, "127.0.0.1", None),
+        ({}, "not an address", None),
+    ],
+)
+def test_sender_is_a_trunk_this_machine_or_a_stranger(
+    trunks: dict[str, object], host: str, sender: str | None
+) -> None:
+    """A proxy on this machine hands on what strangers send: only its own address is a trunk."""
+    assert sip(**trunks).sender_at(host) == sender
+
+
+def test_everything_is_limited_for_strangers_and_nothing_for_trunks() -> None:
+    settings = sip(carrier=["192.0.2.1"])
+    strangers, trunk = settings.stranger_limits, settings.trunks["carrier"].limits
+    assert None not in strangers.model_dump().values()
+    assert set(trunk.model_dump().values()) == {None}
+    assert settings.strangers == "refuse"

@@ -9,9 +9,9 @@ from bridge.sip.sources import (
     REFUSALS_PER_S,
     SERVED,
     UNLIMITED,
-    Limits,
     Reason,
     RequestSources,
+    SourceBounds,
     Strangers,
     Verdict,
 )
@@ -21,7 +21,9 @@ TRUNK, HERE, STRANGER = "192.0.2.1", "127.0.0.1", "198.51.100.7"
 
 
 def sources(
-    strangers: Strangers = "refuse", trunk: Limits = UNLIMITED, stranger: Limits = UNLIMITED
+    strangers: Strangers = "refuse",
+    trunk: SourceBounds = UNLIMITED,
+    stranger: SourceBounds = UNLIMITED,
 ) -> RequestSources:
     def trunk_of(host: str) -> str | None:
         return {TRUNK: "carrier", HERE: ""}.get(host)
@@ -65,7 +67,7 @@ def test_refusals_to_all_strangers_together_are_bounded() -> None:
 
 @pytest.mark.parametrize("host", [TRUNK, STRANGER])
 def test_requests_over_the_rate_are_counted_by_source(host: str) -> None:
-    rate = Limits(requests_per_s=10)
+    rate = SourceBounds(requests_per_s=10)
     judged = sources(trunk=rate, stranger=rate)
     over = [judged.over_rate(host, 0) for _ in range(30)]
     assert over.count(False) == 20
@@ -75,7 +77,7 @@ def test_requests_over_the_rate_are_counted_by_source(host: str) -> None:
 
 @pytest.mark.parametrize("host", [TRUNK, STRANGER])
 def test_new_calls_have_a_rate_and_a_number_of_their_own(host: str) -> None:
-    limits = Limits(calls_per_s=0.5, max_calls=2)
+    limits = SourceBounds(calls_per_s=0.5, max_calls=2)
     judged = sources("answer", limits, limits)
     assert judged.admits_call(host, 0, calls=0)
     assert not judged.admits_call(host, S, calls=0)
@@ -85,12 +87,12 @@ def test_new_calls_have_a_rate_and_a_number_of_their_own(host: str) -> None:
 
 
 def test_clock_that_stands_or_goes_back_gives_nothing_away() -> None:
-    judged = sources(stranger=Limits(requests_per_s=1))
+    judged = sources(stranger=SourceBounds(requests_per_s=1))
     assert [judged.over_rate(STRANGER, now) for now in (5 * S, 5 * S, 0, 0)].count(False) == 2
 
 
 def test_addresses_without_end_are_forgotten_and_a_trunks_rate_is_not() -> None:
-    rate = Limits(requests_per_s=0.5)
+    rate = SourceBounds(requests_per_s=0.5)
     judged = sources(trunk=rate, stranger=rate)
     assert not judged.over_rate(TRUNK, 0)
     assert judged.over_rate(TRUNK, 0)

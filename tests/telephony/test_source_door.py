@@ -119,7 +119,7 @@ async def test_a_far_end_that_we_called_is_served_in_its_call(started: StartRig)
         person.send("\r\n".join(head).encode() + b"\r\n\r\n" + body)
         assert await person.reply(lambda each: each.method == "ACK") is not None
         assert (await talk.ask("BYE")).code == 200
-        await wait_until(lambda: call.ended, 5.0, "the call goes on")
+        await wait_until(lambda: call.ended, "the call goes on")
 
 
 async def test_strangers_are_answered_where_the_settings_say_so_within_their_limits(
@@ -178,7 +178,7 @@ async def test_a_flood_is_dropped_and_the_trunk_is_served(started: StartRig) -> 
         for _ in range(80):  # what the kernel keeps of them at once
             stranger.send(stranger.talk().request("OPTIONS"))
         assert await served(rig, TRUNK)
-        await wait_until(lambda: len(stranger.replies) >= 20, 5.0, "its burst is not answered")
+        await wait_until(lambda: len(stranger.replies) >= 20, "its burst is not answered")
         assert await served(rig, TRUNK)
         assert len(stranger.replies) < 40
         assert (STRANGER, "", Reason.RATE) in rig.turned_away
