@@ -58,7 +58,11 @@ class SourceLimits(BaseModel):
 class StrangerLimits(SourceLimits):
     """The most that an address of no trunk may send, where strangers are answered.
 
-    A stranger's requests are counted where they are refused, too: what is over it is not even that.
+    Attributes:
+        requests_per_s: SIP requests of any kind; what is over it is dropped unread, where strangers
+            are refused, too.
+        calls_per_s: new calls; what is over it is refused with 503.
+        max_calls: calls from it at once; what is over it is refused with 503.
     """
 
     requests_per_s: float | None = Field(50, ge=0.1, le=10_000)

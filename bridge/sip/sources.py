@@ -37,7 +37,7 @@ _SCANNERS = (
 """User-Agents of tools that look for open gateways, as they write them, in lower case."""
 
 
-class Verdict(enum.Enum):
+class SourceVerdict(enum.Enum):
     """What is done with a request."""
 
     SERVE = enum.auto()
@@ -45,7 +45,7 @@ class Verdict(enum.Enum):
     DROP = enum.auto()
 
 
-class Reason(enum.StrEnum):
+class TurnedAway(enum.StrEnum):
     """Why a request is not served; a label of metrics."""
 
     STRANGER = "stranger"
@@ -54,14 +54,14 @@ class Reason(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class SourceJudgement:
     """A verdict and its reason; None where the request is served."""
 
-    verdict: Verdict
-    reason: Reason | None = None
+    verdict: SourceVerdict
+    reason: TurnedAway | None = None
 
 
-SERVED = Judgement(Verdict.SERVE)
+SERVED = SourceJudgement(SourceVerdict.SERVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ UNLIMITED = SourceBounds()
 
 
 @dataclass(slots=True)
-class Bucket:
+class TokenBucket:
     """A token bucket, full at first.
 
     Attributes:
@@ -105,16 +105,16 @@ class Bucket:
         return True
 
 
-def _bucket(per_s: float | None) -> Bucket | None:
-    return None if per_s is None else Bucket(per_s, max(per_s * BURST_S, 1))
+def _bucket(per_s: float | None) -> TokenBucket | None:
+    return None if per_s is None else TokenBucket(per_s, max(per_s * BURST_S, 1))
 
 
 @dataclass(slots=True)
 class _Meter:
     """One source's requests, and its new calls."""
 
-    requests: Bucket | None
-    calls: Bucket | None
+    requests: TokenBucket | None
+    calls: TokenBucket | None
     max_calls: int | None
 
     @classmethod
@@ -144,7 +144,7 @@ class RequestSources:
         self._limits = limits
         self._of_trunks = {name: _Meter.of(each) for name, each in trunks.items()}
         self._of_strangers: OrderedDict[str, _Meter] = OrderedDict()
-        self._refusals = Bucket(REFUSALS_PER_S, REFUSALS_PER_S * BURST_S)
+        self._refusals = TokenBucket(REFUSALS_PER_S, REFUSALS_PER_S * BURST_S)
 
     def over_rate(self, host: str, now_ns: int) -> bool:
         """Count a request, whatever it is; return whether its source sends too many of them."""
@@ -159,7 +159,7 @@ class RequestSources:
         """Return whether requests outside of calls are served from an address."""
         return self.knows(host) or self._strangers == "answer"
 
-    def judge(self, host: str, user_agent: str, now_ns: int) -> Judgement:
+    def judge(self, host: str, user_agent: str, now_ns: int) -> SourceJudgement:
         """Judge a request outside of calls, whose source does not send too many.
 
         Args:
@@ -171,9 +171,11 @@ class RequestSources:
             return SERVED
         agent = user_agent.lower()
         if any(scanner in agent for scanner in _SCANNERS):
-            return Judgement(Verdict.DROP, Reason.SCANNER)
+            return SourceJudgement(SourceVerdict.DROP, TurnedAway.SCANNER)
         refused = self._strangers == "refuse" and self._refusals.take(now_ns)
-        return Judgement(Verdict.REFUSE if refused else Verdict.DROP, Reason.STRANGER)
+        return SourceJudgement(
+            SourceVerdict.REFUSE if refused else SourceVerdict.DROP, TurnedAway.STRANGER
+        )
 
     def admits_call(self, host: str, now_ns: int, *, calls: int) -> bool:
         """Count a new call; return whether its source has and begins no more than it may.

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from bridge.clock import Clock
-from bridge.sip.sources import Reason, RequestSources, Verdict
+from bridge.sip.sources import RequestSources, SourceVerdict, TurnedAway
 from bridge.telephony.dialogs import has_dialog
 from bridge.telephony.library import READ_RECEIVED, import_pjsua2
 from bridge.telephony.replies import Replies
@@ -31,7 +31,7 @@ _BEHIND_TRANSACTIONS = 30
 
 FORBIDDEN = FinalResponse(403, "Forbidden")
 
-OnTurnedAway = Callable[[str, str, Reason], None]
+OnTurnedAway = Callable[[str, str, TurnedAway], None]
 """Given the host, the method ("" where it was not read) and the reason."""
 
 
@@ -83,7 +83,7 @@ class SourceDoor:
     def _is_turned_away(self, rdata: int) -> bool:
         now_ns, host = self._clock.now_ns(), self._host(rdata)
         if self._sources.over_rate(host, now_ns):
-            self._on_turned_away(host, "", Reason.RATE)
+            self._on_turned_away(host, "", TurnedAway.RATE)
             return True
         if self._sources.knows(host):
             return False
@@ -93,7 +93,7 @@ class SourceDoor:
         judgement = self._sources.judge(host, request.header("user-agent"), now_ns)
         if judgement.reason is None:
             return False
-        if judgement.verdict is Verdict.REFUSE and request.method != "ACK":
+        if judgement.verdict is SourceVerdict.REFUSE and request.method != "ACK":
             self._replies.send(rdata, FORBIDDEN)
         self._on_turned_away(host, request.method, judgement.reason)
         return True
@@ -109,7 +109,7 @@ class SourceDoor:
             if self._sources.admits_call(host, self._clock.now_ns(), calls=calls):
                 return PASS
             self._replies.send(rdata, self._too_many)
-            self._on_turned_away(host, request.method, Reason.RATE)
+            self._on_turned_away(host, request.method, TurnedAway.RATE)
         except Exception:
             log.exception("source_not_judged")
         return HANDLED

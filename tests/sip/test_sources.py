@@ -9,11 +9,11 @@ from bridge.sip.sources import (
     REFUSALS_PER_S,
     SERVED,
     UNLIMITED,
-    Reason,
     RequestSources,
     SourceBounds,
+    SourceVerdict,
     Strangers,
-    Verdict,
+    TurnedAway,
 )
 
 S = 1_000_000_000
@@ -41,28 +41,28 @@ def test_trunks_and_this_machine_are_served(host: str, strangers: Strangers) -> 
 @pytest.mark.parametrize(
     ("strangers", "agent", "verdict", "reason"),
     [
-        ("refuse", "", Verdict.REFUSE, Reason.STRANGER),
-        ("refuse", "Zoiper", Verdict.REFUSE, Reason.STRANGER),
-        ("refuse", "friendly-scanner", Verdict.DROP, Reason.SCANNER),
-        ("refuse", "X SIPVicious/0.3", Verdict.DROP, Reason.SCANNER),
-        ("drop", "", Verdict.DROP, Reason.STRANGER),
-        ("answer", "sipvicious", Verdict.SERVE, None),
+        ("refuse", "", SourceVerdict.REFUSE, TurnedAway.STRANGER),
+        ("refuse", "Zoiper", SourceVerdict.REFUSE, TurnedAway.STRANGER),
+        ("refuse", "friendly-scanner", SourceVerdict.DROP, TurnedAway.SCANNER),
+        ("refuse", "X SIPVicious/0.3", SourceVerdict.DROP, TurnedAway.SCANNER),
+        ("drop", "", SourceVerdict.DROP, TurnedAway.STRANGER),
+        ("answer", "sipvicious", SourceVerdict.SERVE, None),
     ],
 )
 def test_stranger_gets_what_the_settings_say(
-    strangers: Strangers, agent: str, verdict: Verdict, reason: Reason | None
+    strangers: Strangers, agent: str, verdict: SourceVerdict, reason: TurnedAway | None
 ) -> None:
     judgement = sources(strangers).judge(STRANGER, agent, 0)
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
-    assert sources(strangers).serves(STRANGER) == (verdict is Verdict.SERVE)
+    assert sources(strangers).serves(STRANGER) == (verdict is SourceVerdict.SERVE)
 
 
 def test_refusals_to_all_strangers_together_are_bounded() -> None:
     """A forged source makes the bridge answer to somebody who asked nothing."""
     judged = sources()
     verdicts = [judged.judge(f"198.51.{n // 256}.{n % 256}", "", 0).verdict for n in range(1_000)]
-    assert verdicts.count(Verdict.REFUSE) == 2 * REFUSALS_PER_S
-    assert judged.judge(STRANGER, "", S).verdict is Verdict.REFUSE
+    assert verdicts.count(SourceVerdict.REFUSE) == 2 * REFUSALS_PER_S
+    assert judged.judge(STRANGER, "", S).verdict is SourceVerdict.REFUSE
 
 
 @pytest.mark.parametrize("host", [TRUNK, STRANGER])

@@ -11,7 +11,7 @@ from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.clock import SystemClock
 from bridge.config.sip import SipSettings
 from bridge.realtime.ids import ItemId
-from bridge.sip.sources import Reason
+from bridge.sip.sources import TurnedAway
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
@@ -129,7 +129,7 @@ class Rig:
         self.calls: list[Call] = []
         self.take: Callable[[Call], None] = lambda call: call.leg.answer()
         self.refusal: Callable[[], str | None] = lambda: None
-        self.turned_away: list[tuple[str, str, Reason]] = []
+        self.turned_away: list[tuple[str, str, TurnedAway]] = []
         self.endpoint = SipEndpoint(
             settings,
             on_incoming=self._on_incoming,

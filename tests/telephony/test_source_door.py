@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from bridge.config.sip import SipSettings
-from bridge.sip.sources import Reason
+from bridge.sip.sources import TurnedAway
 from tests.support.raw_sip import RawSip, RawTalk, sdp
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Rig
@@ -54,7 +54,7 @@ async def test_a_strangers_request_is_refused_and_nothing_is_made_of_it(
         reply = await stranger.talk().ask(method, sdp())
         assert reply.start == "SIP/2.0 403 Forbidden"
         assert not rig.calls
-        assert rig.turned_away == [(STRANGER, method, Reason.STRANGER)]
+        assert rig.turned_away == [(STRANGER, method, TurnedAway.STRANGER)]
         assert await served(rig, TRUNK)
 
 
@@ -67,7 +67,7 @@ async def test_a_scanner_hears_nothing(started: StartRig, strangers: str) -> Non
             stranger.send(stranger.talk().request("INVITE", sdp()))
         assert await served(rig, TRUNK)  # behind them
         assert not stranger.replies
-        assert {reason for _, _, reason in rig.turned_away} >= {Reason.SCANNER}
+        assert {reason for _, _, reason in rig.turned_away} >= {TurnedAway.SCANNER}
 
 
 async def test_what_nobody_can_read_is_answered_to_nobody_unknown(started: StartRig) -> None:
@@ -138,7 +138,7 @@ async def test_strangers_are_answered_where_the_settings_say_so_within_their_lim
         for talk in (talks[0], talks[2]):
             talk.acknowledge()
             assert (await talk.ask("BYE")).code == 200
-        assert rig.turned_away == [(STRANGER, "INVITE", Reason.RATE)]
+        assert rig.turned_away == [(STRANGER, "INVITE", TurnedAway.RATE)]
 
 
 async def test_a_trunk_has_as_many_calls_at_once_as_it_may(started: StartRig) -> None:
@@ -181,4 +181,4 @@ async def test_a_flood_is_dropped_and_the_trunk_is_served(started: StartRig) -> 
         await wait_until(lambda: len(stranger.replies) >= 20, "its burst is not answered")
         assert await served(rig, TRUNK)
         assert len(stranger.replies) < 40
-        assert (STRANGER, "", Reason.RATE) in rig.turned_away
+        assert (STRANGER, "", TurnedAway.RATE) in rig.turned_away

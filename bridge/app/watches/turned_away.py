@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from bridge.sip.sources import Reason
+from bridge.sip.sources import TurnedAway
 from bridge.telemetry.metrics.sip import SipMetrics
 
 log = structlog.get_logger(__name__)
@@ -16,10 +16,10 @@ log = structlog.get_logger(__name__)
 
 def turned_away_counter(
     trunk_of: Callable[[str], str], metrics: SipMetrics
-) -> Callable[[str, str, Reason], None]:
+) -> Callable[[str, str, TurnedAway], None]:
     """Return what counts a request that was turned away: given its source, method and reason."""
 
-    def count(source: str, method: str, reason: Reason) -> None:
+    def count(source: str, method: str, reason: TurnedAway) -> None:
         metrics.turned_away(reason, trunk=trunk_of(source))
         log.warning("sip_turned_away", source=source, method=method, reason=reason.value)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bridge.sip.sources import Reason
+from bridge.sip.sources import TurnedAway
 from bridge.telemetry.labels import SipDirection, sip_code, sip_method
 from bridge.telemetry.metrics.families import Families
 
@@ -33,7 +33,7 @@ class SipMetrics:
             "trunk_probes_total", "OPTIONS that asked whether a trunk can be reached.", "trunk"
         )
 
-    def turned_away(self, reason: Reason, *, trunk: str) -> None:
+    def turned_away(self, reason: TurnedAway, *, trunk: str) -> None:
         """Count a request that is not served for its source; ``trunk`` is empty for strangers."""
         self._turned_away.labels(reason, trunk or UNKNOWN_TRUNK).inc()
 
