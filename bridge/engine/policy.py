@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bridge.realtime.recovery import RecoveryPolicy
+from bridge.routing.agent import AgentPolicy
 from bridge.routing.barge_in import BargeInPolicy, CallerSilencePolicy, DeadAirPolicy, farewell
 from bridge.routing.consent import ConsentPolicy
 from bridge.routing.emergency import EmergencyPolicy
@@ -20,12 +21,6 @@ from bridge.routing.limits import LimitsPolicy
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, has_agent
 from bridge.routing.parts import AtHand
-from bridge.routing.session import (
-    cached_greeting,
-    greeting_instructions,
-    trailing_silence_ms,
-    turn_overdue_ms,
-)
 from bridge.routing.tools import ToolPolicy
 
 CLOSING_GRACE_MS = 5_000
@@ -65,19 +60,12 @@ class CallPolicy:
     Attributes:
         no_agent: the call is answered for its fallback; None: for the agent.
         rescue_after_ms: without a session for so long, another arm is tried; None: there is none.
+        agent: what the agent's own fields say.
         barge_in: None leaves interruptions and answers to the service's turn detection.
         dead_air, caller_silence: None leaves callers alone.
-        greet: the agent speaks first.
-        greeting_instructions: instructions of the greeting's response alone; None for the
-            session's own.
-        cached_greeting: said by the bridge if nothing of the agent's is heard for
-            ``cached_greeting_after_ms`` from our answer; None leaves the greeting to the agent.
+        cached_greeting_after_ms: from our answer on; where nothing of the agent's is heard by then,
+            the bridge says the cached greeting, if there is one.
         tools: by name; others are refused towards the model. ``end_call`` need not be listed.
-        mcp_approved: names of tools of MCP servers that may run where the server asks.
-        vad_trailing_silence_ms: silence that the server includes in ``audio_end_ms`` of
-            ``speech_stopped``; taken off when the caller's last sound is put in time.
-        turn_overdue_ms: from the end of a sound of the caller's; by then the service has to tell
-            that the turn is over. None: it may take for ever.
         filler_after_ms: silence, while the agent is awaited, before the caller hears a filler; None
             for none while the session stands.
         stalled_after_ms: how long a response that was heard in part may bring nothing more before
@@ -96,17 +84,12 @@ class CallPolicy:
     no_agent: NoAgent | None
     limits: LimitsPolicy
     rescue_after_ms: int | None
+    agent: AgentPolicy
     barge_in: BargeInPolicy | None
     dead_air: DeadAirPolicy | None
     caller_silence: CallerSilencePolicy | None
-    greet: bool
-    greeting_instructions: str | None
-    cached_greeting: str | None
     cached_greeting_after_ms: int
     tools: Mapping[str, ToolPolicy]
-    mcp_approved: frozenset[str]
-    vad_trailing_silence_ms: int
-    turn_overdue_ms: int | None
     filler_after_ms: int | None
     stalled_after_ms: int | None
     recovery: RecoveryPolicy
@@ -140,17 +123,12 @@ def policy_of(dialplan: Dialplan, at_hand: AtHand, mode: Mode = Mode.OPEN) -> Ca
         no_agent=None if has_agent(dialplan, mode) else _NO_AGENT[mode],
         limits=limits,
         rescue_after_ms=None,
+        agent=agent.policy(at_hand),
         barge_in=agent.barge_in.policy(transcribed=transcribed),
         dead_air=dialplan.dead_air.policy(language, at_hand),
         caller_silence=dialplan.caller_silence.policy(language, at_hand),
-        greet=agent.greeting is not None,
-        greeting_instructions=greeting_instructions(dialplan),
-        cached_greeting=at_hand(cached_greeting(dialplan)),
         cached_greeting_after_ms=CACHED_GREETING_AFTER_MS,
         tools={tool.name: tool.policy(at_hand) for tool in agent.tools},
-        mcp_approved=frozenset(name for server in agent.mcp_servers for name in server.approve),
-        vad_trailing_silence_ms=trailing_silence_ms(dialplan),
-        turn_overdue_ms=turn_overdue_ms(dialplan),
         filler_after_ms=FILLER_AFTER_MS,
         stalled_after_ms=limits.response_timeout_ms,
         recovery=dialplan.recovery.policy(dialplan.fallback),

@@ -15,7 +15,6 @@ from bridge.errors import BridgeError
 from bridge.routing.barge_in import farewell
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during
-from bridge.routing.session import cached_greeting
 from bridge.routing.tools import fillers
 from bridge.speech.synthesis import Synthesizer, voice_of
 
@@ -107,7 +106,7 @@ def spoken_by(dialplan: Dialplan) -> Iterable[str | None]:
     agent, language = dialplan.agent, dialplan.agent.language
     has_person = bool(dialplan.handoff.targets) or dialplan.fallback.to is not None
     yield dialplan.recovery.phrase
-    yield cached_greeting(dialplan)
+    yield dialplan.agent.bridge_greeting
     yield from dialplan.fallback.phrases(language)
     yield from fillers(agent.tools)
     yield from dialplan.dead_air.phrases(language, has_person=has_person)

@@ -5,16 +5,16 @@ the door, so the rest of the bridge trusts it. Seconds (`_s`) are for the person
 file; properties in milliseconds are for the code.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from bridge.config.complaints import Location
-from bridge.config.parts import Name, OneOrMore, Part, Text
+from bridge.config.parts import Name, OneOrMore, Part
 from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
-from bridge.routing.barge_in import BargeIn, CallerSilence, DeadAir
+from bridge.routing.agent import Agent
+from bridge.routing.barge_in import CallerSilence, DeadAir
 from bridge.routing.consent import Consent
 from bridge.routing.emergency import Emergency
 from bridge.routing.fallback import Fallback, Recovery
@@ -23,119 +23,10 @@ from bridge.routing.hours import Hours
 from bridge.routing.keypad import Keypad
 from bridge.routing.limits import Limits
 from bridge.routing.origin import MAX_KEPT_HEADERS, KeptHeader
-from bridge.routing.parts import MAX_PHRASE_CHARS, Language
+from bridge.routing.parts import MAX_PHRASE_CHARS
 from bridge.routing.recording import Recording
 from bridge.routing.rules import Rule
-from bridge.routing.tools import TRANSFER_TOOL, McpServer, ToolDeclaration
-
-
-class ServerVadTurns(Part):
-    """Turns end by level and silence (`PROTOCOL.md` section 4); None: the server's default."""
-
-    type: Literal["server_vad"]
-    threshold: float | None = Field(None, ge=0, le=1)
-    prefix_padding_ms: int | None = Field(None, ge=0, le=5000)
-    silence_duration_ms: int | None = Field(None, ge=0, le=10_000)
-    create_response: bool | None = None
-    interrupt_response: bool | None = None
-    idle_timeout_ms: int | None = Field(None, ge=5000, le=30_000)
-
-
-class SemanticVadTurns(Part):
-    """Turns end by meaning (`PROTOCOL.md` section 4)."""
-
-    type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] | None = None
-    create_response: bool | None = None
-    interrupt_response: bool | None = None
-
-
-class NoTurnDetection(Part):
-    """The server does not detect turns."""
-
-    type: Literal["none"]
-
-
-TurnDetection = Annotated[
-    ServerVadTurns | SemanticVadTurns | NoTurnDetection, Field(discriminator="type")
-]
-
-
-class TranscriptionChoice(Part):
-    """Transcription of the caller; without a language the agent's is taken."""
-
-    model: Text
-    language: Language | None = None
-
-
-class Agent(Part):
-    """The agent's instructions, voice and abilities.
-
-    Attributes:
-        instructions: what the agent is told to be and do.
-        language: BCP 47, like ``en`` or ``pt-BR``; of the bridge's own voice, too.
-        transcription: writes down the caller's words; None: off.
-        tools: what the agent may do.
-        mcp_servers: tool servers that the Realtime service calls by itself (GA arms).
-        max_output_tokens: longest answer; None for no limit.
-        greeting: spoken first, word for word; None waits for the caller.
-        greeting_by: ``model``: the model speaks it, however long that takes; ``cached``: if nothing
-            of it is heard 800 ms after our answer, the bridge speaks it instead, by its own voice.
-        voice: None leaves the server's default.
-        turn_detection: None leaves the server's default.
-    """
-
-    instructions: Text
-    greeting: Text | None = None
-    greeting_by: Literal["model", "cached"] = "model"
-    voice: Text | None = None
-    language: Language | None = None
-    turn_detection: TurnDetection | None = None
-    transcription: TranscriptionChoice | None = None
-    tools: tuple[ToolDeclaration, ...] = ()
-    mcp_servers: tuple[McpServer, ...] = ()
-    barge_in: BargeIn = BargeIn()
-    max_output_tokens: int | None = Field(None, ge=1, le=32_768)
-
-    @model_validator(mode="after")
-    def _cached_greeting_is_short(self) -> Self:
-        if self.greeting_by == "cached" and not 0 < len(self.greeting or "") <= MAX_PHRASE_CHARS:
-            raise ValueError(
-                "should have with 'greeting_by: cached' a 'greeting' of at most"
-                f" {MAX_PHRASE_CHARS} characters"
-            )
-        return self
-
-    @field_validator("tools")
-    @classmethod
-    def _names_differ(cls, tools: tuple[ToolDeclaration, ...]) -> tuple[ToolDeclaration, ...]:
-        names = [tool.name for tool in tools]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"declares a tool twice: {', '.join(twice)}")
-        return tools
-
-    @model_validator(mode="after")
-    def _one_decides(self) -> Self:
-        turns = self.turn_detection
-        if not self.barge_in.is_ours or not isinstance(turns, ServerVadTurns | SemanticVadTurns):
-            return self
-        if turns.create_response is not None or turns.interrupt_response is not None:
-            raise ValueError(
-                "should have 'create_response' and 'interrupt_response' only with"
-                " 'barge_in: {decided_by: service}'; else the bridge decides"
-            )
-        return self
-
-
-def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:
-    """Yield the environment variables that an agent's tools name, and where they stand."""
-    for index, tool in enumerate(agent.tools):
-        if tool.webhook is not None and tool.webhook.secret_env is not None:
-            yield tool.webhook.secret_env, ("tools", index, "webhook", "secret_env")
-    for index, server in enumerate(agent.mcp_servers):
-        if server.authorization_env is not None:
-            yield server.authorization_env, ("mcp_servers", index, "authorization_env")
+from bridge.routing.tools import TRANSFER_TOOL
 
 
 class Dialplan(Part):

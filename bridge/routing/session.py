@@ -13,24 +13,12 @@ from bridge.realtime.session_config import (
     Transcription,
     TurnDetection,
 )
-from bridge.routing.models import (
-    Agent,
-    Dialplan,
-    NoTurnDetection,
-    SemanticVadTurns,
-    ServerVadTurns,
-)
-from bridge.routing.models import TurnDetection as TurnsAsked
+from bridge.routing.agent import Agent, NoTurnDetection, SemanticVadTurns, ServerVadTurns
+from bridge.routing.agent import TurnDetection as TurnsAsked
+from bridge.routing.models import Dialplan
 from bridge.routing.tools import function_tool, mcp_tool
 
 NO_SECRETS: Mapping[str, str] = MappingProxyType({})
-
-_DEFAULT_SILENCE_MS = 500
-_SEMANTIC_WAIT_MS = MappingProxyType({"low": 8_000, "medium": 4_000, "auto": 4_000, "high": 2_000})
-"""The longest that semantic detection waits for more words (the service's reference)."""
-
-_TOLD_LATE_MS = 800
-"""What a service may be late with the end of a turn: the filler must begin within two seconds."""
 
 
 def session_config(dialplan: Dialplan, secrets: Mapping[str, str] = NO_SECRETS) -> SessionConfig:
@@ -58,52 +46,6 @@ def session_config(dialplan: Dialplan, secrets: Mapping[str, str] = NO_SECRETS) 
         ),
         max_output_tokens=agent.max_output_tokens,
     )
-
-
-def greeting_instructions(dialplan: Dialplan) -> str | None:
-    """Return the instructions of the response that greets the caller.
-
-    Returns:
-        ``Say exactly: "<greeting>"`` (the simulator speaks what stands between the first and the
-        last quotation mark), or None where the agent waits for the caller.
-    """
-    greeting = dialplan.agent.greeting
-    return None if greeting is None else f'Say exactly: "{greeting}"'
-
-
-def cached_greeting(dialplan: Dialplan) -> str | None:
-    """Return the greeting that the bridge may have to speak itself."""
-    agent = dialplan.agent
-    return agent.greeting if agent.greeting_by == "cached" else None
-
-
-def trailing_silence_ms(dialplan: Dialplan) -> int:
-    """Return the silence that the server counts into the end of the caller's speech.
-
-    ``audio_end_ms`` of speech_stopped includes the silence that ended the turn; it is what the
-    dialplan asks for, or the documented default (`PROTOCOL.md` section 4). Semantic and manual
-    turns have no such figure: 0.
-    """
-    turns = dialplan.agent.turn_detection
-    if isinstance(turns, SemanticVadTurns | NoTurnDetection):
-        return 0
-    asked_ms = None if turns is None else turns.silence_duration_ms
-    return _DEFAULT_SILENCE_MS if asked_ms is None else asked_ms
-
-
-def turn_overdue_ms(dialplan: Dialplan) -> int | None:
-    """Return how long a service may take to tell the end of a turn, from that of a sound.
-
-    Semantic detection waits by its eagerness (`PROTOCOL.md` section 4), the other for its silence.
-    A sound's end is known 300 ms late, which is as much as network and smoothing take. None: the
-    service tells no ends.
-    """
-    turns = dialplan.agent.turn_detection
-    if isinstance(turns, NoTurnDetection):
-        return None
-    if isinstance(turns, SemanticVadTurns):
-        return _SEMANTIC_WAIT_MS[turns.eagerness or "auto"] + _TOLD_LATE_MS
-    return trailing_silence_ms(dialplan) + _TOLD_LATE_MS
 
 
 def _transcription(agent: Agent) -> Transcription | None:

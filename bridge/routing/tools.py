@@ -118,7 +118,8 @@ class Webhook(Part):
         url: POSTed to, with JSON.
         secret_env: environment variable with the key that signs the request.
         timeout_s: of one attempt.
-        retries: further attempts after a connection that failed, a 429 or a 5xx.
+        retries: further attempts after a connection that failed, a timeout, a 408, 429 or 5xx;
+            all of them within ``deadline_s``.
         max_response_bytes: a longer answer is an error.
         allow_private: lets the URL lead to a private or loopback address.
     """

@@ -5,8 +5,9 @@ import pytest
 
 from bridge.config.loading import load_settings
 from bridge.errors import ConfigError
+from bridge.routing.agent import Agent
 from bridge.routing.matching import check_arms, load_dialplans, match
-from bridge.routing.models import Agent, Dialplan
+from bridge.routing.models import Dialplan
 from bridge.routing.rules import incoming_call
 
 NOW = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)

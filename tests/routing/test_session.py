@@ -11,8 +11,9 @@ from bridge.realtime.session_config import (
     SessionConfig,
     Transcription,
 )
+from bridge.routing.agent import AgentPolicy
 from bridge.routing.models import Dialplan
-from bridge.routing.session import greeting_instructions, session_config, turn_overdue_ms
+from bridge.routing.session import session_config
 from bridge.routing.tools import BUILT_IN
 
 
@@ -28,10 +29,14 @@ def dialplan(**agent: object) -> Dialplan:
     )
 
 
+def agent_policy(**agent: object) -> AgentPolicy:
+    return dialplan(**agent).agent.policy(lambda text: text)
+
+
 def test_what_is_not_said_is_not_sent() -> None:
     plan = dialplan(barge_in={"decided_by": "service"})
     assert session_config(plan) == SessionConfig(instructions="Be brief.")
-    assert greeting_instructions(dialplan()) is None
+    assert agent_policy().greeting_instructions is None
 
 
 def test_everything_that_is_said_is_sent() -> None:
@@ -119,7 +124,7 @@ def test_two_deciders_are_refused() -> None:
 
 
 def test_greeting_is_to_be_said_exactly() -> None:
-    assert greeting_instructions(dialplan(greeting=' Hello "you". ')) == (
+    assert agent_policy(greeting=' Hello "you". ').greeting_instructions == (
         'Say exactly: "Hello "you"."'
     )
 
@@ -137,4 +142,4 @@ def test_greeting_is_to_be_said_exactly() -> None:
 def test_turns_are_overdue_when_the_service_should_have_ended_them(
     turns: dict[str, object] | None, overdue_ms: int | None
 ) -> None:
-    assert turn_overdue_ms(dialplan(turn_detection=turns)) == overdue_ms
+    assert agent_policy(turn_detection=turns).turn_overdue_ms == overdue_ms

@@ -2,7 +2,8 @@
 
     call_policy(greet=False, barge_in=barge_in_policy(transcribed=True))
 
-Arguments are the fields of the policy in their order; those of the limits are `call_policy`'s, too.
+Arguments are the fields of the policy in their order; those of the limits and of the agent are
+`call_policy`'s, too.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from bridge.routing.emergency import EmergencyPolicy
 from bridge.routing.fallback import Fallback, Recovery
 from bridge.routing.handoff import Handoff
 from bridge.routing.keypad import ChoicePolicy, Digits, Keypad, Menu
-from bridge.routing.limits import LimitsPolicy
 from bridge.routing.models import Dialplan
 from bridge.routing.tools import ToolPolicy
 from bridge.routing.wording import NO_WORDS
@@ -74,15 +74,14 @@ _EMPTY = Dialplan.model_validate(
 )
 _COMPILED = policy_of(_EMPTY, _silent)
 _LIMITS = replace(_COMPILED.limits, max_call_ms=None)
+_AGENT = replace(_COMPILED.agent, greet=True, vad_trailing_silence_ms=0, turn_overdue_ms=None)
 _LEFT_ALONE = replace(
     _COMPILED,
     limits=_LIMITS,
+    agent=_AGENT,
     barge_in=None,
     dead_air=None,
     caller_silence=None,
-    greet=True,
-    vad_trailing_silence_ms=0,
-    turn_overdue_ms=None,
     filler_after_ms=None,
     stalled_after_ms=None,
     fallback=fallback_policy(),
@@ -91,8 +90,20 @@ _LEFT_ALONE = replace(
 )
 
 
+_PARTS: "dict[str, DataclassInstance]" = {"limits": _LIMITS, "agent": _AGENT}
+
+
 def call_policy(**given: Any) -> CallPolicy:
     """Return a policy that interrupts, fills and ends nothing by itself, but for what is given."""
-    of_limits = {each.name for each in fields(LimitsPolicy)} & given.keys()
-    limits = replace(_LIMITS, **{name: given.pop(name) for name in of_limits})
-    return replace(_LEFT_ALONE, **{"limits": limits, **given})
+    parts = {name: like(part)(**_of(part, given)) for name, part in _PARTS.items()}
+    return replace(_LEFT_ALONE, **{**parts, **given})
+
+
+def with_agent(policy: CallPolicy, **changes: Any) -> CallPolicy:
+    """Return a policy with other fields of its agent."""
+    return replace(policy, agent=replace(policy.agent, **changes))
+
+
+def _of(part: "DataclassInstance", given: dict[str, Any]) -> dict[str, Any]:
+    """Take out of what is given what are fields of a part."""
+    return {name: given.pop(name) for name in {each.name for each in fields(part)} & given.keys()}

@@ -15,7 +15,8 @@ from bridge.config.settings import ArmSettings
 from bridge.live.services import Arm, Route
 from bridge.live.upstream.models import ArmModel
 from bridge.realtime.dialects import DIALECTS
-from bridge.routing.models import Dialplan, secret_names
+from bridge.routing.agent import secret_names
+from bridge.routing.models import Dialplan
 from bridge.routing.session import NO_SECRETS
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource, DirectKey, TokenProvider, TokenRequest

@@ -3,7 +3,8 @@
     POST audio-token {kind}   -> a token: 30 s, one use, for this user, call and kind
     WebSocket audio?kind&token   binary frames (:mod:`bridge.audio.supervisor_frames`)
 
-Where the call is on another node the WebSocket is passed on to that node (:mod:`.relay`).
+Where the call is on another node the WebSocket is passed on to that node
+(:mod:`bridge.console.other_nodes`).
 """
 
 import enum

@@ -17,18 +17,20 @@ from bridge.realtime.session_config import ResponseConfig
 def greet(call: CallState, now_ns: int) -> Effects:
     """Have the agent greet the caller, if the dialplan wants that."""
     policy = call.policy
-    if not policy.greet:
+    if not policy.agent.greet:
         return
     call.session.turn_clock = TurnClock(answered_ns=now_ns)
     call.speech.protects_next = _is_protected(call)
-    if policy.cached_greeting is not None:
+    if policy.agent.cached_greeting is not None:
         yield from call.start_timer(Timer.GREETING, policy.cached_greeting_after_ms)
-    yield from request_response(call, ResponseConfig(instructions=policy.greeting_instructions))
+    yield from request_response(
+        call, ResponseConfig(instructions=policy.agent.greeting_instructions)
+    )
 
 
 def on_greeting_late(call: CallState, now_ns: int) -> Effects:
     """Greet in the agent's place, unless it speaks or the caller did."""
-    greeting, clock = call.policy.cached_greeting, call.session.turn_clock
+    greeting, clock = call.policy.agent.cached_greeting, call.session.turn_clock
     waits = call.lost or (clock is not None and clock.answered_ns is not None)
     if greeting is None or not waits or not bridge_may_greet(call):
         return

@@ -112,7 +112,7 @@ def on_hold_changed(call: CallState, event: HoldChanged, now_ns: int) -> Effects
 
 def watch_open_turn(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end the wait for the end of a turn; looked at after every input."""
-    overdue_ms = call.policy.turn_overdue_ms
+    overdue_ms = call.policy.agent.turn_overdue_ms
     if call.handing_over:
         call.session.turn.leave_commit()  # the caller's turns are left alone now
     if call.session.turn.commit_asked:
@@ -178,4 +178,4 @@ def _last_sound_ns(call: CallState, audio_end_ms: int) -> int | None:
     if call.session.input_clock is None:
         return None
     # The server counts the silence that ended the turn in (reference of speech_stopped).
-    return call.session.input_clock.at(audio_end_ms - call.policy.vad_trailing_silence_ms)
+    return call.session.input_clock.at(audio_end_ms - call.policy.agent.vad_trailing_silence_ms)

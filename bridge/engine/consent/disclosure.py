@@ -1,9 +1,9 @@
 """Plays the disclosure before an agent listens, and takes the caller's consent or refusal.
 
 The disclosure is the bridge's own voice, rendered before any call, and nothing cuts it. Until it
-was heard to its end, as PJSIP played it, the caller's audio stays here where the dialplan says so,
-and nothing is recorded; where they are asked, until they have agreed. A disclosure that can't be
-said is as good as refused: who was not told can't have agreed.
+was heard to its end, as PJSIP played it, the caller's audio stays here and nothing is recorded,
+each where the dialplan says so; where they are asked, until they have agreed. A disclosure that
+can't be said is as good as refused: who was not told can't have agreed.
 
     told, not asked       -> the agent, whose greeting was made meanwhile, is heard next
     agrees                -> the agent is asked to greet

@@ -1,8 +1,10 @@
 """Hands each key of the caller's to the part of the call that takes it, and runs the menus.
 
 A key goes to the first who takes it: digits that are being collected, the question for consent,
-``0`` (a person), the menu, the model. None of the first four asks the model anything. Who is heard
-is cut by them; only a protected sentence is heard to its end.
+``0`` (a person), the menu, the model. Whoever is heard is cut by the first four; only a protected
+sentence is heard to its end. The model is asked where a menu's ``tell`` says so, or where nobody
+can be had and the bridge has no words for that. A key of a caller whom a person has is that
+person's.
 
 A menu's keys are good for as long as it is the present one. Its prompt begins the time in which a
 choice is awaited: then other keys are wrong ones, and silence is told. Whoever speaks instead has

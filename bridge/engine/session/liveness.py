@@ -68,7 +68,7 @@ def on_unheard(call: CallState, now_ns: int) -> Effects:
 
 def _is_listened_for(call: CallState) -> bool:
     """Return whether a service that stalls is left, and ought to tell that the caller speaks."""
-    return call.policy.turn_overdue_ms is not None and service_owes_speech(call)
+    return call.policy.agent.turn_overdue_ms is not None and service_owes_speech(call)
 
 
 def _was_asked_lately(call: CallState, now_ns: int) -> bool:

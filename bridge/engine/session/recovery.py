@@ -349,5 +349,7 @@ def _carry_out(
 
 
 def _ask(call: CallState, *, greeting: bool) -> Effects:
-    instructions = call.policy.greeting_instructions if greeting and call.policy.greet else None
+    instructions = (
+        call.policy.agent.greeting_instructions if greeting and call.policy.agent.greet else None
+    )
     yield from request_response(call, ResponseConfig(instructions=instructions))

@@ -20,7 +20,7 @@ def may_rescue(call: CallState) -> bool:
         return False
     if call.playing or call.transcript.heard_any:
         return False
-    if call.answered and not call.policy.greet:
+    if call.answered and not call.policy.agent.greet:
         return False  # the caller speaks first: what was said since is this arm's
     return call.fallback is None and call.ending is None and not call.handing_over
 

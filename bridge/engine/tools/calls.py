@@ -194,7 +194,7 @@ def _approve(call: CallState, response_id: ResponseId, request: ApprovalRequest)
     if request.item_id is None or request.item_id in tools.approvals:
         return
     tools.approvals.add(request.item_id)
-    approve = request.name in call.policy.mcp_approved
+    approve = request.name in call.policy.agent.mcp_approved
     if not approve:
         mcp.refuse(call, request)
         yield ToolRefused(request.name, "not_approved")

@@ -159,7 +159,7 @@ def _watch_hush(call: CallState, event: Input, now_ns: int) -> Effects:
         return
     if wait.hush_ns is None:
         wait.hush_ns = min(max(_began_ns(call, event, now_ns), wait.heard_ns), now_ns)
-        greets = call.policy.greet and not call.transcript.heard_any
+        greets = call.policy.agent.greet and not call.transcript.heard_any
         wait.cause = "greeting" if greets else "model"
     if call.lost:
         wait.cause = "upstream"

@@ -37,7 +37,13 @@ from bridge.realtime.commands import CancelResponse, CreateResponse
 from bridge.realtime.events import ResponseCreated, ResponseStatus
 from bridge.routing.fallback import FallbackPolicy
 from tests.engine.calls import A1, R1, R2, Call, audio, done, of, started
-from tests.support.policies import barge_in_policy, call_policy, fallback_policy, handoff_target
+from tests.support.policies import (
+    barge_in_policy,
+    call_policy,
+    fallback_policy,
+    handoff_target,
+    with_agent,
+)
 
 HELLO = "Hello, this is Northwind."
 CACHED = call_policy(greeting_instructions=f'Say exactly: "{HELLO}"', cached_greeting=HELLO)
@@ -53,7 +59,9 @@ def commands(effects: list[Effect]) -> list[object]:
 def answered(policy: CallPolicy = CACHED) -> Call:
     call = Call(policy)
     effects = call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
-    assert (StartTimer(Timer.GREETING, 800) in effects) == (policy.cached_greeting is not None)
+    assert (StartTimer(Timer.GREETING, 800) in effects) == (
+        policy.agent.cached_greeting is not None
+    )
     return call
 
 
@@ -63,7 +71,7 @@ def phrase(effects: list[Effect]) -> PlayPhrase:
 
 
 def test_greeting_is_left_to_the_agent_by_default() -> None:
-    call = answered(replace(CACHED, cached_greeting=None))
+    call = answered(with_agent(CACHED, cached_greeting=None))
     assert call.feed(LATE, after_ms=800) == []
 
 

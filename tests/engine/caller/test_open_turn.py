@@ -39,10 +39,10 @@ from tests.engine.calls import (
     started,
     stopped,
 )
-from tests.support.policies import barge_in_policy
+from tests.support.policies import barge_in_policy, with_agent
 
 OVERDUE_MS = 1_500
-THEIRS = replace(SILENT, turn_overdue_ms=OVERDUE_MS, filler_after_ms=1_500)
+THEIRS = with_agent(replace(SILENT, filler_after_ms=1_500), turn_overdue_ms=OVERDUE_MS)
 OURS = replace(THEIRS, barge_in=barge_in_policy())
 
 
@@ -123,7 +123,7 @@ def test_turn_in_kept_audio_is_watched_however_long_ago_it_was_spoken() -> None:
 
 
 def test_service_that_tells_no_ends_is_not_watched() -> None:
-    assert watched(waiting(replace(OURS, turn_overdue_ms=None)).feed()) == []
+    assert watched(waiting(with_agent(OURS, turn_overdue_ms=None)).feed()) == []
 
 
 @pytest.mark.parametrize("policy", [OURS, THEIRS])

@@ -92,6 +92,7 @@ from tests.support.policies import (
     keypad_policy,
     menu_policy,
     tool_policy,
+    with_agent,
 )
 
 ANN = handoff_target("ann", "sip:ann@127.0.0.1:5070", refer=False)
@@ -308,14 +309,14 @@ def test_menu_is_said_and_its_time_begins_behind_it() -> None:
 
 
 def test_menu_comes_behind_the_greeting() -> None:
-    call = answered(replace(WITH_MENU, greet=True))
+    call = answered(with_agent(WITH_MENU, greet=True))
     effects = call.feed(ResponseCreated(R1), audio(A1, R1), PlayoutStarted(A1, 0), done(R1))
     assert said(effects) == []
     assert said(call.feed(PlayoutDrained())) == [PROMPT]
 
 
 def test_who_speaks_before_the_menu_never_hears_it_but_its_keys_are_good() -> None:
-    call = answered(replace(WITH_MENU, greet=True))
+    call = answered(with_agent(WITH_MENU, greet=True))
     call.feed(ResponseCreated(R1), started(), stopped(), InputCommitted(U1, None), flushed())
     effects = call.feed(ResponseCreated(R2), audio(A1, R2), PlayoutStarted(A1, 0), done(R2))
     assert said(effects + call.feed(PlayoutDrained())) == []

@@ -1,7 +1,5 @@
 """A service that says nothing while the caller speaks: asked, and left if it does not answer."""
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.audio.sounds import SoundStarted, SoundStopped
@@ -15,8 +13,9 @@ from bridge.realtime.events import ApiError, ErrorReported, SessionUpdated
 from bridge.realtime.session_config import SessionInfo
 from bridge.routing.supervisor_verbs import SensitiveOrder
 from tests.engine.calls import A1, R1, SILENT, Call, answered, audio, of, speaking, started
+from tests.support.policies import with_agent
 
-TELLS = replace(SILENT, turn_overdue_ms=1_500)
+TELLS = with_agent(SILENT, turn_overdue_ms=1_500)
 ASKED = ProbeSession()
 BEGUN = StartTimer(Timer.UNHEARD, TOLD_WITHIN_MS)
 ENDED = StopTimer(Timer.UNHEARD)
@@ -39,7 +38,7 @@ def test_sound_begins_the_watch() -> None:
 
 
 def test_service_that_tells_no_turns_is_not_watched() -> None:
-    assert BEGUN not in heard_here(answered(replace(TELLS, turn_overdue_ms=None)))
+    assert BEGUN not in heard_here(answered(with_agent(TELLS, turn_overdue_ms=None)))
 
 
 def test_speech_that_is_told_already_is_not_watched() -> None:

@@ -1,7 +1,5 @@
 """A call whose arm fails before the greeting goes on with the other arm, once."""
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
@@ -14,7 +12,7 @@ from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.events import ResponseCreated
 from tests.engine.calls import A1, R1, Call, audio, done, of
-from tests.support.policies import call_policy, fallback_policy
+from tests.support.policies import call_policy, fallback_policy, with_agent
 
 WITH_ARM = call_policy(rescue_after_ms=2_500)
 REFUSED = SessionFailed(UpstreamError("no", code="http_503"))
@@ -84,7 +82,7 @@ def test_a_call_that_is_about_to_hear_its_agent_stays_on_its_arm() -> None:
 
 
 def test_an_answered_call_whose_caller_speaks_first_stays_on_its_arm() -> None:
-    call = Call(replace(WITH_ARM, greet=False))
+    call = Call(with_agent(WITH_ARM, greet=False))
     call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
     assert not of(SwitchArm, call.feed(REFUSED))
 
@@ -105,7 +103,7 @@ def test_without_ai_and_without_a_fallback_the_call_is_refused() -> None:
 
 
 def test_the_rescuer_of_a_call_that_the_bridge_has_greeted_is_told_so() -> None:
-    call = Call(replace(WITH_ARM, cached_greeting="Hello, this is Northwind."))
+    call = Call(with_agent(WITH_ARM, cached_greeting="Hello, this is Northwind."))
     call.feed(CallOffered(), SessionReady("sess_1"), CallAnswered())
     [greeting] = of(PlayPhrase, call.feed(TimerFired(Timer.GREETING), after_ms=800))
     call.feed(PlayoutStarted(greeting.item_id, 0), PlayoutDrained())

@@ -1,7 +1,5 @@
 """Silences: the caller who waits, the caller who says nothing, and the end that is told before."""
 
-from dataclasses import replace
-
 import pytest
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
@@ -65,6 +63,7 @@ from tests.support.policies import (
     caller_silence_policy,
     dead_air_policy,
     handoff_target,
+    with_agent,
 )
 
 QUEUE = "sip:queue@pbx.example"
@@ -179,14 +178,14 @@ def timers_of(effects: list[Effect]) -> list[tuple[Timer, int]]:
 
 
 def test_question_that_is_sent_to_the_next_session_is_not_waited_for_anew() -> None:
-    call = answered(replace(WAITS, vad_trailing_silence_ms=0))
+    call = answered(with_agent(WAITS, vad_trailing_silence_ms=0))
     call.feed(AudioAppended(1_000, call.clock.now_ns()), started(), stopped())
     effects = outage_in_which_the_question_is_sent_again(call, 4_000)
     assert timers_of(effects) == [(Timer.APOLOGY, 1_000), (Timer.OFFER, 6_000)]
 
 
 def test_apology_is_made_once_in_a_wait_however_many_sessions_it_takes() -> None:
-    call = answered(replace(WAITS, vad_trailing_silence_ms=0))
+    call = answered(with_agent(WAITS, vad_trailing_silence_ms=0))
     call.feed(AudioAppended(1_000, call.clock.now_ns()), started(), stopped())
     fire(call, Timer.APOLOGY, 0)
     effects = outage_in_which_the_question_is_sent_again(call, 6_000)
