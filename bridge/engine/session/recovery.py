@@ -287,9 +287,11 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
     call.sound.turns.clear()
     if not call.agent_busy:
         call.wait.end()
-    clock = _clock_of_open_turn(call, now_ns)
-    if clock is not None and clock.last_sound_ns is not None:
-        call.wait.begin(clock.last_sound_ns)
+    ended_ns = _open_turn_ended_ns(call, now_ns)
+    clock = None
+    if ended_ns is not None:
+        call.wait.begin(ended_ns)
+        clock = TurnClock(last_sound_ns=ended_ns)
     call.wait.go_on(now_ns)
     call.session = SessionState(turn_clock=clock)
     call.transcript.disown()
@@ -310,17 +312,18 @@ def _keep_untold(call: CallState, now_ns: int) -> Effects:
         yield KeepSpeech((now_ns - since_ns) // NS_PER_MS)
 
 
-def _clock_of_open_turn(call: CallState, now_ns: int) -> TurnClock | None:
-    """Return the clock of a turn that the caller has ended and the lost session has not.
+def _open_turn_ended_ns(call: CallState, now_ns: int) -> int | None:
+    """Return the end of a turn that the caller has ended and the lost session has not.
 
-    Nobody tells its end any more, and the caller waits since their last sound.
+    Nobody says any more that it is over, and the caller waits since their last sound. None where
+    there is no such turn, or the agent is still heard.
     """
     turn, sound = call.session.turn, call.sound
     is_open = (turn.speaking or turn.uncommitted) and sound.turn_heard
     untold = sound.since_ns_untold(now_ns) is not None
     if not (is_open or untold) or sound.heard or call.playing:
         return None
-    return TurnClock(last_sound_ns=sound.silent_since_ns)
+    return sound.silent_since_ns
 
 
 def _carry_out(

@@ -340,6 +340,18 @@ def test_silence_of_an_outage_leaves_old_words_and_unheard_turns_alone() -> None
     assert silence.silence_ms == 1_200
 
 
+def test_hold_in_an_outage_is_in_no_silence_though_words_were_left_open() -> None:
+    call = answered(WAITS)
+    call.feed(SoundStarted(call.clock.now_ns()), started())
+    call.feed(SoundStopped(call.clock.now_ns()), after_ms=300)
+    call.feed(HoldChanged(held=True), after_ms=200)
+    call.feed(GONE, after_ms=300)
+    effects = call.feed(HoldChanged(held=False), after_ms=9_000)
+    assert timers_of(effects) == [(Timer.APOLOGY, 5_000), (Timer.OFFER, 10_000)]
+    [silence] = of(SilenceMeasured, call.feed(FILLER, after_ms=1_200))
+    assert silence == SilenceMeasured(1_200, "upstream")
+
+
 def test_silence_is_over_when_the_caller_begins_not_when_the_service_says_so() -> None:
     call = speaking()
     call.feed(PlayoutDrained())
