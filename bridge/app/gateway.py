@@ -46,11 +46,13 @@ from bridge.app.watches.clocks import AudioWatch
 from bridge.app.watches.counting import Counts, message_counter
 from bridge.app.watches.ends import ConsoleCertificate, Sunsets
 from bridge.app.watches.probes import Directories, keep_probing
+from bridge.app.watches.stray_packets import stray_packet_counter
 from bridge.app.watches.troubles import Troubles
 from bridge.app.watches.turned_away import turned_away_counter
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.models import load_models
+from bridge.config.rtp_ports import calls_of
 from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
@@ -176,6 +178,7 @@ class Gateway:
             refusal=self._reception.refusal,
             on_message=message_counter(settings.sip, metrics.sip),
             on_turned_away=turned_away_counter(settings.sip.trunk_of, metrics.sip),
+            on_stray_packets=stray_packet_counter(settings.sip.trunk_of, metrics.sip),
             media_ports=settings.media.ports,
         )
         metrics.media.expect_stops(StopReason)
@@ -246,7 +249,8 @@ class Gateway:
         most = measure_max_calls(settings.media) if wanted == "auto" else wanted
         self._endpoint.start()
         log.debug("pjsip_started", **dataclasses.asdict(self._endpoint.info))
-        promised = min(most, self._endpoint.info.call_limit)
+        room = calls_of(settings.sip.rtp_ports)
+        promised = min(most, self._endpoint.info.call_limit, most if room is None else room)
         self._intake.limit = calls_within_limit(promised)
         self.metrics.node.set_promised(promised)
         if self._intake.limit < promised:

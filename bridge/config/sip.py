@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -17,6 +17,7 @@ from pydantic import (
 
 from bridge.config.complaints import suggest
 from bridge.config.parts import HeaderName, Name, OneOrMore
+from bridge.config.rtp_ports import PORTS_A_CALL, calls_of, rtp_ports
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import SourceBounds, Strangers
 
@@ -78,6 +79,8 @@ class Trunk(BaseModel):
         trust: headers that are believed from it, and dropped where another sender has them. The
             caller's P-Asserted-Identity is dropped wherever it isn't listed.
         limits: what it may send.
+        media_from: networks that its RTP and RTCP may come from, where that is neither what its SDP
+            says nor where its SIP comes from: a relay behind a proxy.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,6 +88,7 @@ class Trunk(BaseModel):
     addresses: OneOrMore[IPvAnyNetwork]
     trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
     limits: SourceLimits = SourceLimits()
+    media_from: OneOrMore[IPvAnyNetwork] = Field((), max_length=50)
 
     @model_validator(mode="before")
     @classmethod
@@ -103,7 +107,9 @@ class SipSettings(BaseModel):
             the start. Never more than the loaded PJSIP has slots: 4 on the pip wheel, 1024 on the
             capacity build.
         codecs: those that are offered and taken, in order of preference.
-        rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
+        rtp_port_min: first UDP port for RTP and RTCP, of which each call takes two, and two more
+            for a person it is handed to; 0 for any port that the system has.
+        rtp_port_max: last one; each call's are drawn at random.
         retry_after_s: what a refused INVITE is told to wait.
         log_level: how much of PJSIP's own log is read: 1 errors, 2 warnings, 6 everything.
         supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
@@ -130,6 +136,7 @@ class SipSettings(BaseModel):
     max_calls: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMU", "PCMA")
     rtp_port_min: int = Field(0, ge=0, le=65534)
+    rtp_port_max: int = Field(0, ge=0, le=65535)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
     far_end_silent_s: float | None = Field(60.0, ge=1, le=3600)
@@ -147,6 +154,22 @@ class SipSettings(BaseModel):
             hint = suggest(trunk, self.trunks) or f"add sip.trunks.{trunk}"
             raise ValueError(f"has a probe of a trunk that it does not have: {trunk} ({hint})")
         return self
+
+    @model_validator(mode="after")
+    def _has_ports(self) -> Self:
+        calls = calls_of(self.rtp_ports)
+        if calls is not None and self.max_calls != "auto" and calls < self.max_calls:
+            raise ValueError(
+                f"has ports for {calls} calls from rtp_port_min {self.rtp_port_min} to "
+                f"rtp_port_max {self.rtp_port_max} (at {PORTS_A_CALL} a call max_calls "
+                f"{self.max_calls} needs {PORTS_A_CALL * self.max_calls})"
+            )
+        return self
+
+    @property
+    def rtp_ports(self) -> range:
+        """The ports that RTP may have; empty: any."""
+        return rtp_ports(self.rtp_port_min, self.rtp_port_max)
 
     def may_call(self, phone: str) -> bool:
         """Return whether a supervisor's phone is one of those that may be called."""
@@ -170,6 +193,11 @@ class SipSettings(BaseModel):
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
         return self.sender_at(host) or ""
+
+    def media_networks_at(self, host: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Return the networks that the media of the trunk at an address may come from."""
+        trunk = self.trunks.get(self.trunk_of(host))
+        return () if trunk is None else trunk.media_from
 
     def sender_at(self, host: str) -> str | None:
         """Return the trunk of an address: "" for this machine's own, None for a stranger's."""

@@ -33,7 +33,7 @@ from bridge.telephony.long_messages import LongMessages
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
 from bridge.telephony.pacing import SocketPacing, has_few_places
-from bridge.telephony.pj_call import PjCall
+from bridge.telephony.pj_call import CallOwner, PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
     ACCOUNT,
@@ -44,11 +44,13 @@ from bridge.telephony.pj_settings import (
     identity_of,
     listen,
 )
+from bridge.telephony.port_draw import PortDraw
 from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.replaces import InviteId
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replies import RawReplies
 from bridge.telephony.request_door import RequestDoor
+from bridge.telephony.rtp_lock import OnDropped, RtpLocks
 from bridge.telephony.sdp import PtimeDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.source_door import OnTurnedAway, SourceDoor
@@ -93,6 +95,8 @@ class SipEndpoint:
         refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; by default all are let in.
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         on_turned_away: see :class:`bridge.telephony.source_door.SourceDoor`.
+        on_stray_packets: called with the host of a far end and the number of packets that came to
+            its RTP and RTCP from elsewhere and were dropped.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
         ptime_ms: audio in one packet of ours, a multiple of 10, whatever the far end likes, within
@@ -112,6 +116,7 @@ class SipEndpoint:
         refusal: Refusal = lambda method: None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
         on_turned_away: OnTurnedAway = lambda host, method, reason: None,
+        on_stray_packets: OnDropped = lambda host, packets: None,
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
     ) -> None:
@@ -138,8 +143,12 @@ class SipEndpoint:
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
         self._account: Any = None
+        self._port_draw: PortDraw
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
+        self._rtp_locks = RtpLocks(
+            self._symbols, SystemClock(), settings.media_networks_at, on_stray_packets
+        )
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
         self._replaces_door: ReplacesDoor | None = None
         self._tcp_door: TcpDoor | None = None
@@ -234,7 +243,10 @@ class SipEndpoint:
             self._endpoint.audDevManager().setNullDev()
             self._create_ports()
             self._account = _Account(self)
-            self._account.create(account_config(self._settings, self.port), True)
+            config = account_config(self._settings, self.port)
+            self._account.create(config, True)
+            self._port_draw = PortDraw(self._account, config, self._settings.rtp_ports)
+            self._port_draw.next()
         except BaseException:
             self.stop()
             raise
@@ -274,6 +286,7 @@ class SipEndpoint:
             if events <= 0:
                 break
         self._calls.drop_ended()
+        self._rtp_locks.poll()
         self._far_ends.look(self.legs)
 
     async def idle(self, timeout_s: float) -> bool:
@@ -301,7 +314,7 @@ class SipEndpoint:
         identity = identity_of(self._settings, self.port, caller or ACCOUNT)
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
-        call = PjCall(self._account, leg, self._calls)
+        call = PjCall(self._account, leg, self._calls, locks=self._rtp_locks)
         leg.bind(call, self._forget)
         self._remember(leg)
         parameters = audio_only()
@@ -314,6 +327,8 @@ class SipEndpoint:
             self._calls.over(call)
             self._forget(leg)
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
+        finally:
+            self._port_draw.next()
         return leg
 
     def ask_options(self, uri: str) -> None:
@@ -346,7 +361,7 @@ class SipEndpoint:
             self._succeed(replaced, pj_call_id, far_end)
             return
         leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
-        call = PjCall(self._account, leg, self._calls, pj_call_id)
+        call = self._pj_call(leg, pj_call_id, far_end)
         call.invite = InviteId.of_headers(far_end.headers)
         leg.bind(call, self._forget)
         self._remember(leg)
@@ -393,9 +408,17 @@ class SipEndpoint:
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
-        call = PjCall(self._account, successor, self._calls, pj_call_id)
+        call = self._pj_call(successor, pj_call_id, far_end)
         call.invite = InviteId.of_headers(far_end.headers)
         successor.answer(call, far_end)
+
+    def _pj_call(self, owner: CallOwner, pj_call_id: int, far_end: FarEnd) -> PjCall:
+        """Make the object of an INVITE that came in, and whose ports are taken."""
+        self._port_draw.next()
+        host = far_end.source
+        return PjCall(
+            *(self._account, owner, self._calls, pj_call_id), locks=self._rtp_locks, host=host
+        )
 
     def _remember(self, leg: Leg) -> None:
         self.legs.add(leg)

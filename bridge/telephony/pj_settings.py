@@ -131,7 +131,6 @@ def account_config(settings: SipSettings, port: int) -> Any:
     """Return the configuration of our account; ``port`` is where SIP is heard."""
     config = pj.AccountConfig()
     config.idUri = identity_of(settings, port, ACCOUNT)
-    config.mediaConfig.transportConfig.port = settings.rtp_port_min
     config.mediaConfig.transportConfig.boundAddress = _bound_address(settings)
     config.mediaConfig.transportConfig.publicAddress = settings.public_address or ""
     config.natConfig.udpKaIntervalSec = 0

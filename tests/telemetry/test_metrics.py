@@ -108,6 +108,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_sip_responses_total": ("method code trunk direction", ""),
     "bridge_trunk_probes_total": ("trunk", ""),
     "bridge_sip_turned_away_total": ("reason trunk", ""),
+    "bridge_rtp_stray_packets_total": ("trunk", ""),
     "bridge_queue_waiting": ("queue", ""),
     "bridge_queue_oldest_timestamp_seconds": ("queue", ""),
     "bridge_queue_wait_seconds": ("queue", "1 2 5 10 20 30 60 90 120 180 300 600 1800"),

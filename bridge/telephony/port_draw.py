@@ -1,0 +1,68 @@
+"""Draws a free pair of UDP ports at random for each call's RTP and RTCP.
+
+PJSUA takes the next port upwards from the last call's, so that a stranger knows where the next call
+will be. It begins anew where the account's port changes; so that is changed after each call.
+"""
+
+import secrets
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from bridge.telephony.library import import_pjsua2
+
+pj: Any = import_pjsua2()
+log = structlog.get_logger(__name__)
+
+_random = secrets.SystemRandom()
+
+
+def draw(ports: range, is_free: Callable[[int], bool]) -> int | None:
+    """Return a free port, each with the same chance; None where all are taken."""
+    return next(filter(is_free, _random.sample(ports, len(ports))), None)
+
+
+class PortDraw:
+    """Chooses where PJSUA's next call has its RTP.
+
+    Args:
+        account: PJSUA's, which is created already; config: its configuration.
+        ports: even ones; empty: the kernel draws them.
+    """
+
+    def __init__(self, account: Any, config: Any, ports: range) -> None:
+        self._account, self._config, self._ports = account, config, ports
+
+    def next(self) -> None:
+        """Choose; to be called at the start, and when a call has taken what was chosen."""
+        if not self._ports:
+            return
+        transport = self._config.mediaConfig.transportConfig
+        port = draw(self._ports, lambda port: _is_free(str(transport.boundAddress), port))
+        if port is None:
+            log.error(
+                "rtp_ports_used_up",
+                first=self._ports[0],
+                last=self._ports[-1] + 1,
+                remedy="widen sip.rtp_port_min to sip.rtp_port_max, or lower sip.max_calls",
+            )
+            port = self._ports[0]  # PJSUA looks from there, when the next call comes
+        transport.port, transport.portRange = port, max(self._ports[-1] - port, 1)
+        try:
+            self._account.modify(self._config)
+        except pj.Error as error:
+            log.error("rtp_port_not_chosen", error=error.reason)
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    kinds = family, socket.SOCK_DGRAM
+    with socket.socket(*kinds) as rtp, socket.socket(*kinds) as rtcp:
+        try:
+            rtp.bind((host, port))
+            rtcp.bind((host, port + 1))
+        except OSError:
+            return False
+    return True
