@@ -85,7 +85,7 @@ def test_echo_of_speech_is_no_sound_however_its_frames_lie(gain_db: float) -> No
     """An echo's frames begin anywhere within the agent's, and its loudest can be louder."""
     settings = SoundSettings(echo_guard_db=30.0, milestones_ms=(360, 460))
     said = Synthesizer("en-us+f3", 175).say("Please keep the original packaging.")
-    agent = resample_rational(said, 24_000, 8_000) * 10 ** (gain_db / 20)
+    agent = resample_rational(said, 24_000, 8_000).astype(np.float64) * 10 ** (gain_db / 20)
     levels = rms_dbfs(agent)
     for delay_samples in range(0, 3_000, 37):
         echo = np.pad(agent, (delay_samples, 0))[: agent.size] * 10 ** (-30 / 20)
