@@ -236,6 +236,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.sip.response(SipDirection.OUT, "INVITE", "200", trunk="")
     metrics.sip.probed("carrier-a")
     metrics.sip.turned_away(TurnedAway.CREDENTIALS, trunk="")
+    metrics.sip.dropped_rtp(3, trunk="")
     metrics.queues.joined("billing", NS_PER_S)
     metrics.queues.left("billing", NS_PER_S, 1)
     turns.silent("a")
