@@ -131,7 +131,7 @@ class Trunk(BaseModel):
     def hosts(self) -> frozenset[str]:
         """Hosts of its URIs, in lower case, beside its addresses."""
         uris = [self.outbound_proxy, self.registration and self.registration.registrar]
-        names = {Uri.parse(uri).host for uri in uris if uri}
+        names = frozenset(Uri.parse(uri).host for uri in uris if uri)
         return names.union(() if self.credentials is None else self.credentials.hosts)
 
 

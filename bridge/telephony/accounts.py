@@ -170,7 +170,7 @@ def _answer_of(prm: Any) -> RegisterAnswer:
     return RegisterAnswer(code, granted, wanted)
 
 
-class Accounts:
+class SipAccounts:
     """All accounts of an endpoint, by where requests lead.
 
     Args:

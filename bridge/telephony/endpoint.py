@@ -25,7 +25,7 @@ from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.sip.registration import RegisterAnswer
 from bridge.sip.sources import MOST_ADDRESSES, RequestSources
 from bridge.sip.users import Users
-from bridge.telephony.accounts import CHALLENGES, Accounts, log_refused
+from bridge.telephony.accounts import CHALLENGES, SipAccounts, log_refused
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
@@ -129,7 +129,7 @@ class SipEndpoint:
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
-        self._accounts = Accounts(settings, trunk_secrets, self._on_invite)
+        self._accounts = SipAccounts(settings, trunk_secrets, self._on_invite)
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())

@@ -177,18 +177,7 @@ async def test_a_registrar_that_says_no_is_asked_again_later(
 async def test_wrong_credentials_are_logged_and_not_tried_again_soon(started: StartNode) -> None:
     with structlog.testing.capture_logs() as lines:
         async with started() as node:
-            answered = 0
-            while not node.troubles.words:
-                await wait_until(
-                    lambda seen=answered: (  # type: ignore[misc] # bound now
-                        node.troubles.words or len(node.far.requests("REGISTER")) > seen
-                    ),
-                    "neither trouble nor REGISTER",
-                )
-                for register in node.far.requests("REGISTER")[answered:]:
-                    value = challenge(nonce=f"n{answered}")
-                    node.far.answer(register, "401 Prove It", (f"WWW-Authenticate: {value}",))
-                    answered += 1
+            answered = await node.far.challenge_until(lambda: node.troubles.words, "REGISTER")
             assert answered <= 4
     (line,) = [each for each in lines if each["event"] == "trunk_refused_credentials"]
     assert (line["trunk"], line["method"]) == ("carrier", "REGISTER")

@@ -116,17 +116,7 @@ async def test_wrong_credentials_end_the_call_with_a_line_of_log(
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         with structlog.testing.capture_logs() as lines:
             call = rig.dial(f"sip:+15550100@{TRUNK}:{far.port}")
-            tries = 0
-            while not call.ended:
-                await wait_until(
-                    lambda tries=tries: call.ended or len(far.requests("INVITE")) > tries,  # type: ignore[misc] # bound now
-                    "neither end nor INVITE",
-                )
-                if len(far.requests("INVITE")) > tries:
-                    value = challenge(nonce=f"n{tries}" if fresh else "n")
-                    invite = far.requests("INVITE")[tries]
-                    far.answer(invite, "401 Prove It", (f"WWW-Authenticate: {value}",))
-                    tries += 1
+            tries = await far.challenge_until(lambda: call.ended, "INVITE", fresh=fresh)
         assert 2 <= tries <= 5
         (line,) = [each for each in lines if each["event"] == "trunk_refused_credentials"]
         assert (line["trunk"], line["sip_code"], line["log_level"]) == ("carrier", 401, "error")

@@ -1,9 +1,10 @@
 """A trunk's far end on a UDP socket of the test's own: it challenges, and judges the answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tests.support.digest import is_right, read
 from tests.support.raw_sip import RawSip, Reply, sdp
+from tests.support.waiting import wait_until
 
 SECRET = "open sesame"
 REALM = "carrier.example"
@@ -47,6 +48,24 @@ class TrunkFarEnd(RawSip):
         """Return the requests that came, each once."""
         ours = [each for each in self.replies if not each.code and each.method == method]
         return list({each.header("Via") + each.header("CSeq"): each for each in ours}.values())
+
+    async def challenge_until(
+        self, over: Callable[[], object], method: str, *, fresh: bool = True
+    ) -> int:
+        """Challenge each request of a method, with a new nonce or the same; return how many."""
+        answered = 0
+
+        def due() -> bool:
+            return bool(over()) or len(self.requests(method)) > answered
+
+        while True:
+            await wait_until(due, f"neither its end nor another {method}")
+            if over():
+                return answered
+            value = challenge(nonce=f"n{answered}" if fresh else "n")
+            request = self.requests(method)[answered]
+            self.answer(request, "401 Prove It", (f"WWW-Authenticate: {value}",))
+            answered += 1
 
     def take(self, invite: Reply) -> None:
         """Answer an INVITE with 200."""

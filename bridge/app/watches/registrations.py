@@ -56,6 +56,7 @@ class Registrations:
             for name, trunk in self._trunks.items()
             if trunk.registration is not None
         }
+        self._registered: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -118,7 +119,7 @@ class Registrations:
             except TimeoutError:
                 log.warning("trunk_not_unregistered", trunk=name)
         self._kept[name].ended()
-        self._metrics.set_registered(name, registered=False)
+        self._metrics.registration_ended(name)
         self._troubles.put(f"registration-{name}", None)
 
     async def _keep_publishing(self) -> None:
@@ -134,8 +135,10 @@ class Registrations:
         words = None
         if not registered and kept.code:
             words = f"trunk {name} is not registered: {state.value} (SIP {kept.code})"
-        if self._troubles.put(f"registration-{name}", words) and registered:
+        self._troubles.put(f"registration-{name}", words)
+        if registered and name not in self._registered:
             log.info("trunk_registered", trunk=name)
+        (self._registered.add if registered else self._registered.discard)(name)
 
 
 async def _is_resolved(trunk: Trunk) -> bool:

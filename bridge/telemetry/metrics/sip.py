@@ -1,5 +1,6 @@
 """SIP messages, both ways."""
 
+import contextlib
 from collections.abc import Iterable
 
 from bridge.sip.sources import TurnedAway
@@ -46,6 +47,11 @@ class SipMetrics:
     def set_registered(self, trunk: str, *, registered: bool) -> None:
         """Publish whether a trunk has us registered."""
         self._registered.labels(trunk).set(registered)
+
+    def registration_ended(self, trunk: str) -> None:
+        """Take a trunk's registration out, once it is taken back: nobody waits for it."""
+        with contextlib.suppress(KeyError):
+            self._registered.remove(trunk)
 
     def register_answered(self, trunk: str, code: str) -> None:
         """Count a registrar's last answer to a REGISTER."""
