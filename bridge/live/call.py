@@ -205,6 +205,11 @@ class CallRunner:
         return self.record.summary.arm_in_use
 
     @property
+    def is_over(self) -> bool:
+        """Whether the call has ended, and only its record and its recording are being finished."""
+        return self._over.is_set()
+
+    @property
     def round_trip_ms(self) -> float | None:
         """The last ping of the call's session; None before the first pong."""
         return self._upstream.round_trip_ms

@@ -145,7 +145,7 @@ def _arms_of(dialplan: Dialplan, settings: Settings) -> tuple[str, ...]:
 
 def describe(leg: Leg, settings: Settings, clock: Clock) -> IncomingCall:
     """Return what dialplans may look at in a leg's INVITE."""
-    trunk = settings.sip.trunk_of(leg.source)
+    trunk = leg.trunk
     headers = settings.sip.believed(leg.headers, trunk)
     return incoming_call(
         leg.called,
