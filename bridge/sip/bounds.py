@@ -80,14 +80,18 @@ _NO_MEDIA = 488, "Not Acceptable Here"
 _NO_ROOM = 413, "Request Entity Too Large"
 
 BOUNDS = (
-    Bound("headers", 256, "an INVITE through ten proxies has 60", 400, "Too Many Headers", _headers),
+    Bound(
+        "headers", 256, "an INVITE through ten proxies has 60", 400, "Too Many Headers", _headers
+    ),
     Bound(
         *("header_name", 128, "the longest that is registered has 33 bytes"),
         *(400, "Header Name Too Long", _header_name),
     ),
     Bound("multiparts", 4, "a body within a body, and two beside it", *_NO_ROOM, _multiparts),
     Bound("parts", 64, "PJSIP makes an object of each part while it reads", *_NO_ROOM, _parts),
-    Bound("media", 16, "PJMEDIA_MAX_SDP_MEDIA; negotiation has written past it", *_NO_MEDIA, _media),
+    Bound(
+        "media", 16, "PJMEDIA_MAX_SDP_MEDIA; negotiation has written past it", *_NO_MEDIA, _media
+    ),
     Bound("attributes", 512, "16 media with 32 lines each", *_NO_MEDIA, _attributes),
     Bound("keys", 32, "PJSIP's table of a=crypto has 64 places: CVE-2026-57162", *_NO_MEDIA, _keys),
 )

@@ -2,8 +2,8 @@
 
 What PJSUA would leave unanswered, or answer with "500 Unhandled by dialog usages", is answered
 here: faulty requests, methods that aren't served, requests for calls that are over, and messages
-that go past a bound (:mod:`bridge.sip.bounds`), responses among them. The rest goes on to the dialogs, the admission door and PJSUA.
-Runs in the loop's thread, inside the poll.
+that go past a bound (:mod:`bridge.sip.bounds`), responses among them. The rest goes on to the
+dialogs, the admission door and PJSUA. Runs in the loop's thread, inside the poll.
 """
 
 import ctypes
