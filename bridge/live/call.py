@@ -103,6 +103,7 @@ class CallRunner:
             services.pump,
             services.phrases,
             language,
+            route.origin.passed,
         )
         self._tools = self._make_tools(route)
         self.supervision = self._make_supervision(route, policy)

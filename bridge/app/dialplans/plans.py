@@ -116,7 +116,7 @@ class Plans:
             raise AssertionError("a dialplan's flag is in the settings")
         else:
             route = self._deal(dialplan, dialplan.rollout, mode, call, rollouts)
-        origin = read_origin(call.headers, dialplan.keep_headers)
+        origin = read_origin(call.headers, dialplan.keep_headers, dialplan.pass_headers)
         return replace(route, verstat=call.stir, origin=origin)
 
     def _deal(
