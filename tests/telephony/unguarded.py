@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from bridge.config.sip import SipSettings
-from bridge.telephony import endpoint, long_messages, request_door
+from bridge.telephony import endpoint, long_messages, pj_settings, request_door
 from tests.support.raw_sip import RawSip, sdp
 
 _PLACES = 64
@@ -33,7 +33,7 @@ KILLING = {
 
 
 def _with_srtp() -> None:
-    written = endpoint.account_config
+    written = pj_settings.account_config
 
     def account_config(settings: SipSettings, port: int) -> Any:  # a SWIG object without types
         config = written(settings, port)
@@ -41,12 +41,12 @@ def _with_srtp() -> None:
         config.mediaConfig.srtpSecureSignaling = 0
         return config
 
-    endpoint.account_config = account_config
+    setattr(endpoint, "account_config", account_config)  # noqa: B010 - not exported by it
 
 
 def _without_bounds() -> None:
     for door in (request_door, long_messages):
-        door.out_of_bounds = lambda data: None
+        setattr(door, "out_of_bounds", lambda data: None)  # noqa: B010 - not exported by it
 
 
 async def _poll(sip: endpoint.SipEndpoint) -> None:
