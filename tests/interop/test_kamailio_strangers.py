@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -71,6 +72,10 @@ def request(method: str, sip: RawSip, number: int = 1, more: str = "") -> bytes:
     ).encode()
 
 
+def _has_more(sip: RawSip, than: int) -> bool:
+    return len(sip.replies) > than
+
+
 async def test_carrier_reaches_a_node_and_a_stranger_gets_403() -> None:
     async with an_edge() as edge:
         port = edge.kamailio.port
@@ -78,7 +83,7 @@ async def test_carrier_reaches_a_node_and_a_stranger_gets_403() -> None:
             for method in ("INVITE", "OPTIONS", "REGISTER", "BYE"):
                 before = len(stranger.replies)
                 stranger.send(request(method, stranger))
-                await wait_until(lambda seen=before: len(stranger.replies) > seen)
+                await wait_until(partial(_has_more, stranger, before))
             assert [reply.code for reply in stranger.replies] == [403] * 4
             assert edge.node.requests == []
             carrier.send(request("INVITE", carrier))
