@@ -38,6 +38,7 @@ from bridge.app.start.addresses import (
     http_url,
     node_name,
     sip_address,
+    warn_of_demo_pjsip,
     warn_of_open_http,
     warn_of_strangers,
 )
@@ -230,6 +231,7 @@ class Gateway:
             probes_url = f"http://{self._settings.http.probes_host}:{await self._probes.start()}"
         warn_of_open_http(self._settings)
         warn_of_strangers(self._settings.sip)
+        warn_of_demo_pjsip(self._settings.sip, self._endpoint.info.version)
         self._report_node()
         self._background = [
             asyncio.create_task(work, name=name)
