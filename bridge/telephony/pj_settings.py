@@ -52,7 +52,7 @@ class LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
 
 def identity_of(settings: SipSettings, port: int, user: str) -> str:
     """Return a user's SIP URI at our address as others see it; ``port`` is where SIP is heard."""
-    host = settings.public_address or _bound_address(settings) or "127.0.0.1"
+    host = settings.public_address or bound_address(settings) or "127.0.0.1"
     return f"sip:{user}@{host}:{port}"
 
 
@@ -80,7 +80,7 @@ def listen(endpoint: Any, settings: SipSettings) -> int:
         InfrastructureError: the port is taken, or the address isn't this machine's.
     """
     config = pj.TransportConfig()
-    config.boundAddress = _bound_address(settings)
+    config.boundAddress = bound_address(settings)
     config.publicAddress = settings.public_address or ""
     attempts = 1 if settings.port else _PORT_ATTEMPTS
     for attempt in range(1, attempts + 1):
@@ -131,11 +131,12 @@ def account_config(settings: SipSettings, port: int) -> Any:
     """Return the configuration of our account; ``port`` is where SIP is heard."""
     config = pj.AccountConfig()
     config.idUri = identity_of(settings, port, ACCOUNT)
-    config.mediaConfig.transportConfig.boundAddress = _bound_address(settings)
+    config.mediaConfig.transportConfig.boundAddress = bound_address(settings)
     config.mediaConfig.transportConfig.publicAddress = settings.public_address or ""
     config.natConfig.udpKaIntervalSec = 0
     return config
 
 
-def _bound_address(settings: SipSettings) -> str:
+def bound_address(settings: SipSettings) -> str:
+    """Return the address that sockets are bound to, "" for all of this machine's."""
     return "" if settings.host == "0.0.0.0" else settings.host

@@ -1,7 +1,7 @@
 """Draws a free pair of UDP ports at random for each call's RTP and RTCP.
 
 PJSUA takes the next port upwards from the last call's, so that a stranger knows where the next call
-will be. It begins anew where the account's port changes; so that is changed after each call.
+will be. It begins anew where the account's port changes; so that is changed after each call, for all accounts.
 """
 
 import secrets
@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from bridge.telephony.accounts import SipAccounts
 from bridge.telephony.library import import_pjsua2
 
 pj: Any = import_pjsua2()
@@ -28,19 +29,19 @@ class PortDraw:
     """Chooses where PJSUA's next call has its RTP.
 
     Args:
-        account: PJSUA's, which is created already; config: its configuration.
+        accounts: PJSUA's; any of them may have the next call.
         ports: even ones; empty: the kernel draws them.
+        host: that they are bound to; "" for all addresses.
     """
 
-    def __init__(self, account: Any, config: Any, ports: range) -> None:
-        self._account, self._config, self._ports = account, config, ports
+    def __init__(self, accounts: SipAccounts, ports: range, host: str) -> None:
+        self._accounts, self._ports, self._host = accounts, ports, host
 
     def next(self) -> None:
         """Choose; to be called at the start, and when a call has taken what was chosen."""
         if not self._ports:
             return
-        transport = self._config.mediaConfig.transportConfig
-        port = draw(self._ports, lambda port: _is_free(str(transport.boundAddress), port))
+        port = draw(self._ports, lambda port: _is_free(self._host, port))
         if port is None:
             log.error(
                 "rtp_ports_used_up",
@@ -49,11 +50,11 @@ class PortDraw:
                 remedy="widen sip.rtp_port_min to sip.rtp_port_max, or lower sip.max_calls",
             )
             port = self._ports[0]  # PJSUA looks from there, when the next call comes
-        transport.port, transport.portRange = port, max(self._ports[-1] - port, 1)
-        try:
-            self._account.modify(self._config)
-        except pj.Error as error:
-            log.error("rtp_port_not_chosen", error=error.reason)
+        for account in self._accounts.all:
+            try:
+                account.use_rtp_port(port, max(self._ports[-1] - port, 1))
+            except pj.Error as error:
+                log.error("rtp_port_not_chosen", error=error.reason)
 
 
 def _is_free(host: str, port: int) -> bool:

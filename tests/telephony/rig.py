@@ -3,7 +3,7 @@
 There is one PJSIP in a process at a time: a test has one :class:`Rig`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -126,7 +126,12 @@ class Rig:
         strays: far end's host and number of packets that strangers sent to its media.
     """
 
-    def __init__(self, settings: SipSettings, media_ports: MediaPortsKind = "auto") -> None:
+    def __init__(
+        self,
+        settings: SipSettings,
+        media_ports: MediaPortsKind = "auto",
+        trunk_secrets: Mapping[str, str] | None = None,
+    ) -> None:
         self.calls: list[Call] = []
         self.take: Callable[[Call], None] = lambda call: call.leg.answer()
         self.refusal: Callable[[], str | None] = lambda: None
@@ -139,6 +144,7 @@ class Rig:
             on_turned_away=lambda *one: self.turned_away.append(one),
             on_stray_packets=lambda *one: self.strays.append(one),
             media_ports=media_ports,
+            trunk_secrets=trunk_secrets or {},
         )
         self.pump: Pump
         self._ticker: Ticker | None = None

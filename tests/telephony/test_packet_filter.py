@@ -65,7 +65,7 @@ def test_a_port_is_one_of_an_address(ear: socket.socket) -> None:
         (("2001:db8::/32", "127.0.0.2/31"), "n y n y"),
         (("0.0.0.0/0",), "y y y y"),
         (("::/0",), "n n n n"),
-        (tuple(f"10.0.{n}.0/24" for n in range(200)) + ("127.0.0.3",), "n n n y"),
+        ((*(f"10.0.{n}.0/24" for n in range(200)), "127.0.0.3"), "n n n y"),
     ],
 )
 def test_networks_of_ipv4(ear: socket.socket, networks: tuple[str, ...], heard: str) -> None:
