@@ -1,7 +1,8 @@
 """Draws a free pair of UDP ports at random for each call's RTP and RTCP.
 
 PJSUA takes the next port upwards from the last call's, so that a stranger knows where the next call
-will be. It begins anew where the account's port changes; so that is changed after each call, for all accounts.
+will be. It begins anew where an account's port changes; so that is changed after each call, in all
+accounts.
 """
 
 import secrets
