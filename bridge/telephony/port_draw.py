@@ -8,6 +8,7 @@ accounts.
 import secrets
 import socket
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -18,12 +19,11 @@ from bridge.telephony.library import import_pjsua2
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
 
-_random = secrets.SystemRandom()
-
 
 def draw(ports: range, is_free: Callable[[int], bool]) -> int | None:
-    """Return a free port, each with the same chance; None where all are taken."""
-    return next(filter(is_free, _random.sample(ports, len(ports))), None)
+    """Return a free port, searched from a random one on; None where all are taken."""
+    first = secrets.randbelow(len(ports))
+    return next(filter(is_free, chain(ports[first:], ports[:first])), None)
 
 
 class PortDraw:
