@@ -23,9 +23,9 @@ write queue, which throws audio away when it is full."""
 
 
 BEFORE_A_TURN_MS = 2_000
-"""Of audio that a session has, and in which it heard no turn yet, so much is kept: it reports a turn's
-begin after the fact, by its prefix, its own delay and the network's. Ten seconds of each of 200
-silent callers would be 96 MB."""
+"""Of audio that a session has, and in which it heard no turn yet, so much is kept: it reports
+a turn's begin after the fact, by its prefix, its own delay and the network's. Ten seconds of each
+of 200 silent callers would be 96 MB."""
 
 
 BEFORE_A_SOUND_MS = 300
@@ -86,7 +86,7 @@ class KeptAudio:
                 self._pieces.popleft()
 
     def follow(self, event: ServerEvent) -> None:
-        """Take the begin of a turn of the caller's, or that the session is there and reported none."""
+        """Take the begin of a turn of the caller's, or that a session is there and has no turn."""
         match event:
             case SpeechStarted():
                 self._turns_ms[event.item_id] = self._base_ms + event.audio_start_ms
