@@ -17,7 +17,8 @@ from pydantic import (
 
 from bridge.config.complaints import suggest
 from bridge.config.parts import HeaderName, Name, OneOrMore
-from bridge.sip.addresses import AddressError, Uri
+from bridge.config.secure_sip import HostName, SipTransport, Srtp, TlsSettings
+from bridge.sip.addresses import AddressError, Uri, host_in
 from bridge.sip.sources import SourceBounds, Strangers
 
 Headers = Mapping[str, tuple[str, ...]]
@@ -78,6 +79,11 @@ class Trunk(BaseModel):
         trust: headers that are believed from it, and dropped where another sender has them. The
             caller's P-Asserted-Identity is dropped wherever it isn't listed.
         limits: what it may send.
+        hosts: names that it is dialled by, beside its addresses.
+        transport: how requests go to it, unless the dialled address says so itself. With `tls`
+            it is heard by TLS alone, too: what comes from its addresses otherwise gets 403.
+        srtp: whether its calls' audio is encrypted (RFC 4568): `off` never, `optional` where the
+            trunk does so, `required` always: a call without gets 488.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,6 +91,9 @@ class Trunk(BaseModel):
     addresses: OneOrMore[IPvAnyNetwork]
     trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
     limits: SourceLimits = SourceLimits()
+    hosts: OneOrMore[HostName] = Field((), max_length=20)
+    transport: SipTransport = "udp"
+    srtp: Srtp = "off"
 
     @model_validator(mode="before")
     @classmethod
@@ -120,6 +129,7 @@ class SipSettings(BaseModel):
         trunk_probes: name -> SIP URI that is asked by OPTIONS whether the trunk can be reached; its
             answers must come from the trunk's addresses (alert TrunkUnreachable).
         probe_every_s: how often a trunk is asked.
+        tls: SIP over TLS; null for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -140,6 +150,14 @@ class SipSettings(BaseModel):
     stranger_limits: StrangerLimits = StrangerLimits()
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
+    tls: TlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _have_tls_for_trunks(self) -> Self:
+        for name, trunk in self.trunks.items():
+            if trunk.transport == "tls" and self.tls is None:
+                raise ValueError(f"has a trunk that wants TLS, {name}, and no certificate: add tls")
+        return self
 
     @model_validator(mode="after")
     def _probes_trunks(self) -> Self:
@@ -170,6 +188,12 @@ class SipSettings(BaseModel):
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
         return self.sender_at(host) or ""
+
+    def trunk_to(self, uri: str) -> Trunk | None:
+        """Return the trunk that a URI leads to: by its address, or by one of its hosts."""
+        host = host_in(uri)
+        named = next((each for each in self.trunks.values() if host in each.hosts), None)
+        return named or self.trunks.get(self.trunk_of(host))
 
     def sender_at(self, host: str) -> str | None:
         """Return the trunk of an address: "" for this machine's own, None for a stranger's."""

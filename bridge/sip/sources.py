@@ -51,6 +51,7 @@ class TurnedAway(enum.StrEnum):
     STRANGER = "stranger"
     SCANNER = "scanner"
     RATE = "rate"
+    TRANSPORT = "transport"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.sip.sources import MOST_ADDRESSES, RequestSources
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.capabilities import check_secure_settings
+from bridge.telephony.certificates import Credentials
 from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
@@ -54,6 +56,8 @@ from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.source_door import OnTurnedAway, SourceDoor
 from bridge.telephony.succession import Successor
 from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
+from bridge.telephony.tls_listener import TlsListener
+from bridge.telephony.trunk_transports import TransportDoor, routed
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -100,6 +104,7 @@ class SipEndpoint:
 
     Attributes:
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
+        tls: SIP over TLS; None where the settings have none.
     """
 
     _running: ClassVar[bool] = False
@@ -118,6 +123,7 @@ class SipEndpoint:
         self.info = LibraryInfo("", 0)
         self.port = 0
         self.ports: JoinablePorts
+        self.tls: TlsListener | None = None
         self.legs: set[Leg] = set()
         self._arrived: list[Leg] = []
         self._failed: list[int] = []
@@ -133,6 +139,7 @@ class SipEndpoint:
         self._ptime_door: PtimeDoor | None = None
         self._request_door: RequestDoor | None = None
         self._source_door: SourceDoor | None = None
+        self._transport_door: TransportDoor | None = None
         self._unread: tuple[DroppedRequests, LongMessages] | None = None
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
@@ -184,6 +191,7 @@ class SipEndpoint:
         SipEndpoint._running = True
         atexit.register(self.stop)
         try:
+            check_secure_settings(self._settings, symbols)
             self._endpoint.libCreate()
             self._endpoint.libInit(endpoint_config(self._settings, self._log_writer))
             self.info = LibraryInfo(
@@ -203,6 +211,7 @@ class SipEndpoint:
                 on_turned_away=self._on_turned_away,
                 retry_after_s=self._settings.retry_after_s,
             )
+            self._transport_door = TransportDoor(symbols, self._settings, self._on_turned_away)
             raw_replies = RawReplies(
                 symbols, self._on_message or (lambda message, sent: None), sources.serves
             )
@@ -223,8 +232,10 @@ class SipEndpoint:
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
             self.port = listen(self._endpoint, self._settings)
+            if self._settings.tls is not None:
+                self.tls = TlsListener(symbols, self._endpoint, self._settings)
             self._tcp_door = TcpDoor(
-                *(symbols, self.port, SystemClock()),
+                *(symbols, self._tcp_ports(), SystemClock()),
                 most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
                 is_trunk=lambda host: bool(self._settings.trunk_of(host)),
                 on_closed=long_messages.forget,
@@ -262,6 +273,8 @@ class SipEndpoint:
         # process when a second instance is made.
         pj.Endpoint.__swig_destroy__(endpoint)
         SipEndpoint._running = False
+        if self.tls is not None:
+            self.tls.close()
 
     def poll(self) -> None:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
@@ -299,6 +312,7 @@ class SipEndpoint:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
         identity = identity_of(self._settings, self.port, caller or ACCOUNT)
+        uri = routed(uri, self._settings.trunk_to(uri))
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
         call = PjCall(self._account, leg, self._calls)
@@ -324,7 +338,7 @@ class SipEndpoint:
         """
         parameters = pj.SendRequestParam()
         parameters.method = "OPTIONS"
-        parameters.txOption.targetUri = uri
+        parameters.txOption.targetUri = routed(uri, self._settings.trunk_to(uri))
         try:
             self._account.sendRequest(parameters)
         except pj.Error as error:
@@ -406,6 +420,21 @@ class SipEndpoint:
         leg.unbind()
         if not self.legs:
             self._no_legs.set()
+
+    def renew_certificate(self, credentials: Credentials) -> None:
+        """Show another certificate to whoever connects from here on.
+
+        Raises:
+            TelephonyError: SIP over TLS listens no more.
+        """
+        if self.tls is None or self._tcp_door is None:
+            return
+        self._tcp_door.close()  # its hold on the socket would keep the port taken
+        self.tls.renew(credentials)
+        self._tcp_door.open()
+
+    def _tcp_ports(self) -> tuple[int, ...]:
+        return (self.port,) if self.tls is None else (self.port, self.tls.port)
 
     def _create_ports(self) -> None:
         problem = None if self._media_ports == "callback" else memory_ports_problem()

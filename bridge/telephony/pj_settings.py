@@ -79,9 +79,7 @@ def listen(endpoint: Any, settings: SipSettings) -> int:
     Raises:
         InfrastructureError: the port is taken, or the address isn't this machine's.
     """
-    config = pj.TransportConfig()
-    config.boundAddress = _bound_address(settings)
-    config.publicAddress = settings.public_address or ""
+    config = transport_config(settings)
     attempts = 1 if settings.port else _PORT_ATTEMPTS
     for attempt in range(1, attempts + 1):
         config.port = settings.port
@@ -95,6 +93,14 @@ def listen(endpoint: Any, settings: SipSettings) -> int:
                     "BRIDGE_SIP_HOST",
                 ) from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def transport_config(settings: SipSettings) -> Any:
+    """Return the configuration of a socket at our address, without its port."""
+    config = pj.TransportConfig()
+    config.boundAddress = _bound_address(settings)
+    config.publicAddress = settings.public_address or ""
+    return config
 
 
 def _listen_once(endpoint: Any, config: Any) -> int:
