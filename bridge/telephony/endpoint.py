@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 import structlog
 
 from bridge.clock import SystemClock
+from bridge.config.secure_sip import Srtp
 from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
@@ -35,7 +36,7 @@ from bridge.telephony.long_messages import LongMessages
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
 from bridge.telephony.pacing import SocketPacing, has_few_places
-from bridge.telephony.pj_call import PjCall
+from bridge.telephony.pj_call import CallOwner, PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
     ACCOUNT,
@@ -52,6 +53,7 @@ from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replies import RawReplies
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sdp import PtimeDoor
+from bridge.telephony.secure_media import CryptoDoor, secure
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.source_door import OnTurnedAway, SourceDoor
 from bridge.telephony.succession import Successor
@@ -66,6 +68,22 @@ MediaPortsKind = Literal["auto", "memory", "callback"]
 
 _EVENTS_A_POLL = 20
 """Bounds one poll, so that a flood of SIP can't hold the audio up."""
+
+
+class _Library(pj.Endpoint):  # type: ignore[misc]  # SWIG class without types
+    """PJSUA's endpoint: it has each new call's account chosen by whom the call is from."""
+
+    def __init__(self, endpoint: "SipEndpoint") -> None:
+        super().__init__()
+        self._endpoint = endpoint
+
+    def onSelectAccount(self, prm: Any) -> None:
+        """Choose the account for a request outside of dialogs."""
+        try:
+            source = host_of(str(prm.rdata.srcAddress))
+            prm.accountIndex = self._endpoint.account_for(source).getId()
+        except Exception:
+            log.exception("account_not_chosen")
 
 
 class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
@@ -140,11 +158,12 @@ class SipEndpoint:
         self._request_door: RequestDoor | None = None
         self._source_door: SourceDoor | None = None
         self._transport_door: TransportDoor | None = None
+        self._crypto_door: CryptoDoor | None = None
         self._unread: tuple[DroppedRequests, LongMessages] | None = None
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
-        self._account: Any = None
+        self._accounts: dict[Srtp, Any] = {}
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
@@ -187,7 +206,7 @@ class SipEndpoint:
             )
         symbols = self._symbols
         symbols.pj_log_set_level(0)  # until libInit, PJSIP would print to standard output
-        self._endpoint = pj.Endpoint()
+        self._endpoint = _Library(self)
         SipEndpoint._running = True
         atexit.register(self.stop)
         try:
@@ -244,8 +263,7 @@ class SipEndpoint:
             choose_codecs(self._endpoint, self._settings, self._ptime_ms)
             self._endpoint.audDevManager().setNullDev()
             self._create_ports()
-            self._account = _Account(self)
-            self._account.create(account_config(self._settings, self.port), True)
+            self._open_accounts()
         except BaseException:
             self.stop()
             raise
@@ -263,7 +281,7 @@ class SipEndpoint:
             leg.unbind()
         self.legs.clear()
         self._no_legs.set()
-        self._account = None
+        self._accounts.clear()
         endpoint.hangupAllCalls()
         self._calls.drop_all()
         if self._tcp_door is not None:
@@ -312,10 +330,11 @@ class SipEndpoint:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
         identity = identity_of(self._settings, self.port, caller or ACCOUNT)
-        uri = routed(uri, self._settings.trunk_to(uri))
+        trunk = self._settings.trunk_to(uri)
+        uri, srtp = routed(uri, trunk), trunk.srtp if trunk is not None else "off"
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
-        call = PjCall(self._account, leg, self._calls)
+        call = PjCall(self._accounts[srtp], leg, self._calls, srtp=srtp)
         leg.bind(call, self._forget)
         self._remember(leg)
         parameters = audio_only()
@@ -340,7 +359,7 @@ class SipEndpoint:
         parameters.method = "OPTIONS"
         parameters.txOption.targetUri = routed(uri, self._settings.trunk_to(uri))
         try:
-            self._account.sendRequest(parameters)
+            self._accounts["off"].sendRequest(parameters)
         except pj.Error as error:
             raise TelephonyError(f"cannot ask {uri}: {error.reason}") from error
 
@@ -360,11 +379,34 @@ class SipEndpoint:
             self._succeed(replaced, pj_call_id, far_end)
             return
         leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
-        call = PjCall(self._account, leg, self._calls, pj_call_id)
+        call = self._call_of(leg, pj_call_id, far_end)
         call.invite = InviteId.of_headers(far_end.headers)
         leg.bind(call, self._forget)
         self._remember(leg)
         self._arrived.append(leg)
+
+    def account_for(self, source: str) -> Any:
+        """Return the account of calls from a host: a SWIG object without types."""
+        return self._accounts[self._srtp_of(source)]
+
+    def _srtp_of(self, source: str) -> Srtp:
+        trunk = self._settings.trunks.get(self._settings.trunk_of(source))
+        return trunk.srtp if trunk is not None else "off"
+
+    def _call_of(self, owner: CallOwner, pj_call_id: int, far_end: FarEnd) -> PjCall:
+        srtp = self._srtp_of(far_end.source)
+        return PjCall(self._accounts[srtp], owner, self._calls, pj_call_id, srtp)
+
+    def _open_accounts(self) -> None:
+        wanted: set[Srtp] = {trunk.srtp for trunk in self._settings.trunks.values()}
+        for srtp in sorted({*wanted, "off"}):
+            account = self._accounts[srtp] = _Account(self)
+            config = account_config(self._settings, self.port)
+            if srtp != "off":
+                secure(config, srtp)
+            account.create(config, srtp == "off")
+        if wanted - {"off"}:
+            self._crypto_door = CryptoDoor(self._symbols, self._settings.codecs, self._srtp_of)
 
     def drop_invite(self, pj_call_id: int) -> None:
         """Refuse an INVITE that could not be taken, after PJSUA's callback about it.
@@ -407,7 +449,7 @@ class SipEndpoint:
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
-        call = PjCall(self._account, successor, self._calls, pj_call_id)
+        call = self._call_of(successor, pj_call_id, far_end)
         call.invite = InviteId.of_headers(far_end.headers)
         successor.answer(call, far_end)
 

@@ -39,7 +39,7 @@ _RESTART = "pjsua_transport_lis_restart"
 
 
 class _StateInfo(ctypes.Structure):
-    """`pjsip_transport_state_info` (pjsip/sip_transport.h), and `pjsip_tls_state_info` as ``more``."""
+    """`pjsip_transport_state_info` (pjsip/sip_transport.h); ``more`` is for TLS alone."""
 
     _fields_ = (("status", ctypes.c_int), ("more", ctypes.POINTER(ctypes.c_void_p)))
 

@@ -32,6 +32,7 @@ def test_filter_finds_strangers_and_leaves_trunks_alone(
     count(source, "INVITE", TurnedAway.STRANGER)
     count(source, 'OPTIONS"; source=192.0.2.1', TurnedAway.SCANNER)
     count("192.0.2.9", "INVITE", TurnedAway.RATE)
+    count("192.0.2.9", "INVITE", TurnedAway.TRANSPORT)
     log = tmp_path / "bridge.log"
     log.write_text(written.getvalue())
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A SIP phone and a SIP server over TLS, by Python's own TLS; neither shares code with the bridge."""
+"""A SIP phone and a SIP server over TLS, by Python's own; neither shares code with the bridge."""
 
 import asyncio
 import itertools

@@ -126,6 +126,7 @@ class Rig:
     """
 
     def __init__(self, settings: SipSettings, media_ports: MediaPortsKind = "auto") -> None:
+        self.settings = settings
         self.calls: list[Call] = []
         self.take: Callable[[Call], None] = lambda call: call.leg.answer()
         self.refusal: Callable[[], str | None] = lambda: None

@@ -73,6 +73,17 @@ def warn_of_strangers(settings: SipSettings) -> None:
         )
 
 
+def warn_of_open_keys(settings: SipSettings) -> None:
+    """Log which trunks' keys of SRTP can be read on the way."""
+    for name, trunk in settings.trunks.items():
+        if trunk.srtp != "off" and trunk.transport != "tls":
+            log.warning(
+                "srtp_keys_in_the_open",
+                trunk=name,
+                remedy=f"set sip.trunks.{name}.transport: tls: keys go with the SIP messages",
+            )
+
+
 def browser_url(settings: Settings, heard_at: str) -> str:
     """Return where a browser finds the console; ``heard_at`` is where the server is heard."""
     # 0.0.0.0 is where we hear, not what a browser asks for.
