@@ -20,7 +20,7 @@ _NO_PASSWORD = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class TlsCredentials:
     """What a side of TLS shows, and whom it believes; all PEM.
 
     Attributes:
@@ -72,7 +72,7 @@ class Credentials:
 class HeldCredentials:
     """Holds credentials where C code finds them as files, in memory; close it at the end."""
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: TlsCredentials) -> None:
         self._fds = [
             _in_memory(name, data)
             for name, data in (

@@ -8,6 +8,7 @@ there alone. Its media threads (RTP sockets, conference clock) are its own.
 import asyncio
 import atexit
 import dataclasses
+import secrets
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -22,10 +23,11 @@ from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.dialog import Dialog
 from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.sip.sources import MOST_ADDRESSES, RequestSources
+from bridge.sip.users import Users
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.capabilities import check_secure_settings
-from bridge.telephony.certificates import Credentials
+from bridge.telephony.certificates import TlsCredentials
 from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
@@ -80,8 +82,7 @@ class _Library(pj.Endpoint):  # type: ignore[misc]  # SWIG class without types
     def onSelectAccount(self, prm: Any) -> None:
         """Choose the account for a request outside of dialogs."""
         try:
-            source = host_of(str(prm.rdata.srcAddress))
-            prm.accountIndex = self._endpoint.account_for(source).getId()
+            prm.accountIndex = self._endpoint.account_of_sender().getId()
         except Exception:
             log.exception("account_not_chosen")
 
@@ -101,6 +102,8 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
             log.exception("incoming_call_failed")
             self._endpoint.drop_invite(pj_call_id)
 
+
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
 
 GUEST_ROWS = 4
 """Rows beside those of calls: so many supervisors can talk beside agents at once."""
@@ -217,7 +220,9 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
-            replaces_door = ReplacesDoor(symbols, self._settings.trunk_of, self._calls)
+            replaces_door = ReplacesDoor(
+                symbols, self._sender_trunk, self._settings.trunk_of, self._calls
+            )
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             most_bytes = longest_packet_bytes(symbols)
             self._request_door = RequestDoor(symbols, most_bytes, self._find_call)
@@ -230,7 +235,9 @@ class SipEndpoint:
                 on_turned_away=self._on_turned_away,
                 retry_after_s=self._settings.retry_after_s,
             )
-            self._transport_door = TransportDoor(symbols, self._settings, self._on_turned_away)
+            self._transport_door = TransportDoor(
+                symbols, self._settings.trunks, self._sender_trunk, self._on_turned_away
+            )
             raw_replies = RawReplies(
                 symbols, self._on_message or (lambda message, sent: None), sources.serves
             )
@@ -373,7 +380,7 @@ class SipEndpoint:
 
     def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE, or a leg's successor (called by PJSUA's account)."""
-        far_end = _far_end(message, host_of(source))
+        far_end = _far_end(message, host_of(source), self._sender_trunk())
         replaced = self._replaces_door.take() if self._replaces_door is not None else None
         if replaced is not None:
             self._succeed(replaced, pj_call_id, far_end)
@@ -385,16 +392,18 @@ class SipEndpoint:
         self._remember(leg)
         self._arrived.append(leg)
 
-    def account_for(self, source: str) -> Any:
-        """Return the account of calls from a host: a SWIG object without types."""
-        return self._accounts[self._srtp_of(source)]
+    def account_of_sender(self) -> Any:
+        """Return the account for the request that is just being received: a SWIG object."""
+        return self._accounts[self._srtp_of_sender()]
 
-    def _srtp_of(self, source: str) -> Srtp:
-        trunk = self._settings.trunks.get(self._settings.trunk_of(source))
-        return trunk.srtp if trunk is not None else "off"
+    def _srtp_of_sender(self) -> Srtp:
+        return self._srtp_of(self._sender_trunk())
+
+    def _srtp_of(self, trunk: str) -> Srtp:
+        return self._settings.trunks[trunk].srtp if trunk in self._settings.trunks else "off"
 
     def _call_of(self, owner: CallOwner, pj_call_id: int, far_end: FarEnd) -> PjCall:
-        srtp = self._srtp_of(far_end.source)
+        srtp = self._srtp_of(far_end.trunk)
         return PjCall(self._accounts[srtp], owner, self._calls, pj_call_id, srtp)
 
     def _open_accounts(self) -> None:
@@ -406,7 +415,9 @@ class SipEndpoint:
                 secure(config, srtp)
             account.create(config, srtp == "off")
         if wanted - {"off"}:
-            self._crypto_door = CryptoDoor(self._symbols, self._settings.codecs, self._srtp_of)
+            self._crypto_door = CryptoDoor(
+                self._symbols, self._settings.codecs, self._srtp_of_sender
+            )
 
     def drop_invite(self, pj_call_id: int) -> None:
         """Refuse an INVITE that could not be taken, after PJSUA's callback about it.
@@ -435,13 +446,13 @@ class SipEndpoint:
                 log.exception("incoming_call_failed", call_id=leg.call_id)
                 leg.reject(500, "Internal Error")
 
-    def _calls_from(self, host: str) -> int:
-        """Count the calls that came from the trunk at a host, or from that host itself."""
-        sender = self._settings.sender_at(host)
-        return sum(
-            leg.source == host or bool(sender and self._settings.sender_at(leg.source) == sender)
-            for leg in self.legs
-        )
+    def _calls_from(self, host: str, trunk: str) -> int:
+        """Count the calls that came from a trunk, or from a host where it is of none."""
+        return sum(leg.trunk == trunk if trunk else leg.source == host for leg in self.legs)
+
+    def _sender_trunk(self) -> str:
+        """Return the trunk of the request that is just being received, "" for none."""
+        return "" if self._source_door is None else self._source_door.trunk
 
     def _find_call(self, sip_call_id: str) -> PjCall | None:
         return next((call for call in self._calls if call.owner.sip_call_id == sip_call_id), None)
@@ -463,7 +474,7 @@ class SipEndpoint:
         if not self.legs:
             self._no_legs.set()
 
-    def renew_certificate(self, credentials: Credentials) -> None:
+    def renew_certificate(self, credentials: TlsCredentials) -> None:
         """Show another certificate to whoever connects from here on.
 
         Raises:
@@ -506,22 +517,31 @@ def _sources(settings: SipSettings) -> RequestSources:
         {name: trunk.limits.compile() for name, trunk in settings.trunks.items()},
         settings.strangers,
         settings.stranger_limits.compile(),
+        _users(settings),
     )
 
 
-def _far_end(message: str, source: str) -> FarEnd:
+def _users(settings: SipSettings) -> Users | None:
+    compiled = {name: user.compile() for name, user in settings.users.items()}
+    return Users(compiled, settings.realm, secrets.token_bytes(32)) if compiled else None
+
+
+def _far_end(message: str, source: str, trunk: str) -> FarEnd:
     """Read who sent an INVITE, from its bytes.
 
     PJSIP prints addresses into buffers that long names don't fit into, hence our own reading. A
-    caller who asks for privacy is anonymous from here on.
+    caller who asks for privacy is anonymous from here on. TlsCredentials end here.
     """
-    headers = read_headers(message)
+    headers = {
+        name: values for name, values in read_headers(message).items() if name not in _CREDENTIALS
+    }
     return FarEnd(
         sip_call_id=next(iter(headers.get("call-id", ())), ""),
         from_uri=ANONYMOUS if hides_caller(headers) else _address(headers, "from"),
         to_uri=_address(headers, "to"),
         headers=headers,
         source=source,
+        trunk=trunk,
     )
 
 

@@ -22,7 +22,6 @@ from bridge.telephony.library import READ_RECEIVED, import_pjsua2
 from bridge.telephony.received_message import MessageFinder
 from bridge.telephony.replies import Replies
 from bridge.telephony.sdp import has_usable_audio
-from bridge.telephony.sip_messages import host_of
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule
 from bridge.telephony.sip_request import FinalResponse
 
@@ -104,17 +103,15 @@ class CryptoDoor:
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
         codecs: those that we take, as in ``PCMU``.
-        srtp_of: returns the choice of the trunk at a host.
+        srtp: returns the choice for the request that is just being received.
     """
 
-    def __init__(
-        self, lib: ctypes.CDLL, codecs: Sequence[str], srtp_of: Callable[[str], Srtp]
-    ) -> None:
+    def __init__(self, lib: ctypes.CDLL, codecs: Sequence[str], srtp: Callable[[], Srtp]) -> None:
         self._finder = MessageFinder(lib)
         self._read_received = getattr(lib, READ_RECEIVED)
         self._received = pj.SipRxData()  # filled anew with each message
         self._codecs = tuple(f"{codec}/8000" for codec in codecs)
-        self._srtp_of = srtp_of
+        self._srtp = srtp
         self._replies = Replies(lib)
         on_any = {"on_rx_request": self._on_message, "on_rx_response": self._on_message}
         self._modules = (
@@ -139,7 +136,7 @@ class CryptoDoor:
             self._read_received(int(self._received.this), rdata)
             message: str = self._received.wholeMsg
             _, _, offer = message.partition("\r\n\r\n")
-            srtp = self._srtp_of(host_of(str(self._received.srcAddress)))
+            srtp = self._srtp()
             if not message.startswith("INVITE ") or not offer.strip() or srtp == "off":
                 return PASS
             if has_usable_audio(offer, self._codecs, srtp):

@@ -17,7 +17,7 @@ import structlog
 from bridge.config.secure_sip import TlsSettings
 from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
-from bridge.telephony.certificates import Credentials, HeldCredentials
+from bridge.telephony.certificates import TlsCredentials, HeldCredentials
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_settings import transport_config
 from bridge.telephony.replies import TLS, Transport
@@ -142,7 +142,7 @@ class TlsListener:
         self._tls: TlsSettings = settings.tls
         self._settings = settings
         self._lib = lib
-        self.credentials = Credentials.read(self._tls)
+        self.credentials = TlsCredentials.read(self._tls)
         self._held = HeldCredentials(self.credentials)
         self._former: HeldCredentials | None = None
         getattr(lib, _TO_C).restype = _TransportConfig
@@ -162,7 +162,7 @@ class TlsListener:
         address = endpoint.transportGetInfo(self._id).localName
         self.port = int(address.rsplit(":", 1)[1])
 
-    def renew(self, credentials: Credentials) -> None:
+    def renew(self, credentials: TlsCredentials) -> None:
         """Show another certificate from here on; open connections stay as they are.
 
         Raises:

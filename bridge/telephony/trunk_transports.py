@@ -6,11 +6,12 @@ Runs in the loop's thread, inside the poll.
 
 import ctypes
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
-from bridge.config.sip import SipSettings, Trunk
+from bridge.config.sip import Trunk
 from bridge.errors import TelephonyError
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import TurnedAway
@@ -25,7 +26,7 @@ pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _BEFORE_ANY_ANSWER = 12
-"""As the source door: the request door has 13."""
+"""As the source door, which is asked before it; the request door has 13."""
 _TRANSPORT_AT = ctypes.sizeof(ctypes.c_void_p)
 """In `pjsip_rx_data` (pjsip/sip_transport.h): behind a pool."""
 
@@ -54,19 +55,25 @@ class TransportDoor:
     """Turns away what comes from a trunk that talks TLS by another transport.
 
     Args:
-        lib: PJSIP's symbols; the endpoint must be initialised.
+        lib: PJSIP's symbols; the endpoint must be initialised, the source door be there.
+        sender_trunk: names the trunk of the request that is just being received, "" for none.
         on_turned_away: called for each such request.
     """
 
     def __init__(
-        self, lib: ctypes.CDLL, settings: SipSettings, on_turned_away: OnTurnedAway
+        self,
+        lib: ctypes.CDLL,
+        trunks: Mapping[str, Trunk],
+        sender_trunk: Callable[[], str],
+        on_turned_away: OnTurnedAway,
     ) -> None:
         self._read_received = getattr(lib, READ_RECEIVED)
         self._received = pj.SipRxData()  # filled anew with each message
-        self._settings = settings
+        self._trunks = trunks
+        self._sender_trunk = sender_trunk
         self._on_turned_away = on_turned_away
         self._replies = Replies(lib)
-        if any(trunk.transport == "tls" for trunk in settings.trunks.values()):
+        if any(trunk.transport == "tls" for trunk in trunks.values()):
             self._module = SipModule(
                 lib, b"mod-transports", _BEFORE_ANY_ANSWER, {"on_rx_request": self._on_request}
             )
@@ -79,11 +86,11 @@ class TransportDoor:
             return HANDLED  # nobody is let in because of a fault here
 
     def _is_turned_away(self, rdata: int) -> bool:
-        self._read_received(int(self._received.this), rdata)
-        host = host_of(str(self._received.srcAddress))
-        trunk = self._settings.trunks.get(self._settings.trunk_of(host))
+        trunk = self._trunks.get(self._sender_trunk())
         if trunk is None or trunk.transport != "tls" or _kind(rdata) == TLS:
             return False
+        self._read_received(int(self._received.this), rdata)
+        host = host_of(str(self._received.srcAddress))
         message: str = self._received.wholeMsg
         request = Request.parse(message.encode(errors="surrogateescape"))
         method = request.method if request is not None else ""

@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from bridge.config.sip import SipSettings
 from bridge.sip.sources import TurnedAway
 from bridge.telephony import endpoint as endpoint_module
-from bridge.telephony.certificates import Credentials
+from bridge.telephony.certificates import TlsCredentials
 from bridge.telephony.leg import LegState
 from tests.support.certificates import Authority, make_certificate
 from tests.support.sip import SipPeer
@@ -62,19 +62,6 @@ async def strict(garbage_in_this_thread: None, authority: Authority) -> AsyncIte
         yield rig
 
 
-@asynccontextmanager
-async def refused(port: int, context: ssl.SSLContext) -> AsyncIterator[None]:
-    """See that whoever connects so gets no answer to an OPTIONS."""
-    answer = ""
-    try:
-        async with tls_phone(port, context) as phone:
-            answer = await phone.options()
-    except (ssl.SSLError, ConnectionError):
-        pass
-    assert answer == ""
-    yield
-
-
 async def test_a_call_over_tls_is_answered_and_its_requests_come_back_by_tls(
     rig: Rig, authority: Authority
 ) -> None:
@@ -116,13 +103,13 @@ async def test_tls_1_2_and_later_are_spoken(rig: Rig, version: ssl.TLSVersion) -
 async def test_clients_without_a_good_certificate_get_nothing_not_even_by_their_session(
     strict: Rig, authority: Authority, tmp_path: Path, shows: str, version: ssl.TLSVersion
 ) -> None:
-    shown = {
+    ways: dict[str, Callable[[], tuple[Path, Path] | None]] = {
         "nothing": lambda: None,
         "self-signed": lambda: make_certificate(tmp_path / "own"),
         "expired": lambda: authority.sign("expired", days_left=-1),
         "of another authority": lambda: Authority(tmp_path / "other").sign("other"),
-    }[shows]()
-    context = client_context(shown=shown)
+    }
+    context = client_context(shown=ways[shows]())
     context.minimum_version = context.maximum_version = version
     session = await asyncio.to_thread(_session_of, tls_port(strict), context)
     answer = await asyncio.to_thread(_options_by, tls_port(strict), context, session)
@@ -225,7 +212,7 @@ async def test_a_renewed_certificate_is_shown_and_no_connection_is_lost(
         for _ in range(3):
             cert, key = authority.sign("renewed")
             former = tls.credentials
-            credentials = Credentials(cert.read_bytes(), key.read_bytes(), former.authorities)
+            credentials = TlsCredentials(cert.read_bytes(), key.read_bytes(), former.authorities)
             rig.endpoint.renew_certificate(credentials)
             async with tls_phone(tls.port, context) as late:
                 assert (await late.options()).startswith("SIP/2.0 200")

@@ -10,7 +10,7 @@ from bridge.clock import NS_PER_S, Clock
 from bridge.config.secure_sip import TlsSettings
 from bridge.errors import BridgeError
 from bridge.telemetry.metrics.node import NodeMetrics
-from bridge.telephony.certificates import Credentials
+from bridge.telephony.certificates import TlsCredentials
 from bridge.telephony.endpoint import SipEndpoint
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ class SipCertificate:
         """Take the files if they have changed, and publish the end of what is in force."""
         problem = None
         try:
-            found = await asyncio.to_thread(Credentials.read, self._settings)
+            found = await asyncio.to_thread(TlsCredentials.read, self._settings)
             self._take(found)
         except BridgeError as error:
             problem = f"the renewed certificate of SIP over TLS is not taken: {error}"
@@ -61,7 +61,7 @@ class SipCertificate:
             log.error("sip_certificate_refused", words=problem)
         self._publish()
 
-    def _take(self, found: Credentials) -> None:
+    def _take(self, found: TlsCredentials) -> None:
         listener = self._endpoint.tls
         if listener is not None and found != listener.credentials:
             self._endpoint.renew_certificate(found)

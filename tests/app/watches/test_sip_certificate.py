@@ -1,6 +1,6 @@
 """A renewed certificate of SIP over TLS is taken; one that can't be used is not."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def rig(authority: Authority) -> Iterator[Rig]:
+async def rig(authority: Authority) -> AsyncIterator[Rig]:
     cert, key = authority.sign("gateway", days_left=90)
     tls = {"port": 0, "cert_file": cert, "key_file": key, "ca_file": authority.cert_file}
     rig = Rig(SipSettings.model_validate({"host": "127.0.0.1", "port": 0, "tls": tls}))
