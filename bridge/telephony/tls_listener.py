@@ -17,7 +17,7 @@ import structlog
 from bridge.config.secure_sip import TlsSettings
 from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
-from bridge.telephony.certificates import TlsCredentials, HeldCredentials
+from bridge.telephony.certificates import HeldCredentials, TlsCredentials
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_settings import transport_config
 from bridge.telephony.replies import TLS, Transport
