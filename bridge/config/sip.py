@@ -16,22 +16,31 @@ from pydantic import (
 )
 
 from bridge.config.complaints import suggest
-from bridge.config.digest import Realm, SipUser, UserName, lacks_common_hash
+from bridge.config.digest import (
+    Realm,
+    SipUri,
+    SipUser,
+    TrunkCredentials,
+    TrunkRegistration,
+    UserName,
+    lacks_common_hash,
+)
 from bridge.config.parts import HeaderName, Name, OneOrMore
 from bridge.config.secure_sip import HostName, SipTransport, Srtp, TlsSettings
-from bridge.sip.addresses import AddressError, Uri, host_in
+from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import SourceBounds, Strangers
 
 Headers = Mapping[str, tuple[str, ...]]
 """Lower-case name -> values."""
-
-SipUri = Annotated[str, StringConstraints(pattern=r"^sips?:[^\s<>\"]+$")]
 
 PhonePattern = Annotated[
     str,
     StringConstraints(pattern=r"^([Ss][Ii][Pp][Ss]?:[^@\s]+@[^@\s;?]+|[Tt][Ee][Ll]:[^@\s;?]+)$"),
 ]
 """``sip:user@host``, each part with wildcards of its own, or ``tel:number``."""
+
+MOST_TRUNK_ACCOUNTS = 7
+"""PJSUA has 8 accounts (`PJSUA_MAX_ACC`), and one is the gateway's own."""
 
 _ALWAYS_GUARDED = frozenset({"p-asserted-identity"})
 """RFC 3325 section 9.1: one from elsewhere is taken away."""
@@ -80,11 +89,15 @@ class Trunk(BaseModel):
         trust: headers that are believed from it, and dropped where another sender has them. The
             caller's P-Asserted-Identity is dropped wherever it isn't listed.
         limits: what it may send.
-        hosts: names that it is dialled by, beside its addresses.
+        domains: names that it is dialled by, beside its addresses.
         transport: how requests go to it, unless the dialled address says so itself. With `tls`
             it is heard by TLS alone, too: what comes from its addresses otherwise gets 403.
         srtp: whether its calls' audio is encrypted (RFC 4568): `off` never, `optional` where the
             trunk does so, `required` always: a call without gets 488.
+        credentials: name and secret that answer its challenges, when the bridge calls, asks or
+            registers there; null for none.
+        registration: with its registrar; null for none.
+        outbound_proxy: SIP URI that requests to it go through; null for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -92,14 +105,44 @@ class Trunk(BaseModel):
     addresses: OneOrMore[IPvAnyNetwork]
     trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
     limits: SourceLimits = SourceLimits()
-    hosts: OneOrMore[HostName] = Field((), max_length=20)
+    domains: OneOrMore[HostName] = Field((), max_length=20)
     transport: SipTransport = "udp"
     srtp: Srtp = "off"
+    credentials: TrunkCredentials | None = None
+    registration: TrunkRegistration | None = None
+    outbound_proxy: SipUri | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _take_addresses(cls, value: object) -> object:
         return {"addresses": value} if isinstance(value, list | tuple | str) else value
+
+    @model_validator(mode="after")
+    def _registers_somebody(self) -> Self:
+        if self.registration is not None and not self.registered_user:
+            raise ValueError("has a registration of nobody: set registration.user or credentials")
+        return self
+
+    @property
+    def has_account(self) -> bool:
+        """Whether requests to it need more than the gateway's own identity."""
+        return any((self.credentials, self.registration, self.outbound_proxy))
+
+    @property
+    def registered_user(self) -> str:
+        """The user that is registered, "" for none."""
+        if self.registration is None:
+            return ""
+        given = self.registration.user
+        return given or ("" if self.credentials is None else self.credentials.username)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Hosts of its URIs, in lower case, beside its addresses."""
+        uris = [self.outbound_proxy, self.registration and self.registration.registrar]
+        names = frozenset(Uri.parse(uri).host for uri in uris if uri)
+        given = () if self.credentials is None else self.credentials.hosts
+        return names.union(self.domains, given)
 
 
 class SipSettings(BaseModel):
@@ -173,6 +216,15 @@ class SipSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _has_few_accounts(self) -> Self:
+        if sum(trunk.has_account for trunk in self.trunks.values()) > MOST_TRUNK_ACCOUNTS:
+            raise ValueError(
+                f"has more than {MOST_TRUNK_ACCOUNTS} trunks with credentials, a registration or"
+                " an outbound_proxy: put a proxy with its own in front of some"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _users_are_of_trunks(self) -> Self:
         for name, user in sorted(self.users.items()):
             if user.trunk not in self.trunks:
@@ -210,11 +262,23 @@ class SipSettings(BaseModel):
         """Return the name of the first trunk that an address belongs to, "" for none."""
         return self.sender_at(host) or ""
 
-    def trunk_to(self, uri: str) -> Trunk | None:
-        """Return the trunk that a URI leads to: by its address, or by one of its hosts."""
-        host = host_in(uri)
-        named = next((each for each in self.trunks.values() if host in each.hosts), None)
-        return named or self.trunks.get(self.trunk_of(host))
+    def srtp_of(self, trunk: str) -> Srtp:
+        """Return what calls with a trunk have; ``trunk`` is "" for none."""
+        return self.trunks[trunk].srtp if trunk in self.trunks else "off"
+
+    def trunk_towards(self, uri: str) -> str:
+        """Return the name of the trunk that a URI leads to, by its host; "" for none."""
+        try:
+            host = Uri.parse(uri).host
+        except AddressError:
+            return ""
+        if by_address := self.trunk_of(host.strip("[]")):
+            return by_address
+        for name, trunk in self.trunks.items():
+            probed = self.trunk_probes.get(name)
+            if host and host in trunk.hosts | ({Uri.parse(probed).host} if probed else set()):
+                return name
+        return ""
 
     def sender_at(self, host: str) -> str | None:
         """Return the trunk of an address: "" for this machine's own, None for a stranger's."""

@@ -11,6 +11,7 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import structlog
@@ -22,8 +23,10 @@ from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.dialog import Dialog
 from bridge.sip.privacy import ANONYMOUS, hides_caller
+from bridge.sip.registration import RegisterAnswer
 from bridge.sip.sources import MOST_ADDRESSES, RequestSources
 from bridge.sip.users import Users
+from bridge.telephony.accounts import CHALLENGES, SipAccounts, log_refused
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.capabilities import check_secure_settings
@@ -43,7 +46,6 @@ from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
     ACCOUNT,
     LogWriter,
-    account_config,
     choose_codecs,
     endpoint_config,
     identity_of,
@@ -55,7 +57,7 @@ from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replies import RawReplies
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sdp import PtimeDoor
-from bridge.telephony.secure_media import CryptoDoor, secure
+from bridge.telephony.secure_media import CryptoDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.source_door import OnTurnedAway, SourceDoor
 from bridge.telephony.succession import Successor
@@ -87,22 +89,6 @@ class _Library(pj.Endpoint):  # type: ignore[misc]  # SWIG class without types
             log.exception("account_not_chosen")
 
 
-class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
-    def __init__(self, endpoint: "SipEndpoint") -> None:
-        super().__init__()
-        self._endpoint = endpoint
-
-    def onIncomingCall(self, prm: Any) -> None:
-        """Make a leg of a new INVITE."""
-        pj_call_id = int(prm.callId)
-        try:
-            received = prm.rdata
-            self._endpoint.take_invite(pj_call_id, str(received.wholeMsg), str(received.srcAddress))
-        except Exception:
-            log.exception("incoming_call_failed")
-            self._endpoint.drop_invite(pj_call_id)
-
-
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
 
 GUEST_ROWS = 4
@@ -118,6 +104,7 @@ class SipEndpoint:
         refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; by default all are let in.
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         on_turned_away: see :class:`bridge.telephony.source_door.SourceDoor`.
+        trunk_secrets: by trunk, for those with credentials.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
         ptime_ms: audio in one packet of ours, a multiple of 10, whatever the far end likes, within
@@ -138,6 +125,7 @@ class SipEndpoint:
         refusal: Refusal = lambda method: None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
         on_turned_away: OnTurnedAway = lambda host, method, reason: None,
+        trunk_secrets: Mapping[str, str] = MappingProxyType({}),
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
     ) -> None:
@@ -166,7 +154,7 @@ class SipEndpoint:
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
-        self._accounts: dict[Srtp, Any] = {}
+        self._accounts = SipAccounts(settings, trunk_secrets, self._on_invite)
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
@@ -270,7 +258,9 @@ class SipEndpoint:
             choose_codecs(self._endpoint, self._settings, self._ptime_ms)
             self._endpoint.audDevManager().setNullDev()
             self._create_ports()
-            self._open_accounts()
+            self._accounts.open(self.port)
+            if any(trunk.srtp != "off" for trunk in self._settings.trunks.values()):
+                self._crypto_door = CryptoDoor(symbols, self._settings.codecs, self._srtp_of_sender)
         except BaseException:
             self.stop()
             raise
@@ -288,12 +278,14 @@ class SipEndpoint:
             leg.unbind()
         self.legs.clear()
         self._no_legs.set()
-        self._accounts.clear()
         endpoint.hangupAllCalls()
         self._calls.drop_all()
         if self._tcp_door is not None:
             self._tcp_door.close()
         endpoint.libDestroy(flags)
+        # Not before: PJSIP reports the end of a request that waits, and aborts where its account is
+        # gone.
+        self._accounts.close()
         # Freed now, and not with the last reference: a traceback may hold one, and PJSIP aborts the
         # process when a second instance is made.
         pj.Endpoint.__swig_destroy__(endpoint)
@@ -331,17 +323,22 @@ class SipEndpoint:
         Args:
             uri: whom to call.
             headers: of the INVITE, beside the usual ones.
-            caller: user part of the From header; None for the account's own.
+            caller: user part of the From header; None for the gateway's own, or the one that is
+                registered with the trunk.
 
         Raises:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
-        identity = identity_of(self._settings, self.port, caller or ACCOUNT)
-        trunk = self._settings.trunk_to(uri)
-        uri, srtp = routed(uri, trunk), trunk.srtp if trunk is not None else "off"
+        account = self._accounts.towards(uri)
+        identity = account.identity
+        if caller is not None:
+            identity = identity_of(self._settings, self.port, caller)
+        trunk = self._settings.trunk_towards(uri)
+        uri = routed(uri, self._settings.trunks.get(trunk))
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
-        call = PjCall(self._accounts[srtp], leg, self._calls, srtp=srtp)
+        leg.trunk = trunk
+        call = PjCall(account, leg, self._calls, srtp=self._settings.srtp_of(trunk))
         leg.bind(call, self._forget)
         self._remember(leg)
         parameters = audio_only()
@@ -362,13 +359,12 @@ class SipEndpoint:
         Raises:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send to it.
         """
-        parameters = pj.SendRequestParam()
-        parameters.method = "OPTIONS"
-        parameters.txOption.targetUri = routed(uri, self._settings.trunk_to(uri))
-        try:
-            self._accounts["off"].sendRequest(parameters)
-        except pj.Error as error:
-            raise TelephonyError(f"cannot ask {uri}: {error.reason}") from error
+        trunk = self._settings.trunks.get(self._settings.trunk_towards(uri))
+        self._accounts.towards(uri).ask_options(routed(uri, trunk))
+
+    async def register(self, trunk: str, *, renew: bool) -> RegisterAnswer:
+        """Register with a trunk that has a registration, or take it back."""
+        return await self._accounts.register(trunk, renew=renew)
 
     async def end_left_call(self, call_id: str, dialog: Dialog) -> None:
         """Send a BYE for a call that another process has left (:class:`LeftCalls`)."""
@@ -378,8 +374,19 @@ class SipEndpoint:
     def _place(self) -> str:
         return identity_of(self._settings, self.port, ACCOUNT).rpartition("@")[2]
 
-    def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
-        """Make a leg of an INVITE, or a leg's successor (called by PJSUA's account)."""
+    def _on_invite(self, pj_call_id: int, message: str, source: str) -> None:
+        """Take an INVITE, or refuse it after PJSUA's callback about it.
+
+        PJSUA refuses it by itself where the call has no object yet.
+        """
+        try:
+            self._take_invite(pj_call_id, message, source)
+        except Exception:
+            log.exception("incoming_call_failed")
+            self._failed.append(pj_call_id)
+
+    def _take_invite(self, pj_call_id: int, message: str, source: str) -> None:
+        """Make a leg of an INVITE, or a leg's successor."""
         far_end = _far_end(message, host_of(source), self._sender_trunk())
         replaced = self._replaces_door.take() if self._replaces_door is not None else None
         if replaced is not None:
@@ -394,37 +401,17 @@ class SipEndpoint:
 
     def account_of_sender(self) -> Any:
         """Return the account for the request that is just being received: a SWIG object."""
-        return self._accounts[self._srtp_of_sender()]
+        return self._accounts.of_sender(self._sender_trunk())
 
     def _srtp_of_sender(self) -> Srtp:
-        return self._srtp_of(self._sender_trunk())
-
-    def _srtp_of(self, trunk: str) -> Srtp:
-        return self._settings.trunks[trunk].srtp if trunk in self._settings.trunks else "off"
+        return self._settings.srtp_of(self._sender_trunk())
 
     def _call_of(self, owner: CallOwner, pj_call_id: int, far_end: FarEnd) -> PjCall:
-        srtp = self._srtp_of(far_end.trunk)
-        return PjCall(self._accounts[srtp], owner, self._calls, pj_call_id, srtp)
-
-    def _open_accounts(self) -> None:
-        wanted: set[Srtp] = {trunk.srtp for trunk in self._settings.trunks.values()}
-        for srtp in sorted({*wanted, "off"}):
-            account = self._accounts[srtp] = _Account(self)
-            config = account_config(self._settings, self.port)
-            if srtp != "off":
-                secure(config, srtp)
-            account.create(config, srtp == "off")
-        if wanted - {"off"}:
-            self._crypto_door = CryptoDoor(
-                self._symbols, self._settings.codecs, self._srtp_of_sender
-            )
-
-    def drop_invite(self, pj_call_id: int) -> None:
-        """Refuse an INVITE that could not be taken, after PJSUA's callback about it.
-
-        PJSUA refuses it by itself where the call has no object yet.
-        """
-        self._failed.append(pj_call_id)
+        account, srtp = (
+            self._accounts.of_sender(far_end.trunk),
+            self._settings.srtp_of(far_end.trunk),
+        )
+        return PjCall(account, owner, self._calls, pj_call_id, srtp)
 
     def _refuse_failed(self) -> None:
         failed, self._failed = self._failed, []
@@ -448,7 +435,10 @@ class SipEndpoint:
 
     def _calls_from(self, host: str, trunk: str) -> int:
         """Count the calls that came from a trunk, or from a host where it is of none."""
-        return sum(leg.trunk == trunk if trunk else leg.source == host for leg in self.legs)
+        return sum(
+            not leg.outbound and (leg.trunk == trunk if trunk else leg.source == host)
+            for leg in self.legs
+        )
 
     def _sender_trunk(self) -> str:
         """Return the trunk of the request that is just being received, "" for none."""
@@ -471,6 +461,8 @@ class SipEndpoint:
     def _forget(self, leg: Leg) -> None:
         self.legs.discard(leg)
         leg.unbind()
+        if leg.outbound and leg.trunk and leg.last_code in CHALLENGES:
+            log_refused(leg.trunk, leg.last_code, "INVITE")
         if not self.legs:
             self._no_legs.set()
 

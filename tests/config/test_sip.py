@@ -93,6 +93,6 @@ def test_settings_of_tls_are_whole(sip_settings: dict[str, object], what: str) -
     ],
 )
 def test_a_trunk_is_dialled_by_its_address_or_its_hosts(uri: str, trunk: str | None) -> None:
-    carrier = {"addresses": ["198.51.100.1"], "hosts": ["sip.Carrier.example"]}
+    carrier = {"addresses": ["198.51.100.1"], "domains": ["sip.Carrier.example"]}
     settings = sip(a=carrier, b=["192.0.2.0/24"])
-    assert settings.trunk_to(uri) == (settings.trunks[trunk] if trunk else None)
+    assert settings.trunk_towards(uri) == (trunk or "")
