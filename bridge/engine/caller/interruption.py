@@ -89,7 +89,7 @@ def _keep_call(call: CallState, *, answer: bool) -> Effects:
 
     Args:
         call: the call.
-        answer: tell the model, as its response was complete; a cancelled one is not answered.
+        answer: send the model a note, as its response was complete; a cancelled one is not answered.
     """
     if call.ending is None:
         return
