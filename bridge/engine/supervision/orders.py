@@ -5,8 +5,8 @@
 Each kind of order has one row in :data:`RULES`: when it is refused, and how it is carried out
 (:mod:`bridge.engine.supervision.stepping_in`, :mod:`bridge.engine.supervision.coaching`). One
 supervisor holds a call at a time (:mod:`bridge.engine.supervision.hold`); a second one is answered
-with the name of the first. A supervisor who is not heard within ``VOICE_GRACE_MS`` loses the caller, who hears tones
-until the agent goes on.
+with the name of the first. A supervisor who is not heard within ``VOICE_GRACE_MS`` loses the
+caller, who hears tones until the agent goes on.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,8 @@
 
 Phrases are played like the agent's audio, are no items of any session, and stand in the transcript
 as the bridge's. The model has a note of them, so that it does not repeat them. A phrase waits for
-the end of a response whose audio is still coming in: the playout is one queue, and would mix the two.
+the end of a response whose audio is still coming in: the playout is one queue, and would mix the
+two.
 """
 
 from bridge.engine.floor import phrase_may_sound
