@@ -28,6 +28,7 @@ from bridge.sip.users import Users
 from bridge.telephony.accounts import CHALLENGES, SipAccounts, log_refused
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.challenges import ChallengeFilter
 from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
@@ -124,6 +125,7 @@ class SipEndpoint:
         self._door: AdmissionDoor | None = None
         self._ptime_door: PtimeDoor | None = None
         self._request_door: RequestDoor | None = None
+        self._challenges: ChallengeFilter | None = None
         self._source_door: SourceDoor | None = None
         self._unread: tuple[DroppedRequests, LongMessages] | None = None
         self._left_calls: LeftCalls | None = None
@@ -187,6 +189,7 @@ class SipEndpoint:
             )
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             most_bytes = longest_packet_bytes(symbols)
+            self._challenges = ChallengeFilter(symbols)
             self._request_door = RequestDoor(symbols, most_bytes, self._find_call)
             sources = _sources(self._settings)
             self._source_door = SourceDoor(
