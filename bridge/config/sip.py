@@ -16,21 +16,31 @@ from pydantic import (
 )
 
 from bridge.config.complaints import suggest
-from bridge.config.digest import Realm, SipUser, UserName, lacks_common_hash
+from bridge.config.digest import (
+    Realm,
+    SipUri,
+    SipUser,
+    TrunkCredentials,
+    TrunkRegistration,
+    UserName,
+    lacks_common_hash,
+)
 from bridge.config.parts import HeaderName, Name, OneOrMore
+from bridge.config.secure_sip import HostName, SipTransport, Srtp, TlsSettings
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import SourceBounds, Strangers
 
 Headers = Mapping[str, tuple[str, ...]]
 """Lower-case name -> values."""
 
-SipUri = Annotated[str, StringConstraints(pattern=r"^sips?:[^\s<>\"]+$")]
-
 PhonePattern = Annotated[
     str,
     StringConstraints(pattern=r"^([Ss][Ii][Pp][Ss]?:[^@\s]+@[^@\s;?]+|[Tt][Ee][Ll]:[^@\s;?]+)$"),
 ]
 """``sip:user@host``, each part with wildcards of its own, or ``tel:number``."""
+
+MOST_TRUNK_ACCOUNTS = 7
+"""PJSUA has 8 accounts (`PJSUA_MAX_ACC`), and one is the gateway's own."""
 
 _ALWAYS_GUARDED = frozenset({"p-asserted-identity"})
 """RFC 3325 section 9.1: one from elsewhere is taken away."""
@@ -79,6 +89,15 @@ class Trunk(BaseModel):
         trust: headers that are believed from it, and dropped where another sender has them. The
             caller's P-Asserted-Identity is dropped wherever it isn't listed.
         limits: what it may send.
+        domains: names that it is dialled by, beside its addresses.
+        transport: how requests go to it, unless the dialled address says so itself. With `tls`
+            it is heard by TLS alone, too: what comes from its addresses otherwise gets 403.
+        srtp: whether its calls' audio is encrypted (RFC 4568): `off` never, `optional` where the
+            trunk does so, `required` always: a call without gets 488.
+        credentials: name and secret that answer its challenges, when the bridge calls, asks or
+            registers there; null for none.
+        registration: with its registrar; null for none.
+        outbound_proxy: SIP URI that requests to it go through; null for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -86,11 +105,44 @@ class Trunk(BaseModel):
     addresses: OneOrMore[IPvAnyNetwork]
     trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
     limits: SourceLimits = SourceLimits()
+    domains: OneOrMore[HostName] = Field((), max_length=20)
+    transport: SipTransport = "udp"
+    srtp: Srtp = "off"
+    credentials: TrunkCredentials | None = None
+    registration: TrunkRegistration | None = None
+    outbound_proxy: SipUri | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _take_addresses(cls, value: object) -> object:
         return {"addresses": value} if isinstance(value, list | tuple | str) else value
+
+    @model_validator(mode="after")
+    def _registers_somebody(self) -> Self:
+        if self.registration is not None and not self.registered_user:
+            raise ValueError("has a registration of nobody: set registration.user or credentials")
+        return self
+
+    @property
+    def has_account(self) -> bool:
+        """Whether requests to it need more than the gateway's own identity."""
+        return any((self.credentials, self.registration, self.outbound_proxy))
+
+    @property
+    def registered_user(self) -> str:
+        """The user that is registered, "" for none."""
+        if self.registration is None:
+            return ""
+        given = self.registration.user
+        return given or ("" if self.credentials is None else self.credentials.username)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Hosts of its URIs, in lower case, beside its addresses."""
+        uris = [self.outbound_proxy, self.registration and self.registration.registrar]
+        names = frozenset(Uri.parse(uri).host for uri in uris if uri)
+        given = () if self.credentials is None else self.credentials.hosts
+        return names.union(self.domains, given)
 
 
 class SipSettings(BaseModel):
@@ -124,6 +176,7 @@ class SipSettings(BaseModel):
         trunk_probes: name -> SIP URI that is asked by OPTIONS whether the trunk can be reached; its
             answers must come from the trunk's addresses (alert TrunkUnreachable).
         probe_every_s: how often a trunk is asked.
+        tls: SIP over TLS; null for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -146,12 +199,29 @@ class SipSettings(BaseModel):
     realm: Realm = "telephony-bridge"
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
+    tls: TlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _have_tls_for_trunks(self) -> Self:
+        for name, trunk in self.trunks.items():
+            if trunk.transport == "tls" and self.tls is None:
+                raise ValueError(f"has a trunk that wants TLS, {name}, and no certificate: add tls")
+        return self
 
     @model_validator(mode="after")
     def _probes_trunks(self) -> Self:
         for trunk in sorted(self.trunk_probes.keys() - self.trunks.keys()):
             hint = suggest(trunk, self.trunks) or f"add sip.trunks.{trunk}"
             raise ValueError(f"has a probe of a trunk that it does not have: {trunk} ({hint})")
+        return self
+
+    @model_validator(mode="after")
+    def _has_few_accounts(self) -> Self:
+        if sum(trunk.has_account for trunk in self.trunks.values()) > MOST_TRUNK_ACCOUNTS:
+            raise ValueError(
+                f"has more than {MOST_TRUNK_ACCOUNTS} trunks with credentials, a registration or"
+                " an outbound_proxy: put a proxy with its own in front of some"
+            )
         return self
 
     @model_validator(mode="after")
@@ -191,6 +261,24 @@ class SipSettings(BaseModel):
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
         return self.sender_at(host) or ""
+
+    def srtp_of(self, trunk: str) -> Srtp:
+        """Return what calls with a trunk have; ``trunk`` is "" for none."""
+        return self.trunks[trunk].srtp if trunk in self.trunks else "off"
+
+    def trunk_towards(self, uri: str) -> str:
+        """Return the name of the trunk that a URI leads to, by its host; "" for none."""
+        try:
+            host = Uri.parse(uri).host
+        except AddressError:
+            return ""
+        if by_address := self.trunk_of(host.strip("[]")):
+            return by_address
+        for name, trunk in self.trunks.items():
+            probed = self.trunk_probes.get(name)
+            if host and host in trunk.hosts | ({Uri.parse(probed).host} if probed else set()):
+                return name
+        return ""
 
     def sender_at(self, host: str) -> str | None:
         """Return the trunk of an address: "" for this machine's own, None for a stranger's."""

@@ -22,6 +22,7 @@ from bridge.engine.consent import disclosure
 from bridge.engine.effects import Effect
 from bridge.engine.handoff import person, transfer
 from bridge.engine.inputs import (
+    AnnouncementHeard,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -33,7 +34,6 @@ from bridge.engine.inputs import (
     PersonLeft,
     PersonPressed,
     PersonSpoke,
-    PersonTold,
     SessionFailed,
     SessionReady,
     ShutdownRequested,
@@ -167,7 +167,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         TransferCompleted: transfer.on_transfer_completed,
         TransferFailed: transfer.on_transfer_failed,
         PersonAnswered: person.on_answered,
-        PersonTold: person.on_told,
+        AnnouncementHeard: person.on_announcement_heard,
         PersonSpoke: person.on_spoke,
         PersonPressed: person.on_pressed,
         PersonHeld: person.on_held,
@@ -276,7 +276,7 @@ class CallCore:
         if call.stage is Stage.CLOSED:
             return []
         if isinstance(event, AudioAppended) and call.stage is Stage.TALKING:
-            # Fifty times a second of every call: what is watched and told below can't have changed.
+            # Fifty times a second of every call: nothing that is watched below can have changed.
             return list(turn.on_audio_appended(call, event, now_ns))
         # Only server events carry an event_id, and not all of those (`PROTOCOL.md` section 3).
         event_id = getattr(event, "event_id", None)

@@ -71,7 +71,7 @@ class SendKeptAudio:
 
 @dataclass(frozen=True, slots=True)
 class KeepSpeech:
-    """Keep the caller's audio from ``ms_ago`` on: the session has told no turn of it yet."""
+    """Keep the caller's audio from ``ms_ago`` on: the session has reported no turn of it yet."""
 
     ms_ago: int
 
@@ -146,8 +146,8 @@ class DialPerson:
 
 
 @dataclass(frozen=True, slots=True)
-class TellPerson:
-    """Say this to the person, in the bridge's voice; feed PersonTold, then PersonSpoke."""
+class AnnounceToPerson:
+    """Say this to the person, in the bridge's voice; feed AnnouncementHeard, then PersonSpoke."""
 
     texts: tuple[str, ...]
 
@@ -174,7 +174,7 @@ class UplinkHold(enum.StrEnum):
     """On whose account the caller's audio is kept from the session."""
 
     CONSENT = "consent"
-    """They were not told, or have not agreed."""
+    """They have not heard the disclosure, or have not agreed."""
     SENSITIVE = "sensitive"
     """They say or press what no model may hear."""
     HANDOFF = "handoff"
@@ -370,7 +370,7 @@ Effect = (
     | StopFiller
     | TransferCall
     | DialPerson
-    | TellPerson
+    | AnnounceToPerson
     | BridgePerson
     | LetPersonGo
     | PassDigits

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from bridge.config.secure_sip import Srtp
 from bridge.errors import TelephonyError
 from bridge.sip.dialog import UNSEEN_CSEQ, uri_of_contact
 from bridge.sip.text import clean
@@ -23,6 +24,7 @@ pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
 
 _FIRST_FINAL_CODE = 200
+_CHALLENGES = frozenset({401, 407})
 
 _EVENT_ENDS = 2
 """PJMEDIA_STREAM_DTMF_IS_END (pjmedia/stream.h), which pjsua2 leaves out."""
@@ -104,6 +106,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         owner: CallOwner,
         calls: PjCalls["PjCall"],
         pj_call_id: int = pj.PJSUA_INVALID_ID,
+        srtp: Srtp = "off",
     ) -> None:
         super().__init__(account, pj_call_id)
         self.owner = owner
@@ -112,6 +115,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self.contact = ""
         self.cseq = UNSEEN_CSEQ
         self.rings = ReliableRings()
+        self._srtp = srtp
         self._named = False
         self._stream = 0
         self._sip_signs = 0
@@ -177,7 +181,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
                 for codec in pj.Endpoint.instance().codecEnum2()
                 if codec.priority
             ]
-            if offer and not has_usable_audio(offer, codecs):
+            if offer and not has_usable_audio(offer, codecs, self._srtp):
                 prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
         except Exception:
             log.exception("offer_failed", call_id=self.owner.call_id)
@@ -270,6 +274,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         """Read the dialog's tags from the INVITE's response, as it goes out or comes in."""
         as_caller = change.tsx.role == pj.PJSIP_ROLE_UAC
         if as_caller and change.type == pj.PJSIP_EVENT_RX_MSG:
+            if change.tsx.statusCode in _CHALLENGES:
+                return  # the INVITE goes out again, and makes another dialog
             text = str(change.src.rdata.wholeMsg)
         elif not as_caller and change.type == pj.PJSIP_EVENT_TX_MSG:
             text = str(change.src.tdata.wholeMsg)
