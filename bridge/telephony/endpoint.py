@@ -9,7 +9,7 @@ import asyncio
 import atexit
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, ClassVar, Literal
 
 import structlog
@@ -51,6 +51,8 @@ from bridge.telephony.replies import RawReplies
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sdp import PtimeDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
+from bridge.telephony.sip_traces import SipTraces
+from bridge.telephony.socket_address import place_towards
 from bridge.telephony.source_door import OnTurnedAway, SourceDoor
 from bridge.telephony.succession import Successor
 from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
@@ -97,6 +99,7 @@ class SipEndpoint:
             `auto` takes memory ports where it can.
         ptime_ms: audio in one packet of ours, a multiple of 10, whatever the far end likes, within
             its maxptime; None for what the far end asks for, or PJSIP's 20.
+        traces: collects the messages of calls; None keeps none.
 
     Attributes:
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
@@ -114,6 +117,7 @@ class SipEndpoint:
         on_turned_away: OnTurnedAway = lambda host, method, reason: None,
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
+        traces: SipTraces | None = None,
     ) -> None:
         self.info = LibraryInfo("", 0)
         self.port = 0
@@ -126,6 +130,7 @@ class SipEndpoint:
         self._refusal = refusal
         self._on_message = on_message
         self._on_turned_away = on_turned_away
+        self.traces = traces or SipTraces(None, SystemClock())
         self._messages: SipMessages | None = None
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
@@ -220,9 +225,12 @@ class SipEndpoint:
                 ),
                 exempt=replaces_door.has_let_through,
             )
-            if self._on_message is not None:
-                self._messages = SipMessages(symbols, self._on_message)
+            if self._on_message is not None or self.traces.wanted:
+                self._messages = SipMessages(symbols, self._on_message, self.traces)
             self.port = listen(self._endpoint, self._settings)
+            self.traces.place = lru_cache(MOST_ADDRESSES)(
+                partial(place_towards, self._settings.host, self.port)
+            )
             self._tcp_door = TcpDoor(
                 *(symbols, self.port, SystemClock()),
                 most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
@@ -314,6 +322,7 @@ class SipEndpoint:
             self._calls.over(call)
             self._forget(leg)
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
+        leg.sip_call_id = leg.sip_call_id or call.sip_call_id
         return leg
 
     def ask_options(self, uri: str) -> None:

@@ -292,6 +292,11 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             self.cseq = max(self.cseq, int(number.split(" ")[0] or 0))
 
     @property
+    def sip_call_id(self) -> str:
+        """Its dialog's Call-ID."""
+        return clean(str(self.getInfo().callIdString))
+
+    @property
     def local_contact(self) -> str:
         """URI of our own Contact in this call."""
         return uri_of_contact((str(self.getInfo().localContact),))

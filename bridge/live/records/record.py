@@ -244,6 +244,17 @@ class CallRecord:
         """Record an event (:meth:`bridge.live.records.events.CallEvents.tell`)."""
         self._events.tell(kind, fields)
 
+    @property
+    def owner(self) -> Mapping[str, object]:
+        """Whose call it is, as the files beside the record have it."""
+        names = ("call_id", "caller", "asserted", "keep_days", "started_at_ms")
+        return {name: getattr(self.summary, name) for name in names}
+
+    @property
+    def redactor(self) -> Redactor:
+        """Redacts what is kept of the call."""
+        return self._redactor
+
     def redact(self, text: str) -> str:
         """Return words as they may be told."""
         return self._redactor.redact(text)
@@ -371,8 +382,5 @@ def _told_origin(origin: Origin, redactor: Redactor) -> dict[str, Any]:  # by fi
     """Return what is kept of an INVITE's origin; what an application wrote is redacted."""
     texts = origin.texts()
     told = redactor.redact(texts.pop("user_to_user", ""))
-    headers = {
-        name: redactor.redact(value, asked=name.replace("-", " "))
-        for name, value in origin.headers.items()
-    }
+    headers = {name: redactor.redact_header(value, name) for name, value in origin.headers.items()}
     return {**texts, "user_to_user": told, "headers": headers}
