@@ -49,6 +49,7 @@ from bridge.live.upstream.sessions import Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.sip.trace import CALLER
 from bridge.telemetry.logs import bind_call, call_context, set_session
+from bridge.telephony.end_reasons import reason_for
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 
@@ -175,7 +176,7 @@ class CallRunner:
                 RingCall: lambda _: leg.ring(),
                 AnswerCall: lambda _: leg.answer(),
                 RejectCall: lambda effect: leg.reject(effect.sip_code, effect.reason),
-                HangUp: lambda _: leg.hangup(),
+                HangUp: lambda effect: leg.hangup(reason_for(effect.outcome)),
                 CallClosed: close,
                 **upstream.effects,
                 **self._timers.effects,

@@ -24,6 +24,7 @@ from bridge.sip.sources import MOST_ADDRESSES, RequestSources
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
+from bridge.telephony.end_reasons import hear_reason
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.left_calls import LeftCalls, StatelessRequests
@@ -225,8 +226,7 @@ class SipEndpoint:
                 ),
                 exempt=replaces_door.has_let_through,
             )
-            if self._on_message is not None or self.traces.wanted:
-                self._messages = SipMessages(symbols, self._on_message, self.traces)
+            self._messages = SipMessages(symbols, self._on_message, self._take_text)
             self.port = listen(self._endpoint, self._settings)
             self.traces.place = lru_cache(MOST_ADDRESSES)(
                 partial(place_towards, self._settings.host, self.port)
@@ -395,6 +395,11 @@ class SipEndpoint:
             leg.source == host or bool(sender and self._settings.sender_at(leg.source) == sender)
             for leg in self.legs
         )
+
+    def _take_text(self, text: str, far_end: str, sent: bool) -> None:
+        self.traces.take(text, far_end, sent=sent)
+        if not sent:
+            hear_reason(text, self._find_call)
 
     def _find_call(self, sip_call_id: str) -> PjCall | None:
         return next((call for call in self._calls if call.owner.sip_call_id == sip_call_id), None)

@@ -69,6 +69,10 @@ class CallOwner(Protocol):
         """Take a packet of an RFC 4733 event."""
         ...
 
+    def on_pj_reason(self, reason: str) -> None:
+        """Take why the far end ends the call."""
+        ...
+
     def on_pj_info(self, info: Info) -> None:
         """Take an INFO of the far end's."""
         ...

@@ -14,7 +14,6 @@ import structlog
 
 from bridge.telephony.library import READ_RECEIVED, READ_SENT, import_pjsua2
 from bridge.telephony.sip_module import PASS, SipModule
-from bridge.telephony.sip_traces import SipTraces
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -65,20 +64,20 @@ class SipMessages:
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
         on_message: given the message, and whether we sent it; None: nobody asks.
-        traces: takes the messages' texts.
+        on_text: given the message's text, the far end's ``host:port``, and whether we sent it.
     """
 
     def __init__(
         self,
         lib: ctypes.CDLL,
         on_message: Callable[[SipMessage, bool], None] | None,
-        traces: SipTraces,
+        on_text: Callable[[str, str, bool], None],
     ) -> None:
         self._read_received, self._read_sent = getattr(lib, READ_RECEIVED), getattr(lib, READ_SENT)
         # Filled anew with each message.
         self._received, self._sent = pj.SipRxData(), pj.SipTxData()
         self._on_message = on_message
-        self._traces = traces
+        self._on_text = on_text
         self._module = SipModule(
             lib,
             b"mod-messages",
@@ -104,8 +103,8 @@ class SipMessages:
             message = SipMessage.parse(data.info, address)
             if message is not None and self._on_message is not None:
                 self._on_message(message, sent)
-            if message is not None and self._traces.wanted:
-                self._traces.take(str(data.wholeMsg), address, sent=sent)
+            if message is not None:
+                self._on_text(str(data.wholeMsg), address, sent)
         except Exception:
             log.exception("message_not_told")
         return PASS

@@ -166,11 +166,6 @@ class SipTraces:
         self._bytes = 0
 
     @property
-    def wanted(self) -> bool:
-        """Whether messages are kept at all."""
-        return self._bounds is not None
-
-    @property
     def kept_bytes(self) -> int:
         """Estimate of the memory that all kept messages take."""
         return self._bytes
@@ -183,8 +178,10 @@ class SipTraces:
             far_end: ``host:port`` that it came from or goes to.
             sent: by us.
         """
+        if self._bounds is None:
+            return
         found = _CALL_ID.search(text, 0, LONGEST_CHARS)
-        if found is None or self._bounds is None:
+        if found is None:
             return
         trace, party = self._trace_of(clean(found[1]), text)
         if trace is None:

@@ -279,6 +279,7 @@ class CallRecord:
         self.watch.tell(summary, talk_ms=self.talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
+        summary.far_end_reason = self.redact(self._leg.far_end_reason)
         if self._recording.begun:
             summary.recording = str(self._recording.path)
         duration_ns = self._services.clock.now_ns() - self._events.begun_ns
@@ -298,7 +299,12 @@ class CallRecord:
             fault=effect.fault,
             duration_ns=duration_ns,
         )
-        ended = {"outcome": summary.outcome, "reason": effect.reason, **summary.figures()}
+        ended = {
+            "outcome": summary.outcome,
+            "reason": effect.reason,
+            "far_end_reason": summary.far_end_reason or None,
+            **summary.figures(),
+        }
         self.event("ended", ended)
         self._services.store.end(
             self._leg.call_id,
