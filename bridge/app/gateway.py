@@ -282,7 +282,7 @@ class Gateway:
                 self._node,
                 self._clock,
                 self.metrics,
-                lambda: Counter(runner.arm for runner in self.calls),
+                lambda: Counter(runner.arm for runner in self._reception.going_on),
             )
             await self._rollouts.open()
 

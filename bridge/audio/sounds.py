@@ -2,7 +2,8 @@
 
 Fed with the levels of both directions, 20 ms frame by 20 ms frame. A caller's frame is loud where
 it is above a threshold, and above what the agent's own echo would be: the agent's loudest frame of
-the last :data:`ECHO_MS` less ``echo_guard_db``. Pure; the clock is the frames.
+the last :data:`ECHO_MS` less ``echo_guard_db``, and :data:`_ASTRIDE_DB` more. An echo neither
+begins a sound nor prolongs one. Pure; the clock is the frames.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,14 @@ HANGOVER_MS = 300
 (espeak-ng leaves 220 ms in "stop, I have a question")."""
 
 _HYSTERESIS_DB = 6.0
+"""By which a sound that goes on may be below the threshold."""
+
+_ASTRIDE_DB = 3.0
+"""By which a frame of an echo may be louder than any of the agent's less the echo's loss: a burst
+of one frame's length that lay astride two of the agent's frames has all its energy in one of the
+echo. Measured without it: an echo of exactly the guard's loss cut the agent at 12 of 78 delays, and
+at all of 78 where the agent was 6 dB louder."""
+
 _NO_RUN = -1
 
 
@@ -147,10 +156,10 @@ class CallerSounds:
         frame = self._frame[rows]
         self._frame[rows] += 1
         self._agent[rows, frame % self._agent.shape[1]] = agent_dbfs
-        echo = self._agent[rows].max(axis=1) - self._guard[rows]
+        echo = self._agent[rows].max(axis=1) - self._guard[rows] + np.float32(_ASTRIDE_DB)
         running = self._start[rows] != _NO_RUN
-        threshold = np.maximum(self._threshold[rows], echo)
-        loud = caller_dbfs >= threshold - np.float32(_HYSTERESIS_DB) * running
+        threshold = self._threshold[rows] - np.float32(_HYSTERESIS_DB) * running
+        loud = caller_dbfs >= np.maximum(threshold, echo)
         begins = rows[loud & ~running]
         self._start[begins] = self._frame[begins] - 1
         self._told[begins] = 0

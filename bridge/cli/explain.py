@@ -72,7 +72,7 @@ def explain(dialplans: Sequence[Dialplan], call: IncomingCall) -> Explanation:
         return Explanation(call, rules, None)
     taken = rules[-1].dialplan
     hours = "" if taken.hours is None else taken.hours.moment(call.at).why
-    origin = read_origin(call.headers, taken.keep_headers)
+    origin = read_origin(call.headers, taken.keep_headers, taken.pass_headers)
     return Explanation(call, rules, taken, mode_of(taken, call.at, calls=0), hours, origin)
 
 
@@ -90,7 +90,11 @@ def to_json(found: Explanation) -> str:
             "mode": found.mode if taken else None,
             "hours": found.hours or None,
             "caller": found.call.caller,
-            "origin": {**found.origin.texts(), "headers": dict(found.origin.headers)},
+            "origin": {
+                **found.origin.texts(),
+                "headers": dict(found.origin.headers),
+                "passed": dict(found.origin.passed),
+            },
             "rules": [
                 {
                     "place": verdict.place,
@@ -120,6 +124,8 @@ def show(found: Explanation) -> Iterator[str]:
         yield f"hours: {found.mode}; {found.hours}"
     for name, value in {**found.origin.texts(), **found.origin.headers}.items():
         yield f"kept: {name} {value}"
+    for name, value in found.origin.passed.items():
+        yield f"goes on: {name} {value}"
 
 
 def _treatment(dialplan: Dialplan, mode: Mode) -> str:

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from bridge.config.complaints import suggest
+from bridge.config.digest import Realm, SipUser, UserName, lacks_common_hash
 from bridge.config.parts import HeaderName, Name, OneOrMore
 from bridge.config.sip_messages import SipMessagesSettings
 from bridge.sip.addresses import AddressError, Uri
@@ -119,6 +120,9 @@ class SipSettings(BaseModel):
             machine: `refuse` 403 (or nothing, to scanners), `drop` nothing, `answer`
             what a trunk's gets. Where a trunk has a loopback address, this machine is no exception.
         stranger_limits: what each address may send that is of no trunk.
+        users: name -> the hashed secret that it authenticates with, from any address. Strangers are
+            challenged then: by `refuse` whatever they ask for, by `drop` their INVITEs alone.
+        realm: of the challenges; users' secrets are hashed with it.
         trunk_probes: name -> SIP URI that is asked by OPTIONS whether the trunk can be reached; its
             answers must come from the trunk's addresses (alert TrunkUnreachable).
         probe_every_s: how often a trunk is asked.
@@ -141,6 +145,8 @@ class SipSettings(BaseModel):
     messages: SipMessagesSettings = SipMessagesSettings()
     strangers: Strangers = "refuse"
     stranger_limits: StrangerLimits = StrangerLimits()
+    users: dict[UserName, SipUser] = Field(default_factory=dict, max_length=1_000)
+    realm: Realm = "telephony-bridge"
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
 
@@ -149,6 +155,21 @@ class SipSettings(BaseModel):
         for trunk in sorted(self.trunk_probes.keys() - self.trunks.keys()):
             hint = suggest(trunk, self.trunks) or f"add sip.trunks.{trunk}"
             raise ValueError(f"has a probe of a trunk that it does not have: {trunk} ({hint})")
+        return self
+
+    @model_validator(mode="after")
+    def _users_are_of_trunks(self) -> Self:
+        for name, user in sorted(self.users.items()):
+            if user.trunk not in self.trunks:
+                hint = suggest(user.trunk, self.trunks) or f"add sip.trunks.{user.trunk}"
+                raise ValueError(
+                    f"has a user {name} of a trunk that it does not have: {user.trunk} ({hint})"
+                )
+        if lacks_common_hash(self.users):
+            raise ValueError(
+                "has users with sha256 alone, and others with md5 alone: give all of them sha256,"
+                " or all of them md5"
+            )
         return self
 
     def may_call(self, phone: str) -> bool:

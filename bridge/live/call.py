@@ -105,6 +105,7 @@ class CallRunner:
             services.pump,
             services.phrases,
             language,
+            route.origin.passed,
         )
         self._tools = self._make_tools(route)
         self.supervision = self._make_supervision(route, policy)
@@ -206,6 +207,11 @@ class CallRunner:
     def arm(self) -> str:
         """The arm that the call uses now."""
         return self.record.summary.arm_in_use
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended, and only its record and its recording are being finished."""
+        return self._over.is_set()
 
     @property
     def round_trip_ms(self) -> float | None:

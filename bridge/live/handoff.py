@@ -2,7 +2,8 @@
 
 The person's phone learns of the call from two SIP headers: ``X-Bridge-Call-Id`` names the call in
 the bridge's records; ``X-Bridge-Summary`` holds the summary's beginning, all of which is in the
-call's event stream in Redis.
+call's event stream in Redis. Headers of the caller's INVITE that the dialplan names go on beside
+them.
 """
 
 import asyncio
@@ -66,6 +67,7 @@ class Handoffs:
         feed: takes what is to be fed to the core.
         endpoint: places the call to the person.
         language: of the announcement.
+        passed: headers of the caller's INVITE that go on to the person.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Handoffs:
         pump: Pump,
         phrases: Phrases,
         language: str | None,
+        passed: Mapping[str, str],
     ) -> None:
         self._leg = leg
         self._feed = feed
@@ -83,6 +86,7 @@ class Handoffs:
         self._pump = pump
         self._phrases = phrases
         self._language = language
+        self._passed = passed
         self._person: Person | None = None
         self._telling: asyncio.Task[None] | None = None
 
@@ -119,7 +123,7 @@ class Handoffs:
             self._feed(TransferFailed(code))
 
     def _transfer(self, effect: TransferCall) -> None:
-        headers = context_headers(self._leg.call_id, effect.summary)
+        headers = self._headers(effect.summary)
         to = with_headers(effect.to, headers) if effect.refer_to_headers else effect.to
         try:
             self._leg.transfer(to, headers)
@@ -127,8 +131,11 @@ class Handoffs:
             log.warning("transfer_not_sent", error=error.what)
             self._feed(TransferFailed(_NOT_SENT))
 
+    def _headers(self, summary: str) -> Mapping[str, str]:
+        return {**self._passed, **context_headers(self._leg.call_id, summary)}
+
     def _dial(self, effect: DialPerson) -> None:
-        headers = context_headers(self._leg.call_id, effect.summary)
+        headers = self._headers(effect.summary)
         try:
             leg = self._endpoint.dial(effect.to, headers)
         except TelephonyError as error:

@@ -22,7 +22,7 @@ from bridge.routing.handoff import Handoff
 from bridge.routing.hours import Hours
 from bridge.routing.keypad import Keypad
 from bridge.routing.limits import Limits
-from bridge.routing.origin import MAX_KEPT_HEADERS, KeptHeader
+from bridge.routing.origin import MAX_KEPT_HEADERS, KeptHeader, PassedHeader
 from bridge.routing.parts import MAX_PHRASE_CHARS
 from bridge.routing.recording import Recording
 from bridge.routing.rules import Rule
@@ -38,6 +38,8 @@ class Dialplan(Part):
         arm: the arm that answers, a key of `arms` in the settings.
         rollout: the flag that chooses the arm, a key of `rollouts` there; in the place of `arm`.
         keep_headers: SIP headers of the INVITE that are kept with the call, and given to tools.
+        pass_headers: SIP headers of the INVITE that go on in the REFER, or the INVITE, by which the
+            call is handed to a person.
         agent: what the agent is told, how it sounds and what it can do.
         hours: when the line is open; None: always.
     """
@@ -49,6 +51,7 @@ class Dialplan(Part):
     arm: Name | None = None
     rollout: Name | None = Field(None, validate_default=True)
     keep_headers: OneOrMore[KeptHeader] = Field((), max_length=MAX_KEPT_HEADERS)
+    pass_headers: OneOrMore[PassedHeader] = Field((), max_length=MAX_KEPT_HEADERS)
     agent: Agent
     hours: Hours | None = None
     limits: Limits = Limits()

@@ -3,6 +3,8 @@
     of a trunk, or of this machine      served, within the trunk's rate
     of a call that goes on              served: a far end that the bridge has called is in no trunk
     of a stranger                       as the settings say: refused, dropped or served
+    of a user, with credentials         served as the trunk's that the user counts as
+    of a stranger, where users are      challenged; an answer, too, and no more than a few a second
     of a stranger that scans            dropped: an answer is what a scanner looks for
     over a source's rate                dropped before the message is read; a new call: refused
 
@@ -16,9 +18,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
-from bridge.clock import NS_PER_S
+from bridge.sip.users import DigestFault, PresentedRequest, Users
 
 Strangers = Literal["refuse", "drop", "answer"]
+
+_NS_PER_S = 1_000_000_000
 
 MOST_ADDRESSES = 4_096
 """Whose rates are known at once; the one that was silent longest is forgotten for a new one."""
@@ -28,7 +32,14 @@ BURST_S = 2.0
 (RFC 3261 section 17.1.1.2)."""
 
 REFUSALS_PER_S = 50.0
-"""Sent to all strangers together."""
+"""Sent to all strangers together, challenges among them."""
+
+CHALLENGES_PER_S = 5.0
+"""Sent to one address from which nobody has authenticated lately."""
+
+FAILURES_PER_S = 0.5
+"""Wrong secrets that are heard from one address; for half a minute of them at once."""
+_FAILURES_AT_ONCE = 15
 
 _SCANNERS = (
     *("friendly-scanner", "friendly-request", "sipvicious", "sundayddr", "sip-scan", "sipscan"),
@@ -42,6 +53,7 @@ class SourceVerdict(enum.Enum):
 
     SERVE = enum.auto()
     REFUSE = enum.auto()
+    CHALLENGE = enum.auto()
     DROP = enum.auto()
 
 
@@ -51,14 +63,26 @@ class TurnedAway(enum.StrEnum):
     STRANGER = "stranger"
     SCANNER = "scanner"
     RATE = "rate"
+    CHALLENGED = "challenged"
+    """It had no credentials, as the first request of every user."""
+    MALFORMED = "malformed"
+    STALE = "stale"
+    CREDENTIALS = "credentials"
+    URI = "uri"
+    REPLAY = "replay"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceJudgement:
-    """A verdict and its reason; None where the request is served."""
+    """A verdict and its reason; None where the request is served.
+
+    Attributes:
+        trunk: that a user counts as; "" for everybody else.
+    """
 
     verdict: SourceVerdict
     reason: TurnedAway | None = None
+    trunk: str = ""
 
 
 SERVED = SourceJudgement(SourceVerdict.SERVE)
@@ -95,14 +119,18 @@ class TokenBucket:
 
     def take(self, now_ns: int) -> bool:
         """Take a token; return whether there was one."""
-        if self._filled_ns is not None:
-            gained = max(now_ns - self._filled_ns, 0) * self.per_s / NS_PER_S
-            self._tokens = min(self._tokens + gained, self.burst)
-        self._filled_ns = now_ns
-        if self._tokens < 1:
+        if not self.holds(now_ns):
             return False
         self._tokens -= 1
         return True
+
+    def holds(self, now_ns: int) -> bool:
+        """Return whether there is a token."""
+        if self._filled_ns is not None:
+            gained = max(now_ns - self._filled_ns, 0) * self.per_s / _NS_PER_S
+            self._tokens = min(self._tokens + gained, self.burst)
+        self._filled_ns = now_ns
+        return self._tokens >= 1
 
 
 def _bucket(per_s: float | None) -> TokenBucket | None:
@@ -116,6 +144,13 @@ class _Meter:
     requests: TokenBucket | None
     calls: TokenBucket | None
     max_calls: int | None
+    challenges: TokenBucket = field(
+        default_factory=lambda: TokenBucket(CHALLENGES_PER_S, CHALLENGES_PER_S * BURST_S)
+    )
+    failures: TokenBucket = field(
+        default_factory=lambda: TokenBucket(FAILURES_PER_S, _FAILURES_AT_ONCE)
+    )
+    authenticated: bool = False
 
     @classmethod
     def of(cls, limits: SourceBounds) -> Self:
@@ -130,6 +165,7 @@ class RequestSources:
         trunks: limits by trunk; one that isn't listed has none.
         strangers: what happens to requests of strangers outside of calls.
         limits: of each stranger's address.
+        users: who may authenticate; None for nobody.
     """
 
     def __init__(
@@ -138,10 +174,12 @@ class RequestSources:
         trunks: Mapping[str, SourceBounds],
         strangers: Strangers,
         limits: SourceBounds,
+        users: Users | None = None,
     ) -> None:
         self._trunk_of = trunk_of
         self._strangers = strangers
         self._limits = limits
+        self._users = users
         self._of_trunks = {name: _Meter.of(each) for name, each in trunks.items()}
         self._of_strangers: OrderedDict[str, _Meter] = OrderedDict()
         self._refusals = TokenBucket(REFUSALS_PER_S, REFUSALS_PER_S * BURST_S)
@@ -155,29 +193,71 @@ class RequestSources:
         """Return whether an address is a trunk's, or this machine's."""
         return self._trunk_of(host) is not None
 
+    def trunk_at(self, host: str) -> str:
+        """Return the trunk of an address, "" for none."""
+        return self._trunk_of(host) or ""
+
     def serves(self, host: str) -> bool:
         """Return whether requests outside of calls are served from an address."""
         return self.knows(host) or self._strangers == "answer"
 
-    def judge(self, host: str, user_agent: str, now_ns: int) -> SourceJudgement:
+    def judge(self, host: str, request: PresentedRequest, now_ns: int) -> SourceJudgement:
         """Judge a request outside of calls, whose source does not send too many.
 
         Args:
             host: the address that it came from.
-            user_agent: its header's value, "" for none.
+            request: its sender's agent and credentials.
             now_ns: monotonic.
         """
-        if self.serves(host):
+        if self.knows(host):
             return SERVED
-        agent = user_agent.lower()
+        judgement = self._judge_user(host, request, now_ns)
+        if judgement.verdict is SourceVerdict.SERVE or self.serves(host):
+            return SourceJudgement(SourceVerdict.SERVE, trunk=judgement.trunk)
+        agent = request.user_agent.lower()
         if any(scanner in agent for scanner in _SCANNERS):
             return SourceJudgement(SourceVerdict.DROP, TurnedAway.SCANNER)
-        refused = self._strangers == "refuse" and self._refusals.take(now_ns)
-        return SourceJudgement(
-            SourceVerdict.REFUSE if refused else SourceVerdict.DROP, TurnedAway.STRANGER
-        )
+        return self._answer(host, judgement, now_ns)
 
-    def admits_call(self, host: str, now_ns: int, *, calls: int) -> bool:
+    def challenges(self, host: str, reason: TurnedAway, now_ns: int) -> tuple[str, ...]:
+        """Return the WWW-Authenticate headers for a request that is challenged."""
+        stale = reason is TurnedAway.STALE
+        return self._users.challenges(host, now_ns, stale=stale) if self._users else ()
+
+    def _judge_user(self, host: str, request: PresentedRequest, now_ns: int) -> SourceJudgement:
+        """Judge a stranger by their credentials, as if every answer could be sent."""
+        users, meter = self._users, self._meter_of_stranger(host)
+        if users is None or (
+            self._strangers == "drop" and request.method != "INVITE" and not request.authorizations
+        ):
+            return SourceJudgement(SourceVerdict.REFUSE, TurnedAway.STRANGER)
+        if not request.authorizations:
+            return SourceJudgement(SourceVerdict.CHALLENGE, TurnedAway.CHALLENGED)
+        if not meter.failures.holds(now_ns):
+            return SourceJudgement(SourceVerdict.DROP, TurnedAway.RATE)
+        trunk = users.judge(request, host, now_ns)
+        if isinstance(trunk, DigestFault):
+            if trunk is DigestFault.CREDENTIALS:
+                meter.failures.take(now_ns)
+            return SourceJudgement(SourceVerdict.CHALLENGE, TurnedAway(trunk.value))
+        meter.authenticated = True
+        return SourceJudgement(SourceVerdict.SERVE, trunk=trunk)
+
+    def _answer(self, host: str, judgement: SourceJudgement, now_ns: int) -> SourceJudgement:
+        """Take the answer's price; who can't have one gets nothing."""
+        match judgement.verdict:
+            case SourceVerdict.REFUSE:
+                paid = self._strangers == "refuse" and self._refusals.take(now_ns)
+            case SourceVerdict.CHALLENGE:
+                meter = self._meter_of_stranger(host)
+                paid = meter.authenticated or (
+                    meter.challenges.take(now_ns) and self._refusals.take(now_ns)
+                )
+            case _:
+                paid = False
+        return judgement if paid else SourceJudgement(SourceVerdict.DROP, judgement.reason)
+
+    def admits_call(self, host: str, now_ns: int, *, calls: int, trunk: str = "") -> bool:
         """Count a new call; return whether its source has and begins no more than it may.
 
         To be asked once for each INVITE: behind the transactions, which take its copies.
@@ -186,8 +266,9 @@ class RequestSources:
             host: the address that it came from.
             now_ns: monotonic.
             calls: of the same trunk, or stranger, that go on.
+            trunk: of a user; "" where the address says which.
         """
-        meter = self._meter(host)
+        meter = self._of_trunks.get(trunk) if trunk else self._meter(host)
         if meter is None:
             return True
         if meter.max_calls is not None and calls >= meter.max_calls:
@@ -199,6 +280,9 @@ class RequestSources:
         trunk = self._trunk_of(host)
         if trunk is not None:
             return self._of_trunks.get(trunk)
+        return self._meter_of_stranger(host)
+
+    def _meter_of_stranger(self, host: str) -> _Meter:
         meter = self._of_strangers.get(host)
         if meter is None:
             meter = self._of_strangers[host] = _Meter.of(self._limits)

@@ -8,6 +8,7 @@ there alone. Its media threads (RTP sockets, conference clock) are its own.
 import asyncio
 import atexit
 import dataclasses
+import secrets
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, ClassVar, Literal
@@ -21,6 +22,7 @@ from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.dialog import Dialog
 from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.sip.sources import MOST_ADDRESSES, RequestSources
+from bridge.sip.users import Users
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
@@ -82,6 +84,8 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
             log.exception("incoming_call_failed")
             self._endpoint.drop_invite(pj_call_id)
 
+
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
 
 GUEST_ROWS = 4
 """Rows beside those of calls: so many supervisors can talk beside agents at once."""
@@ -196,7 +200,9 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
-            replaces_door = ReplacesDoor(symbols, self._settings.trunk_of, self._calls)
+            replaces_door = ReplacesDoor(
+                symbols, self._sender_trunk, self._settings.trunk_of, self._calls
+            )
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             most_bytes = longest_packet_bytes(symbols)
             self._request_door = RequestDoor(symbols, most_bytes, self._find_call)
@@ -349,7 +355,7 @@ class SipEndpoint:
 
     def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE, or a leg's successor (called by PJSUA's account)."""
-        far_end = _far_end(message, host_of(source))
+        far_end = _far_end(message, host_of(source), self._sender_trunk())
         replaced = self._replaces_door.take() if self._replaces_door is not None else None
         if replaced is not None:
             self._succeed(replaced, pj_call_id, far_end)
@@ -388,13 +394,13 @@ class SipEndpoint:
                 log.exception("incoming_call_failed", call_id=leg.call_id)
                 leg.reject(500, "Internal Error")
 
-    def _calls_from(self, host: str) -> int:
-        """Count the calls that came from the trunk at a host, or from that host itself."""
-        sender = self._settings.sender_at(host)
-        return sum(
-            leg.source == host or bool(sender and self._settings.sender_at(leg.source) == sender)
-            for leg in self.legs
-        )
+    def _calls_from(self, host: str, trunk: str) -> int:
+        """Count the calls that came from a trunk, or from a host where it is of none."""
+        return sum(leg.trunk == trunk if trunk else leg.source == host for leg in self.legs)
+
+    def _sender_trunk(self) -> str:
+        """Return the trunk of the request that is just being received, "" for none."""
+        return "" if self._source_door is None else self._source_door.trunk
 
     def _take_text(self, text: str, far_end: str, sent: bool) -> None:
         self.traces.take(text, far_end, sent=sent)
@@ -449,22 +455,31 @@ def _sources(settings: SipSettings) -> RequestSources:
         {name: trunk.limits.compile() for name, trunk in settings.trunks.items()},
         settings.strangers,
         settings.stranger_limits.compile(),
+        _users(settings),
     )
 
 
-def _far_end(message: str, source: str) -> FarEnd:
+def _users(settings: SipSettings) -> Users | None:
+    compiled = {name: user.compile() for name, user in settings.users.items()}
+    return Users(compiled, settings.realm, secrets.token_bytes(32)) if compiled else None
+
+
+def _far_end(message: str, source: str, trunk: str) -> FarEnd:
     """Read who sent an INVITE, from its bytes.
 
     PJSIP prints addresses into buffers that long names don't fit into, hence our own reading. A
-    caller who asks for privacy is anonymous from here on.
+    caller who asks for privacy is anonymous from here on. Credentials end here.
     """
-    headers = read_headers(message)
+    headers = {
+        name: values for name, values in read_headers(message).items() if name not in _CREDENTIALS
+    }
     return FarEnd(
         sip_call_id=next(iter(headers.get("call-id", ())), ""),
         from_uri=ANONYMOUS if hides_caller(headers) else _address(headers, "from"),
         to_uri=_address(headers, "to"),
         headers=headers,
         source=source,
+        trunk=trunk,
     )
 
 

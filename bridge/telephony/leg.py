@@ -134,6 +134,7 @@ class FarEnd:
     to_uri: str
     headers: Mapping[str, tuple[str, ...]]
     source: str
+    trunk: str = ""
 
 
 class Heir(Protocol):
@@ -154,6 +155,7 @@ class Leg:
     Attributes:
         called: user part of the Request-URI (inbound) or of the dialled URI.
         source: host that the INVITE came from; "" where we called.
+        trunk: that its address or its user is of; "" for none.
         rtp: figures of its RTP up to the end of its last stream; None where there was none.
         headers: of an inbound INVITE, values by lower-case name.
         row: its row in the rings, from the first media until it ends; None before and after.
@@ -175,7 +177,7 @@ class Leg:
         self.to_uri = to_uri
         self.sip_call_id = ""
         self.headers: Mapping[str, tuple[str, ...]] = {}
-        self.source = ""
+        self.source = self.trunk = ""
         self.codec = ""
         self.state = LegState.INCOMING
         self.held = False
@@ -249,6 +251,7 @@ class Leg:
     def _name_far_end(self, far_end: FarEnd) -> None:
         self.from_uri, self.to_uri = far_end.from_uri, far_end.to_uri
         self.headers, self.source = far_end.headers, far_end.source
+        self.trunk = far_end.trunk
         self.sip_call_id = far_end.sip_call_id
 
     def ring(self) -> None:

@@ -44,14 +44,20 @@ class ReplacesDoor:
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
+        sender_trunk: names the trunk of the request that is just being received, "" for none.
         trunk_of: names the trunk of an address, "" for none.
         calls: PJSUA's.
     """
 
     def __init__(
-        self, lib: ctypes.CDLL, trunk_of: Callable[[str], str], calls: PjCalls[PjCall]
+        self,
+        lib: ctypes.CDLL,
+        sender_trunk: Callable[[], str],
+        trunk_of: Callable[[str], str],
+        calls: PjCalls[PjCall],
     ) -> None:
         self._lib: Symbols = lib
+        self._sender_trunk = sender_trunk
         self._trunk_of = trunk_of
         self._calls = calls
         self._endpoint = lib.pjsua_get_pjsip_endpt()
@@ -137,8 +143,8 @@ class ReplacesDoor:
 
     def _is_from_there(self, leg: Leg, source: str) -> bool:
         there = leg.source or host_in(leg.to_uri)
-        trunk = self._trunk_of(source)
-        return source == there or (trunk != "" and trunk == self._trunk_of(there))
+        trunk = self._sender_trunk()
+        return source == there or (trunk != "" and trunk == (leg.trunk or self._trunk_of(there)))
 
     def _take_header_out(self, message: int) -> bool:
         """Take every Replaces header out of a `pjsip_msg`; return whether there was one."""

@@ -1,12 +1,13 @@
 """The door's keeper: serves trunks, and keeps strangers and floods out.
 
 A stranger's request gets 403 or nothing before PJSIP makes a transaction of it, whatever it asks
-for: an OPTIONS that is answered is what a scanner comes back for. New calls are counted behind the
-transactions, which take the copies of an INVITE. :mod:`bridge.sip.sources` decides. Runs in the
-loop's thread, inside the poll.
+for: an OPTIONS that is answered is what a scanner comes back for. Where users may authenticate, it
+gets a challenge (401) as cheaply. New calls are counted behind the transactions, which take the
+copies of an INVITE. :mod:`bridge.sip.sources` decides. Runs in the loop's thread, inside the poll.
 """
 
 import ctypes
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import structlog
 
 from bridge.clock import Clock
 from bridge.sip.sources import RequestSources, SourceVerdict, TurnedAway
+from bridge.sip.users import PresentedRequest
 from bridge.telephony.dialogs import has_dialog
 from bridge.telephony.library import READ_RECEIVED, import_pjsua2
 from bridge.telephony.replies import Replies
@@ -29,6 +31,10 @@ _BEFORE_ANY_ANSWER = 12
 _BEHIND_TRANSACTIONS = 30
 """PJSIP_MOD_PRIORITY_TSX_LAYER is 16; the request door has 31 for what is in dialogs."""
 
+_MOST_INVITES = 4_096
+"""Of users, whose CANCEL and ACK are waited for: they carry no credentials of their own (RFC 3261
+sections 22.1 and 22.3)."""
+
 FORBIDDEN = FinalResponse(403, "Forbidden")
 
 OnTurnedAway = Callable[[str, str, TurnedAway], None]
@@ -41,9 +47,12 @@ class SourceDoor:
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
         sources: decides.
-        calls_from: returns how many calls go on with the trunk, or the stranger, at a host.
+        calls_from: returns how many calls go on with a trunk, or with a host where it is of none.
         on_turned_away: called for each request that is not served.
         retry_after_s: for a call over its source's limits.
+
+    Attributes:
+        trunk: of the request that is just being received, by its address or its user; "" for none.
     """
 
     def __init__(
@@ -52,14 +61,16 @@ class SourceDoor:
         sources: RequestSources,
         clock: Clock,
         *,
-        calls_from: Callable[[str], int],
+        calls_from: Callable[[str, str], int],
         on_turned_away: OnTurnedAway,
         retry_after_s: int,
     ) -> None:
         self._lib: Symbols = lib
         self._sources = sources
         self._clock = clock
+        self.trunk = ""
         self._calls_from = calls_from
+        self._invites_of_users: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._on_turned_away = on_turned_away
         self._read_received = getattr(lib, READ_RECEIVED)
         self._received = pj.SipRxData()  # filled anew with each message
@@ -82,6 +93,7 @@ class SourceDoor:
 
     def _is_turned_away(self, rdata: int) -> bool:
         now_ns, host = self._clock.now_ns(), self._host(rdata)
+        self.trunk = self._sources.trunk_at(host)
         if self._sources.over_rate(host, now_ns):
             self._on_turned_away(host, "", TurnedAway.RATE)
             return True
@@ -90,13 +102,32 @@ class SourceDoor:
         request = Request.parse(self._text())
         if request is None or self._is_in_call(request):
             return False
-        judgement = self._sources.judge(host, request.header("user-agent"), now_ns)
-        if judgement.reason is None:
+        invite = host, request.header("call-id"), request.tag("from")
+        if request.method in {"ACK", "CANCEL"} and invite in self._invites_of_users:
+            self.trunk = self._invites_of_users[invite]
             return False
-        if judgement.verdict is SourceVerdict.REFUSE and request.method != "ACK":
+        if request.method == "ACK" and not self._sources.serves(host):
+            return True  # of our own refusal
+        judgement = self._sources.judge(host, _presented(request), now_ns)
+        if judgement.reason is None:
+            self.trunk = judgement.trunk
+            if judgement.trunk and request.method == "INVITE":
+                self._remember(invite, judgement.trunk)
+            return False
+        if judgement.verdict is SourceVerdict.REFUSE:
             self._replies.send(rdata, FORBIDDEN)
+        elif judgement.verdict is SourceVerdict.CHALLENGE:
+            headers = self._sources.challenges(host, judgement.reason, now_ns)
+            named = tuple(("WWW-Authenticate", value) for value in headers)
+            self._replies.send(rdata, FinalResponse(401, "Unauthorized", named))
         self._on_turned_away(host, request.method, judgement.reason)
         return True
+
+    def _remember(self, invite: tuple[str, str, str], trunk: str) -> None:
+        self._invites_of_users[invite] = trunk
+        self._invites_of_users.move_to_end(invite)
+        if len(self._invites_of_users) > _MOST_INVITES:
+            self._invites_of_users.popitem(last=False)
 
     def _on_new(self, rdata: int) -> int:
         """Count a new call, and refuse it where its source has too many."""
@@ -105,8 +136,8 @@ class SourceDoor:
             request = Request.parse(self._text())
             if request is None or request.method != "INVITE" or request.tag("to"):
                 return PASS
-            calls = self._calls_from(host)
-            if self._sources.admits_call(host, self._clock.now_ns(), calls=calls):
+            calls, now_ns = self._calls_from(host, self.trunk), self._clock.now_ns()
+            if self._sources.admits_call(host, now_ns, calls=calls, trunk=self.trunk):
                 return PASS
             self._replies.send(rdata, self._too_many)
             self._on_turned_away(host, request.method, TurnedAway.RATE)
@@ -125,3 +156,14 @@ class SourceDoor:
     def _is_in_call(self, request: Request) -> bool:
         names = request.header("call-id"), request.tag("to"), request.tag("from")
         return has_dialog(self._lib, *names)
+
+
+def _presented(request: Request) -> PresentedRequest:
+    header = request.header
+    return PresentedRequest(
+        request.method,
+        request.uri,
+        header("user-agent"),
+        request.headers.get("authorization", ()),
+        "\n".join((header("via"), header("call-id"), header("cseq"), header("authorization"))),
+    )

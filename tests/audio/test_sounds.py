@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from bridge.audio.g711 import Law, decode, encode
+from bridge.audio.resample import resample_rational
 from bridge.audio.sounds import CallerSounds, SoundChange, SoundEdge, SoundSettings
+from bridge.speech.synthesis import Synthesizer
 
 SETTINGS = SoundSettings(threshold_dbfs=-45.0, echo_guard_db=20.0, milestones_ms=(120, 420))
 QUIET, LOUD = -60.0, -25.0
@@ -65,6 +69,35 @@ def test_echo_of_the_agent_is_no_sound() -> None:
     echo = [QUIET] * 5 + [-36.0] * 15 + [QUIET] * 5  # 21 dB below, 100 ms later
     assert listen(echo, agent) == []
     assert listen(echo) != []
+
+
+def test_echo_does_not_prolong_a_cough() -> None:
+    agent = [-15.0] * 60
+    echo = [-36.0] * 50  # 21 dB below, and within what a sound may drop to while it goes on
+    found = listen([-25.0] * 10 + echo, agent)
+    assert [change.lasted_ms for _, change in found] == [60, 120, 200]
+    assert found[-1][1].change is SoundEdge.STOPPED
+
+
+@pytest.mark.speech
+@pytest.mark.parametrize("gain_db", [0.0, 6.0, 10.0])
+def test_echo_of_speech_is_no_sound_however_its_frames_lie(gain_db: float) -> None:
+    """An echo's frames begin anywhere within the agent's, and its loudest can be louder."""
+    settings = SoundSettings(echo_guard_db=30.0, milestones_ms=(360, 460))
+    said = Synthesizer("en-us+f3", 175).say("Please keep the original packaging.")
+    agent = resample_rational(said, 24_000, 8_000).astype(np.float64) * 10 ** (gain_db / 20)
+    levels = rms_dbfs(agent)
+    for delay_samples in range(0, 3_000, 37):
+        echo = np.pad(agent, (delay_samples, 0))[: agent.size] * 10 ** (-30 / 20)
+        assert listen(rms_dbfs(echo), levels, settings) == [], f"{delay_samples} samples late"
+
+
+def rms_dbfs(samples: NDArray[np.float64]) -> list[float]:
+    """Return the level of each whole frame of 20 ms, at 8 kHz, as it comes through mu-law."""
+    heard = decode(Law.PCMU, encode(Law.PCMU, np.clip(samples, -32768, 32767).astype(np.int16)))
+    frames = heard[: heard.size // 160 * 160].reshape(-1, 160).astype(np.float64)
+    power = np.maximum(np.square(frames).mean(axis=1) / 32768**2, 1e-12)
+    return [float(level) for level in 10 * np.log10(power)]
 
 
 def test_caller_louder_than_the_echo_is_heard() -> None:

@@ -18,7 +18,9 @@ from bridge.store.local import LocalRedis
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, Record, serving
 from tests.support.machine import Timing
 from tests.support.processes import simulating, write_yaml
+from tests.support.relay import relaying
 from tests.support.rtp_caller import RtpCaller
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
@@ -202,6 +204,32 @@ async def test_closed_line_may_have_the_agent_say_something_else(
         assert await caller.call("night") == 200
         call_id = await calls.until_another(known)
         assert await calls.until_spoken(call_id, "agent") == NIGHT
+
+
+async def test_line_is_free_once_its_call_has_ended_while_its_session_still_closes(
+    simulator: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    """The session of an ended call may take its time to close: 30 s here."""
+    plans: dict[str, Plan] = {"full": {"limits": {"max_calls": 1, "retry_after_s": 7}}}
+    dialplans = write_plans(tmp_path / "dialplans", plans)
+    async with relaying(simulator) as (relay, url):
+        with serving(
+            tmp_path,
+            url,
+            dialplans,
+            redis_url=redis.url,
+            preflight=False,
+            session={"close_timeout_s": 30},
+        ) as gateway:
+            async with RtpCaller(gateway.sip_port) as first:
+                assert await first.call("full") == 200
+                await wait_until(lambda: relay.sent, "no session began")
+                relay.freeze()
+                await first.hang_up()
+                await gateway.until_active(0)
+            async with RtpCaller(gateway.sip_port) as second:
+                assert await second.call("full") == 200
+            relay.cut()
 
 
 async def test_full_line_refuses_the_next_call_and_names_a_time(lines: Gateway) -> None:

@@ -45,6 +45,9 @@ WANTS = "My order has the wrong size."
 ASKS = "Where is my order?"
 SAYS = "One moment."
 SORRY = "Nobody is free."
+ACCOUNT = "4711; Müller & Co?tier=gold"
+"""A header's value that a URI has to escape."""
+
 BACK = "You are back."
 SUMMARY = "Order 4711 - Größe tauschen, urgent."
 CALLER_HZ, PERSON_HZ = 440.0, 1000.0
@@ -127,6 +130,7 @@ def office(
             "name": name,
             "match": [{"called": name}],
             "arm": "local",
+            "pass_headers": ["X-Account", "User-to-User", "X-Absent"],
             "agent": agent,
             "handoff": handoff,
         }
@@ -204,7 +208,7 @@ async def complaining(office: Office, called: str) -> AsyncIterator[Talk]:
     ):
         caller.on_refer = lambda refer: caller.respond(refer, "603 Decline")
         await calls.until_idle(office.gateway.node)  # the test before has not looked there
-        assert await caller.call(called) == 200
+        assert await caller.call(called, more=f"X-Account: {ACCOUNT}\r\nx-other: no") == 200
         caller.speak(speech(WANTS))
         yield Talk(office, caller, calls, await calls.until_active(office.gateway.node))
 
@@ -230,11 +234,12 @@ async def test_carrier_moves_the_caller(office: Office) -> None:
         record = await talk.over()
     assert header(refer, "X-Bridge-Call-Id") == talk.call_id
     assert header(refer, "X-Bridge-Summary") == "Order 4711 - Gr%C3%B6%C3%9Fe tauschen, urgent."
+    assert header(refer, "X-Account") == ACCOUNT
+    assert "x-other" not in refer.lower()
     to = header(refer, "Refer-To")
-    assert to.startswith(
-        f"<sip:ann@127.0.0.1:{office.person_port}?X-Bridge-Call-Id={talk.call_id}&"
-    )
-    assert "X-Bridge-Summary=Order%204711%20-%20Gr%25C3%25B6" in to
+    assert "X-Account=4711%3B%20M%C3%BCller%20%26%20Co%3Ftier%3Dgold&" in to
+    assert to.startswith(f"<sip:ann@127.0.0.1:{office.person_port}?X-Account=")
+    assert f"X-Bridge-Call-Id={talk.call_id}&X-Bridge-Summary=Order%204711%20-%20Gr%25C3%25B6" in to
     assert (record["outcome"], record["reason"]) == ("transferred", "transfer_to_human")
     [handoff] = record["handoffs"]
     assert (handoff["way"], handoff["result"]) == ("blind", "completed")
@@ -252,6 +257,7 @@ async def test_refused_refer_is_bridged_and_the_caller_hangs_up(office: Office) 
         metrics = await office.gateway.metrics()
     assert len(talk.caller.refers) == 1
     assert len(invite.encode()) < 1300  # or it would have to leave UDP
+    assert invite.header("X-Account") == ACCOUNT
     assert invite.header("X-Bridge-Call-Id") == talk.call_id
     assert invite.header("X-Bridge-Summary") == "Order 4711 - Gr%C3%B6%C3%9Fe tauschen, urgent."
     assert record["outcome"] == "transferred"

@@ -27,14 +27,17 @@ def test_filter_finds_strangers_and_leaves_trunks_alone(
     program = need_program("fail2ban-regex", "fail2ban")
     written = io.StringIO()
     monkeypatch.setattr(sys, "stderr", written)
-    configure(TelemetrySettings.model_validate({"log_format": log_format}))
+    configure(TelemetrySettings.model_validate({"log_format": log_format, "log_level": "debug"}))
     count = turned_away_counter(lambda host: "", Metrics("test").sip)
     count(source, "INVITE", TurnedAway.STRANGER)
     count(source, 'OPTIONS"; source=192.0.2.1', TurnedAway.SCANNER)
-    count("192.0.2.9", "INVITE", TurnedAway.RATE)
+    for reason in (TurnedAway.CREDENTIALS, TurnedAway.REPLAY, TurnedAway.URI, TurnedAway.MALFORMED):
+        count(source, "INVITE", reason)
+    for reason in (TurnedAway.RATE, TurnedAway.CHALLENGED, TurnedAway.STALE):
+        count("192.0.2.9", "INVITE", reason)
     log = tmp_path / "bridge.log"
     log.write_text(written.getvalue())
     done = subprocess.run(
         [program, "--out", "ip", str(log), str(FILTER)], capture_output=True, text=True, check=False
     )
-    assert re.findall(r"\S+", done.stdout) == [source, source], done.stdout + done.stderr
+    assert re.findall(r"\S+", done.stdout) == [source] * 6, done.stdout + done.stderr

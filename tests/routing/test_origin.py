@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from bridge.routing.origin import MAX_VALUE_CHARS, KeptHeader, read_origin
+from bridge.routing.origin import (
+    MAX_PASSED_OCTETS,
+    MAX_VALUE_CHARS,
+    KeptHeader,
+    PassedHeader,
+    read_origin,
+)
 from bridge.routing.rules import incoming_call
 
 ASSERTED = {"p-asserted-identity": ('"Ann, A." <sip:+15550100@c>, <tel:+15550100>',)}
@@ -93,3 +99,23 @@ def test_long_values_are_cut_and_counts_bounded() -> None:
 def test_a_dialplan_keeps_no_credential_and_no_identity(name: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(KeptHeader).validate_python(name)
+
+
+@pytest.mark.parametrize("name", ["X-Account", "User-to-User", "user-to-user", "x-a"])
+def test_a_dialplan_passes_extensions_and_an_applications_headers(name: str) -> None:
+    assert TypeAdapter(PassedHeader).validate_python(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["Via", "From", "Route", "X-Bridge-Summary", "P-Asserted-Identity", "Diversion", "X Y"]
+)
+def test_a_dialplan_passes_nothing_that_sip_or_the_bridge_writes(name: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(PassedHeader).validate_python(name)
+
+
+def test_headers_go_on_whole_and_only_as_far_as_they_fit() -> None:
+    headers = {"x-a": ("a" * 150,), "x-b": ("ü" * 40,), "x-c": ("c", "d"), "x-e": ("",)}
+    passed = read_origin(headers, pass_on=["X-A", "X-B", "X-C", "X-D", "X-E"]).passed
+    assert passed == {"X-A": "a" * 150, "X-C": "c, d"}
+    assert sum(len(f"{n}: {v}\r\n".encode()) for n, v in passed.items()) <= MAX_PASSED_OCTETS

@@ -15,9 +15,14 @@ from bridge.sip.sources import (
     Strangers,
     TurnedAway,
 )
+from bridge.sip.users import PresentedRequest
 
 S = 1_000_000_000
 TRUNK, HERE, STRANGER = "192.0.2.1", "127.0.0.1", "198.51.100.7"
+
+
+def asking(user_agent: str = "") -> PresentedRequest:
+    return PresentedRequest("INVITE", "sip:support@bridge.example", user_agent)
 
 
 def sources(
@@ -34,7 +39,7 @@ def sources(
 @pytest.mark.parametrize("host", [TRUNK, HERE])
 @pytest.mark.parametrize("strangers", ["refuse", "drop", "answer"])
 def test_trunks_and_this_machine_are_served(host: str, strangers: Strangers) -> None:
-    assert sources(strangers).judge(host, "sipvicious", 0) is SERVED
+    assert sources(strangers).judge(host, asking("sipvicious"), 0) is SERVED
     assert sources(strangers).serves(host)
 
 
@@ -52,7 +57,7 @@ def test_trunks_and_this_machine_are_served(host: str, strangers: Strangers) -> 
 def test_stranger_gets_what_the_settings_say(
     strangers: Strangers, agent: str, verdict: SourceVerdict, reason: TurnedAway | None
 ) -> None:
-    judgement = sources(strangers).judge(STRANGER, agent, 0)
+    judgement = sources(strangers).judge(STRANGER, asking(agent), 0)
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
     assert sources(strangers).serves(STRANGER) == (verdict is SourceVerdict.SERVE)
 
@@ -60,9 +65,11 @@ def test_stranger_gets_what_the_settings_say(
 def test_refusals_to_all_strangers_together_are_bounded() -> None:
     """A forged source makes the bridge answer to somebody who asked nothing."""
     judged = sources()
-    verdicts = [judged.judge(f"198.51.{n // 256}.{n % 256}", "", 0).verdict for n in range(1_000)]
+    verdicts = [
+        judged.judge(f"198.51.{n // 256}.{n % 256}", asking(), 0).verdict for n in range(1_000)
+    ]
     assert verdicts.count(SourceVerdict.REFUSE) == 2 * REFUSALS_PER_S
-    assert judged.judge(STRANGER, "", S).verdict is SourceVerdict.REFUSE
+    assert judged.judge(STRANGER, asking(), S).verdict is SourceVerdict.REFUSE
 
 
 @pytest.mark.parametrize("host", [TRUNK, STRANGER])

@@ -5,7 +5,7 @@ and is inconclusive where they had not: it is measured again. Values are plain `
 machine makes them wrong. A wait for an event (:mod:`tests.support.waiting`) is no check of time.
 
 The kernel counts for each thread how long it could have run and no CPU was free for it
-(:func:`bridge.children.waited_ns`), and for each CPU how long the hypervisor took it away. What a
+(:mod:`bridge.children`), and for each CPU how long the hypervisor took it away. What a
 process is slow at by itself is neither, so a bridge that holds its loop is not excused.
 
 A process of its own does the looking: tests count their threads and files.
@@ -20,12 +20,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, isfinite
-from pathlib import Path
 
 import psutil
 
-from bridge.children import waited_ns
-from bridge.clock import NS_PER_MS, NS_PER_S
+from bridge.children import stolen_ns, thread_waits_ns
+from bridge.clock import NS_PER_MS
 
 TOO_LONG_MS = 40.0
 """In a look's time: two packets of sound; a phone's buffer bridges three (`NEEDS.md` section 5)."""
@@ -189,16 +188,12 @@ def waits_ns(pid: int) -> dict[tuple[int, str], int]:
     the hypervisor took from all CPUs is in it as thread 0, where there is one.
     """
     found: dict[tuple[int, str], int] = {}
-    if stolen_s := getattr(psutil.cpu_times(), "steal", 0.0):
-        found[(0, "hypervisor's guest")] = round(stolen_s * NS_PER_S)
+    if stolen := stolen_ns():
+        found[(0, "hypervisor's guest")] = stolen
     family = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
     for process in set(family) - {os.getpid()}:
-        with suppress(OSError):
-            for task in Path(f"/proc/{process}/task").iterdir():
-                with suppress(OSError):
-                    name = (task / "comm").read_text().strip()
-                    if (waited := waited_ns(int(task.name))) is not None:
-                        found[(int(task.name), name)] = waited
+        for thread, name, waited in thread_waits_ns(process):
+            found[(thread, name)] = waited
     return found
 
 

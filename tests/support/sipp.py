@@ -34,6 +34,7 @@ async def sipp(
     calls: int = 1,
     talk_ms: int = 0,
     keys: Mapping[str, str] = MappingProxyType({}),
+    options: tuple[str, ...] = (),
 ) -> AsyncIterator[Sipp]:
     """Start SIPp against loopback; kill it at the end of the block if it still runs.
 
@@ -44,6 +45,7 @@ async def sipp(
         calls: all at once.
         talk_ms: how long the scenario pauses between ACK and BYE.
         keys: for the scenario's `[names]`.
+        options: of its command line, beside these.
     """
     program = need_program("sipp", "sip-tester")
     given = [word for name, value in keys.items() for word in ("-key", name, value)]
@@ -58,6 +60,7 @@ async def sipp(
         *("-rtp_echo", "-nostdin"),
         *("-trace_err", "-error_file", str(directory / f"sipp-{scenario.stem}.errors")),
         *given,
+        *options,
     ]
     with output.open("wb") as log:
         process = await asyncio.create_subprocess_exec(

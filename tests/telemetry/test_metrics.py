@@ -13,6 +13,7 @@ from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.errors import Fault, Outcome
 from bridge.live.records.summary import ToolRun
 from bridge.session import tokens
+from bridge.sip.sources import TurnedAway
 from bridge.telemetry.labels import (
     BilledToken,
     By,
@@ -233,6 +234,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.sip.request(SipDirection.IN, "INVITE", trunk="carrier-a")
     metrics.sip.response(SipDirection.OUT, "INVITE", "200", trunk="")
     metrics.sip.probed("carrier-a")
+    metrics.sip.turned_away(TurnedAway.CREDENTIALS, trunk="")
     metrics.queues.joined("billing", NS_PER_S)
     metrics.queues.left("billing", NS_PER_S, 1)
     turns.silent("a")

@@ -116,7 +116,7 @@ class Plans:
             raise AssertionError("a dialplan's flag is in the settings")
         else:
             route = self._deal(dialplan, dialplan.rollout, mode, call, rollouts)
-        origin = read_origin(call.headers, dialplan.keep_headers)
+        origin = read_origin(call.headers, dialplan.keep_headers, dialplan.pass_headers)
         return replace(route, verstat=call.stir, origin=origin)
 
     def _deal(
@@ -145,7 +145,7 @@ def _arms_of(dialplan: Dialplan, settings: Settings) -> tuple[str, ...]:
 
 def describe(leg: Leg, settings: Settings, clock: Clock) -> IncomingCall:
     """Return what dialplans may look at in a leg's INVITE."""
-    trunk = settings.sip.trunk_of(leg.source)
+    trunk = leg.trunk
     headers = settings.sip.believed(leg.headers, trunk)
     return incoming_call(
         leg.called,

@@ -33,7 +33,7 @@ class Reception:
         metrics: counts what is refused.
 
     Attributes:
-        calls: those that go on, each with its task.
+        calls: those that go on, and those whose record is being finished, each with its task.
         services: what they share; None while none can be taken yet.
     """
 
@@ -55,6 +55,11 @@ class Reception:
         self._rollouts = rollouts
         self._metrics = metrics
 
+    @property
+    def going_on(self) -> list[CallRunner]:
+        """The calls that have a line and an arm: those that have ended hold neither."""
+        return [runner for runner in self.calls if not runner.is_over]
+
     def refusal(self, method: str) -> str | None:
         """Return why the door refuses. Redis being away is no reason: calls don't need it."""
         closed = self._intake.closed()
@@ -72,7 +77,7 @@ class Reception:
         call = describe(leg, self._settings, self._clock)
         services = self.services
         plans = self._dialplans.plans
-        route = None if services is None else plans.route(call, self.calls, self._rollouts())
+        route = None if services is None else plans.route(call, self.going_on, self._rollouts())
         if route is None or services is None:
             self._refuse(leg, NO_ROUTE)
             return

@@ -4,6 +4,7 @@ The log line is what fail2ban reads (`deploy/fail2ban/`); floods are kept out of
 :mod:`bridge.telemetry.log_limits`.
 """
 
+import logging
 from collections.abc import Callable
 
 import structlog
@@ -13,6 +14,9 @@ from bridge.telemetry.metrics.sip import SipMetrics
 
 log = structlog.get_logger(__name__)
 
+_IN_ORDER = frozenset({TurnedAway.CHALLENGED, TurnedAway.STALE})
+"""Of every user, now and then."""
+
 
 def turned_away_counter(
     trunk_of: Callable[[str], str], metrics: SipMetrics
@@ -21,6 +25,7 @@ def turned_away_counter(
 
     def count(source: str, method: str, reason: TurnedAway) -> None:
         metrics.turned_away(reason, trunk=trunk_of(source))
-        log.warning("sip_turned_away", source=source, method=method, reason=reason.value)
+        level = logging.DEBUG if reason in _IN_ORDER else logging.WARNING
+        log.log(level, "sip_turned_away", source=source, method=method, reason=reason.value)
 
     return count

@@ -1,7 +1,9 @@
 """Measures how long a call's processes waited for a CPU, and excuses verdicts that this spoilt.
 
 Work that a process does itself is none of it, so that a bridge which is slow by its own fault is
-not excused. Where the kernel does not count (:func:`bridge.children.waited_ns`), nobody has waited.
+not excused. Threads that sound goes through count beside the main ones, and so does what the
+hypervisor takes from all. Where the kernel does not count (:mod:`bridge.children`), nobody has
+waited.
 """
 
 import asyncio
@@ -9,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from bridge.children import waited_ns
+from bridge.children import stolen_ns, thread_waits_ns
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.replay.checks.run import RunJudgement
 from bridge.replay.evidence.evidence import Evidence
@@ -22,13 +24,21 @@ _EVERY_S = 0.25
 _WINDOW = 4
 """Looks that make the second over which is summed up."""
 
+_SOUND = frozenset({"media", "clock"})
+"""Names of PJSIP's own threads: RTP sockets, conference. A recogniser's may wait."""
+
+_MACHINE = ("this virtual machine", 0)
+
+_Looks = dict[tuple[str, int], int]
+"""Who and which thread -> ns waited so far."""
+
 
 @dataclass(frozen=True, slots=True)
 class CpuWait:
-    """The second in which a process waited longest for a CPU.
+    """The second in which a thread waited longest for a CPU.
 
     Attributes:
-        who: the process: "the gateway".
+        who: its process: "the gateway".
         waited_ms: how much of that second it could have run, and did not.
     """
 
@@ -43,12 +53,12 @@ class CpuWaits:
     """Looks at processes while a call goes on. Use ``async with``.
 
     Args:
-        pids: of the processes whose main threads must not wait, by name.
+        pids: of the processes whose threads must not wait, by name.
     """
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = dict(pids)
-        self._looks: list[tuple[int, dict[str, int]]] = []
+        self._looks: list[tuple[int, _Looks]] = []
         self._looking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "CpuWaits":
@@ -64,18 +74,24 @@ class CpuWaits:
         """Return the worst second between two moments (wall time); None where nothing is known."""
         looks = [look for look in self._looks if since_ns <= look[0] <= until_ns]
         waits = [
-            CpuWait(who, (after[who] - before[who]) / (after_ns - before_ns) * 1000)
+            CpuWait(key[0], (after[key] - before[key]) / (after_ns - before_ns) * 1000)
             for (before_ns, before), (after_ns, after) in zip(looks, looks[_WINDOW:], strict=False)
-            for who in before.keys() & after.keys()
+            for key in before.keys() & after.keys()
         ]
         return max(waits, key=lambda wait: wait.waited_ms, default=None)
 
     async def _look_on(self) -> None:
         while True:
-            found = {who: waited_ns(pid) for who, pid in self._pids.items()}
-            known = {who: waited for who, waited in found.items() if waited is not None}
-            self._looks.append((time.time_ns(), known))
+            self._looks.append((time.time_ns(), self._look()))
             await asyncio.sleep(_EVERY_S)
+
+    def _look(self) -> _Looks:
+        found = {_MACHINE: stolen_ns()}
+        for who, pid in self._pids.items():
+            for thread, name, waited in thread_waits_ns(pid):
+                if thread == pid or name in _SOUND:
+                    found[who, thread] = waited
+        return found
 
 
 def span_ns(evidence: Evidence) -> tuple[int, int]:
