@@ -115,7 +115,7 @@ class SipSettings(BaseModel):
         supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
             type as the target of a transfer, beside the names of the dialplan's targets.
         trunks: name -> where its INVITEs come from and what is believed of them.
-        messages: what is kept of a call's SIP messages.
+        messages: what is kept of a call's SIP messages, beside its record.
         strangers: what a request outside of calls gets that comes from no trunk, and not from this
             machine: `refuse` 403 (or nothing, to scanners), `drop` nothing, `answer`
             what a trunk's gets. Where a trunk has a loopback address, this machine is no exception.
