@@ -63,7 +63,7 @@ def _header(from_: Address, to: Address, length: int) -> bytes:
 def _checksum(data: bytes) -> int:
     """Return the internet checksum (RFC 1071)."""
     words = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(words) // 2}H", words))
+    total: int = sum(struct.unpack(f"!{len(words) // 2}H", words))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

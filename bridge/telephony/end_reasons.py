@@ -1,4 +1,4 @@
-"""Why calls end, as Reason headers say it (RFC 3326): our own table, and the far end's words."""
+"""The reasons of BYE and CANCEL (RFC 3326): ours by a call's outcome, and the far end's."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
