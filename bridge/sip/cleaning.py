@@ -57,6 +57,9 @@ _SDP_SECRETS = (
     (re.compile(r"(\s*k\s*=).*", re.IGNORECASE | re.DOTALL)),  # RFC 4566 section 5.12
 )
 
+_MOST_CHARS = 1000
+"""Of an application's header: what finds personal data takes longer than it is long."""
+
 _TICKET = re.compile(r"(listen-c_[0-9a-f]+-)[0-9a-f]{8,}")
 """A supervisor's phone shows its ticket in the Request-URI (:mod:`bridge.app.door.phones`)."""
 
@@ -113,7 +116,8 @@ class Cleaner:
             return f"{found[1]}{found[2]}{' '.join([*scheme, TAKEN_OUT])}"
         if name in _KEPT:
             return line
-        return f"{found[1]}{found[2]}{self.redact(found[3], name)}"
+        shown, rest = found[3][:_MOST_CHARS], found[3][_MOST_CHARS:]
+        return f"{found[1]}{found[2]}{self.redact(shown, name)}{TAKEN_OUT if rest else ''}"
 
     def _body(self, body: str, content_type: str) -> str:
         kind = content_type.partition(";")[0].strip()
@@ -133,9 +137,10 @@ def hidden_in(invite: str) -> frozenset[str]:
     for line, _ in _split(invite)[0][1:]:
         header = _HEADER.fullmatch(line)
         if header is not None and header[1].lower() in _CALLER_IN:
-            for user in _USER.findall(header[3]):
+            value = header[3][:_MOST_CHARS]
+            for user in _USER.findall(value):
                 found |= {user, user.removeprefix("+")}
-            found.update(name for names in _DISPLAY.findall(header[3]) for name in names)
+            found.update(name for names in _DISPLAY.findall(value) for name in names)
     return frozenset(found - {"", "anonymous", "Anonymous"})
 
 

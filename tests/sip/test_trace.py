@@ -3,11 +3,16 @@
 import json
 import struct
 import subprocess
+import time
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bridge.redaction.kinds import Kind
+from bridge.redaction.turns import Redactor
 from bridge.sip.cleaning import Cleaner, hidden_in
 from bridge.sip.ladder import ladder
 from bridge.sip.pcap import encode_pcap
@@ -232,3 +237,42 @@ def test_wireshark_reads_the_capture(tmp_path: Path) -> None:
         timeout=60,
     ).stdout
     assert bad == ""
+
+
+HOSTILE = (
+    "From: " + "a " * 8_000,
+    'From: "' + "\\\\" * 8_000,
+    "Contact: " + "sip:" * 4_000,
+    "X-Digits: " + "4 1-" * 4_000,
+    "a:" * 8_000,
+    " " * 16_000,
+    "\r\n" * 8_000,
+    "v:" + "\n" * 16_000,
+    "a=crypto:" + " " * 16_000,
+    "m=audio " + "0 " * 8_000,
+    "a=rtpmap:" * 1_600,
+)
+
+
+@pytest.mark.parametrize("line", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("in_body", [False, True])
+def test_no_message_takes_long_to_clean(line: str, in_body: bool) -> None:
+    """A regular expression holds the interpreter, and with it the audio of all calls."""
+    text = request("INVITE", body=SDP + line) if in_body else request("INVITE", line, body=SDP)
+    redactor = Redactor(frozenset(Kind))
+    began_s = time.thread_time()
+    names = hidden_in(text)
+    kept = Cleaner(redactor.redact_header, names).clean(text)
+    ladder([message(kept)])
+    assert time.thread_time() - began_s < 0.25
+
+
+@given(st.text(alphabet='aINVTE sip:@<>"=;,\r\n\t0123\udcff\xff', max_size=300), st.booleans())
+def test_any_text_can_be_cleaned_kept_and_drawn(noise: str, after: bool) -> None:
+    text = request("INVITE", noise, body=SDP) if after else noise
+    kept = Cleaner(lambda value, name: value, hidden_in(text)).clean(text)
+    trace = CallTrace({}, (message(kept),))
+    assert decode_trace(encode_trace(trace)) == trace
+    (row,) = ladder(trace.messages)
+    json.dumps(row.as_json()).encode()
+    assert len(packets(encode_pcap(trace.messages))) == 1
