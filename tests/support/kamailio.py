@@ -22,6 +22,8 @@ _PACKAGE = "kamailio"
 _END_WITHIN_S = 10.0
 PING_INTERVAL_S = 1
 NODE_SILENT_MS = 1000
+CARRIER = "127.0.0.1"
+"""The one address whose calls it takes."""
 
 
 class Kamailio:
@@ -72,6 +74,7 @@ async def kamailio(node_ports: Sequence[int], **defines: object) -> AsyncIterato
         directory = Path(name)
         nodes = directory / "dispatcher.list"
         nodes.write_text("".join(f"1 sip:127.0.0.1:{port} 0 0\n" for port in node_ports), "ascii")
+        (directory / "address.list").write_text(f"1 {CARRIER}\n", "ascii")
         port = _free_port()
         process = _start(program, directory, nodes, port, defines)
         try:
@@ -89,6 +92,7 @@ def _start(
         "SIP_UDP": f"udp:127.0.0.1:{port}",
         "SIP_TCP": f"tcp:127.0.0.1:{port}",
         "NODES_FILE": f'"{nodes}"',
+        "TRUNKS_FILE": f'"{directory / "address.list"}"',
         "PING_INTERVAL_S": PING_INTERVAL_S,
         "NODE_SILENT_MS": NODE_SILENT_MS,
         "WORKERS": 1,
