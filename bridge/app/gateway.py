@@ -10,6 +10,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 import structlog
 
@@ -37,6 +38,7 @@ from bridge.app.start.addresses import (
     http_url,
     node_name,
     sip_address,
+    warn_of_demo_pjsip,
     warn_of_open_http,
     warn_of_strangers,
 )
@@ -46,6 +48,7 @@ from bridge.app.watches.clocks import AudioWatch
 from bridge.app.watches.counting import Counts, message_counter
 from bridge.app.watches.ends import ConsoleCertificate, Sunsets
 from bridge.app.watches.probes import Directories, keep_probing
+from bridge.app.watches.registrations import Registrations
 from bridge.app.watches.sip_messages import keep_writing_sip, write_sip
 from bridge.app.watches.troubles import Troubles
 from bridge.app.watches.turned_away import turned_away_counter
@@ -83,6 +86,7 @@ class Gateway:
         keys: of the arms, by name (:func:`bridge.app.dialplans.arms.resolve_keys`).
         redis_url: where call state goes.
         rollout_secret: of the rollouts (:mod:`bridge.app.rollouts.secret`), if there are any.
+        trunk_secrets: by trunk (:func:`bridge.config.loading.resolve_trunk_secrets`).
 
     Raises:
         ConfigError: an arm's model, voice or key can't be used.
@@ -98,6 +102,7 @@ class Gateway:
         *,
         version: str,
         rollout_secret: bytes = b"",
+        trunk_secrets: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.metrics = Metrics(version)
         self.metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
@@ -129,7 +134,10 @@ class Gateway:
             self.metrics.calls,
         )
         self.calls = self._reception.calls
-        self._endpoint = self._make_endpoint()
+        self._endpoint = self._make_endpoint(trunk_secrets)
+        self._registrations = Registrations(
+            self._endpoint, settings.sip, clock, self.metrics.sip, self._troubles
+        )
         self._supervisors = SupervisorDesk(self.calls.keys, settings.media.recordings_dir)
         self._console = open_console(
             settings,
@@ -170,7 +178,7 @@ class Gateway:
         place = HttpSettings(host=http.probes_host, port=http.probes_port)
         return server, HttpServer(place, ConsoleSettings(), make(None))
 
-    def _make_endpoint(self) -> SipEndpoint:
+    def _make_endpoint(self, trunk_secrets: Mapping[str, str]) -> SipEndpoint:
         settings, metrics = self._settings, self.metrics
         endpoint = SipEndpoint(
             settings.sip,
@@ -178,6 +186,7 @@ class Gateway:
             refusal=self._reception.refusal,
             on_message=message_counter(settings.sip, metrics.sip),
             on_turned_away=turned_away_counter(settings.sip.trunk_of, metrics.sip),
+            trunk_secrets=trunk_secrets,
             media_ports=settings.media.ports,
             traces=SipTraces(settings.sip.messages.compile(), self._clock),
         )
@@ -225,12 +234,14 @@ class Gateway:
             probes_url = f"http://{self._settings.http.probes_host}:{await self._probes.start()}"
         warn_of_open_http(self._settings)
         warn_of_strangers(self._settings.sip)
+        warn_of_demo_pjsip(self._settings.sip, self._endpoint.info.version)
         self._report_node()
         self._background = [
             asyncio.create_task(work, name=name)
             for name, work in self._chores(pump, store, records).items()
         ]
         self._ticker.start()
+        self._registrations.start()
         admin_link = None
         if self._console is not None:
             admin_link = await invite_admin(self._console, self._settings, self._http_url)
@@ -361,6 +372,7 @@ class Gateway:
         """Take no new calls, and wait until the last one has ended or `drain_s` has passed."""
         self._intake.close(DRAINING)
         self._report_node()
+        await self._registrations.end()
         if not self.calls:
             return
         log.info("draining", calls=len(self.calls))
@@ -372,6 +384,7 @@ class Gateway:
         """End every call in order and take everything down; safe to call twice."""
         self._intake.close(SHUTTING_DOWN)
         self._reception.shut_down()
+        await self._registrations.end()
         await self._reception.until_empty(self._settings.shutdown_grace_s)
         if self._ticker is not None:
             await self._endpoint.idle(_BYE_TIMEOUT_S)
@@ -431,6 +444,7 @@ class Gateway:
             reasons.append("Redis is away")
         elif (trouble := self._store.stats.trouble) and not self._settings.redis.ready_without:
             reasons.append(f"Redis is away: {trouble}")
+        reasons.extend(self._registrations.missing())
         return reasons
 
     def _now_wall_ms(self) -> int:

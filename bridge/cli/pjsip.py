@@ -17,9 +17,10 @@ _FEW_CALLS = 32
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @exits_cleanly
 def pjsip(as_json: bool) -> None:
-    """Say what the loaded PJSIP can do: calls, sockets, TLS, media ports, codecs.
+    """Say what the loaded PJSIP can do: calls, sockets, TLS, media ports, codecs; and its faults.
 
-    PJSIP is brought up without opening a port, and asked; nothing is told from its version alone.
+    PJSIP is brought up without opening a port, and asked. Only the faults that were published for
+    its release are told from its version, each with what keeps it from a gateway.
     The pip wheel of PJSIP holds 4 calls; `deploy/pjsip/build` puts one that holds hundreds in its
     place.
     """
@@ -32,6 +33,9 @@ def pjsip(as_json: bool) -> None:
         click.echo(f"  {name:<18}{value}")
         if remark:
             click.echo(f"  {'':<18}  {remark}")
+    for fault in found.known_faults:
+        click.echo(f"    {fault.name}, up to {'.'.join(map(str, fault.last))}: {fault.what}")
+        click.echo(f"      {'guard: ' + fault.guard if fault.guard else 'NO GUARD STANDS'}")
 
 
 def _rows(found: Capabilities) -> Iterator[tuple[str, str, str]]:
@@ -51,3 +55,9 @@ def _rows(found: Capabilities) -> Iterator[tuple[str, str, str]]:
         found.memory_ports_problem or "",
     )
     yield "codecs", " ".join(found.codecs), ""
+    open_faults = sum(fault.guard is None for fault in found.known_faults)
+    yield (
+        "known faults",
+        f"{len(found.known_faults)}, {open_faults} without a guard",
+        "keep this PJSIP on this machine, or install deploy/pjsip/build's" if open_faults else "",
+    )

@@ -20,7 +20,7 @@ from bridge.app.start.addresses import Addresses, node_name
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import StopSignals, on_hangup, run
 from bridge.clock import SystemClock
-from bridge.config.loading import load_settings
+from bridge.config.loading import load_settings, resolve_trunk_secrets
 from bridge.config.settings import Settings
 from bridge.processes.last_words import keeping_last_words, log_deaths
 from bridge.store.local import start_local_redis
@@ -63,6 +63,7 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
         reloader = DialplanReloader(settings, os.environ)
         dialplans = read_dialplans(settings, os.environ)
         keys = resolve_keys(settings.arms, os.environ)
+        trunk_secrets = resolve_trunk_secrets(settings.sip, os.environ)
         secret = read_secret(settings.rollout_key_env, os.environ) if settings.rollouts else b""
         redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url
         gateway = Gateway(
@@ -73,6 +74,7 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
             SystemClock(),
             version=version("telephony-bridge"),
             rollout_secret=secret,
+            trunk_secrets=trunk_secrets,
         )
         run(_serve(gateway, reloader, preflight=not no_preflight, as_json=as_json))
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from bridge.config.complaints import Location, explain, suggest
 from bridge.config.settings import ArmSettings, Settings
+from bridge.config.sip import SipSettings
 from bridge.config.yaml_source import load_yaml_model
 from bridge.errors import ConfigError
 
@@ -79,18 +80,46 @@ def resolve_key(arm: ArmSettings, environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def _read_key(path: Path) -> str:
-    remedy = "an arm's api_key_file must name a file that holds the API key and nothing else"
+def resolve_trunk_secrets(sip: SipSettings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Read the secrets of trunks' credentials from where their settings say, by trunk.
+
+    Raises:
+        ConfigError: a named variable or file is missing or empty.
+    """
+    found = {}
+    for name, trunk in sip.trunks.items():
+        if (given := trunk.credentials) is None:
+            continue
+        place = f"sip.trunks.{name}.credentials"
+        if given.secret_file is not None:
+            found[name] = _read_key(
+                given.secret_file, "secret", f"{place}.secret_file must name a file with the secret"
+            )
+        else:
+            found[name] = environ.get(given.secret_env or "", "").strip()
+        if not found[name]:
+            raise ConfigError(
+                f"the environment variable {given.secret_env} is not set, and"
+                f" {place}.secret_env names it",
+                remedy=f"export {given.secret_env} with the secret of {given.username}",
+            )
+    return found
+
+
+_KEY_REMEDY = "an arm's api_key_file must name a file that holds the API key and nothing else"
+
+
+def _read_key(path: Path, kind: str = "API key", remedy: str = _KEY_REMEDY) -> str:
     try:
         key = path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        what = f"the API key cannot be read: {error.strerror}"
+        what = f"the {kind} cannot be read: {error.strerror}"
         raise ConfigError(what, path=str(path), remedy=remedy) from error
     except UnicodeDecodeError:
         # Not chained: the decoder's error carries the file's bytes.
-        raise ConfigError("the API key is not text", path=str(path), remedy=remedy) from None
+        raise ConfigError(f"the {kind} is not text", path=str(path), remedy=remedy) from None
     if not key:
-        raise ConfigError("the API key file is empty", path=str(path), remedy=remedy)
+        raise ConfigError(f"the {kind} file is empty", path=str(path), remedy=remedy)
     return key
 
 

@@ -16,7 +16,15 @@ from pydantic import (
 )
 
 from bridge.config.complaints import suggest
-from bridge.config.digest import Realm, SipUser, UserName, lacks_common_hash
+from bridge.config.digest import (
+    Realm,
+    SipUri,
+    SipUser,
+    TrunkCredentials,
+    TrunkRegistration,
+    UserName,
+    lacks_common_hash,
+)
 from bridge.config.parts import HeaderName, Name, OneOrMore
 from bridge.config.sip_messages import SipMessagesSettings
 from bridge.sip.addresses import AddressError, Uri
@@ -25,13 +33,14 @@ from bridge.sip.sources import SourceBounds, Strangers
 Headers = Mapping[str, tuple[str, ...]]
 """Lower-case name -> values."""
 
-SipUri = Annotated[str, StringConstraints(pattern=r"^sips?:[^\s<>\"]+$")]
-
 PhonePattern = Annotated[
     str,
     StringConstraints(pattern=r"^([Ss][Ii][Pp][Ss]?:[^@\s]+@[^@\s;?]+|[Tt][Ee][Ll]:[^@\s;?]+)$"),
 ]
 """``sip:user@host``, each part with wildcards of its own, or ``tel:number``."""
+
+MOST_TRUNK_ACCOUNTS = 7
+"""PJSUA has 8 accounts (`PJSUA_MAX_ACC`), and one is the gateway's own."""
 
 _ALWAYS_GUARDED = frozenset({"p-asserted-identity"})
 """RFC 3325 section 9.1: one from elsewhere is taken away."""
@@ -80,6 +89,10 @@ class Trunk(BaseModel):
         trust: headers that are believed from it, and dropped where another sender has them. The
             caller's P-Asserted-Identity is dropped wherever it isn't listed.
         limits: what it may send.
+        credentials: name and secret that answer its challenges, when the bridge calls, asks or
+            registers there; null for none.
+        registration: with its registrar; null for none.
+        outbound_proxy: SIP URI that requests to it go through; null for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,11 +100,40 @@ class Trunk(BaseModel):
     addresses: OneOrMore[IPvAnyNetwork]
     trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
     limits: SourceLimits = SourceLimits()
+    credentials: TrunkCredentials | None = None
+    registration: TrunkRegistration | None = None
+    outbound_proxy: SipUri | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _take_addresses(cls, value: object) -> object:
         return {"addresses": value} if isinstance(value, list | tuple | str) else value
+
+    @model_validator(mode="after")
+    def _registers_somebody(self) -> Self:
+        if self.registration is not None and not self.registered_user:
+            raise ValueError("has a registration of nobody: set registration.user or credentials")
+        return self
+
+    @property
+    def has_account(self) -> bool:
+        """Whether requests to it need more than the gateway's own identity."""
+        return any((self.credentials, self.registration, self.outbound_proxy))
+
+    @property
+    def registered_user(self) -> str:
+        """The user that is registered, "" for none."""
+        if self.registration is None:
+            return ""
+        given = self.registration.user
+        return given or ("" if self.credentials is None else self.credentials.username)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Hosts of its URIs, in lower case, beside its addresses."""
+        uris = [self.outbound_proxy, self.registration and self.registration.registrar]
+        names = frozenset(Uri.parse(uri).host for uri in uris if uri)
+        return names.union(() if self.credentials is None else self.credentials.hosts)
 
 
 class SipSettings(BaseModel):
@@ -158,6 +200,15 @@ class SipSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _has_few_accounts(self) -> Self:
+        if sum(trunk.has_account for trunk in self.trunks.values()) > MOST_TRUNK_ACCOUNTS:
+            raise ValueError(
+                f"has more than {MOST_TRUNK_ACCOUNTS} trunks with credentials, a registration or"
+                " an outbound_proxy: put a proxy with its own in front of some"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _users_are_of_trunks(self) -> Self:
         for name, user in sorted(self.users.items()):
             if user.trunk not in self.trunks:
@@ -194,6 +245,20 @@ class SipSettings(BaseModel):
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
         return self.sender_at(host) or ""
+
+    def trunk_towards(self, uri: str) -> str:
+        """Return the name of the trunk that a URI leads to, by its host; "" for none."""
+        try:
+            host = Uri.parse(uri).host
+        except AddressError:
+            return ""
+        if by_address := self.trunk_of(host.strip("[]")):
+            return by_address
+        for name, trunk in self.trunks.items():
+            probed = self.trunk_probes.get(name)
+            if host and host in trunk.hosts | ({Uri.parse(probed).host} if probed else set()):
+                return name
+        return ""
 
     def sender_at(self, host: str) -> str | None:
         """Return the trunk of an address: "" for this machine's own, None for a stranger's."""

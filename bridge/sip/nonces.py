@@ -11,7 +11,7 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-_NS_PER_MS = 1_000_000
+from bridge.clock import NS_PER_MS
 
 NONCE_LIFE_S = 300.0
 """A phone that calls again within it need not be challenged anew."""
@@ -22,7 +22,7 @@ MOST_NONCES = 4_096
 _WINDOW = 32
 """Uses may overtake each other on UDP by so many."""
 
-_COPIES_NS = 32_000 * _NS_PER_MS
+_COPIES_NS = 32_000 * NS_PER_MS
 """A request may be repeated so long (64 * T1, RFC 3261 section 17.1.1.2), and its transaction takes
 the copies."""
 
@@ -62,7 +62,7 @@ class Nonces:
     def make(self, host: str, now_ns: int) -> str:
         """Make a nonce, unlike all others, for the address that asks; the time is monotonic."""
         self._made += 1
-        body = f"{now_ns // _NS_PER_MS:012x}{self._made:016x}"
+        body = f"{now_ns // NS_PER_MS:012x}{self._made:016x}"
         return body + self._signature(body, host)
 
     def is_fresh(self, nonce: str, host: str, now_ns: int) -> bool:
@@ -73,7 +73,7 @@ class Nonces:
         ):
             return False
         made_ms = int(found[1], 16)
-        if now_ns // _NS_PER_MS - made_ms > NONCE_LIFE_S * 1000:
+        if now_ns // NS_PER_MS - made_ms > NONCE_LIFE_S * 1000:
             return False
         return nonce in self._used or made_ms > self._forgotten_ms
 

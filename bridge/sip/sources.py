@@ -18,11 +18,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+from bridge.clock import NS_PER_S
 from bridge.sip.users import DigestFault, PresentedRequest, Users
 
 Strangers = Literal["refuse", "drop", "answer"]
-
-_NS_PER_S = 1_000_000_000
 
 MOST_ADDRESSES = 4_096
 """Whose rates are known at once; the one that was silent longest is forgotten for a new one."""
@@ -127,7 +126,7 @@ class TokenBucket:
     def holds(self, now_ns: int) -> bool:
         """Return whether there is a token."""
         if self._filled_ns is not None:
-            gained = max(now_ns - self._filled_ns, 0) * self.per_s / _NS_PER_S
+            gained = max(now_ns - self._filled_ns, 0) * self.per_s / NS_PER_S
             self._tokens = min(self._tokens + gained, self.burst)
         self._filled_ns = now_ns
         return self._tokens >= 1

@@ -34,6 +34,7 @@ _SECRETS = re.compile(
       (?<! [\w-]) (?: sk- | ek_ ) [\w-]{8,}                           # keys, short-lived tokens
     | (?<= Bearer [ ]) [^\s'",;]{8,}                                  # RFC 6750 section 2.1
     | (?<= :// ) [^\s/?#@]* : [^\s/?#@]+ (?= @)                       # RFC 3986 section 3.2.1
+    | (?<= Authorization:[ ]Digest[ ] ) [^\r\n]+                       # RFC 3261 section 22
     | (?<= api-key ) ['"]? \s* [:=] \s* ['"]? [^\s'",;&]+             # Azure: header, query
     """,
     re.VERBOSE | re.IGNORECASE,

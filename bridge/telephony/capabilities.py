@@ -8,6 +8,7 @@ from importlib.metadata import version as distribution_version
 from typing import Any
 
 from bridge.errors import InfrastructureError
+from bridge.telephony.known_faults import KnownFault, faults_of
 from bridge.telephony.library import import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
 
@@ -34,6 +35,7 @@ class Capabilities:
         tls_problem: why SIP over TLS isn't offered on it, or None.
         memory_ports_problem: why PJSIP's memory ports can't be used, or None.
         codecs: PJSIP's names, such as ``PCMU/8000/1``, in its order of preference.
+        known_faults: of its release, by its version alone.
     """
 
     version: str
@@ -45,6 +47,7 @@ class Capabilities:
     tls_problem: str | None
     memory_ports_problem: str | None
     codecs: tuple[str, ...]
+    known_faults: tuple[KnownFault, ...]
 
 
 def examine() -> Capabilities:
@@ -80,8 +83,9 @@ def _ask(endpoint: Any, symbols: ctypes.CDLL) -> Capabilities:
     symbols.pj_ioqueue_name.restype = ctypes.c_char_p
     ioqueue: bytes = symbols.pj_ioqueue_name()
     tls = _tls_library(symbols)
+    version: str = endpoint.libVersion().full
     return Capabilities(
-        version=endpoint.libVersion().full,
+        version=version,
         distribution=_distribution(),
         call_limit=int(symbols.pjsua_call_get_max_count()),
         conference_ports=int(symbols.pjsua_conf_get_max_ports()),
@@ -90,6 +94,7 @@ def _ask(endpoint: Any, symbols: ctypes.CDLL) -> Capabilities:
         tls_problem=tls_problem(tls),
         memory_ports_problem=memory_ports_problem(),
         codecs=tuple(str(codec.codecId) for codec in endpoint.codecEnum2()),
+        known_faults=faults_of(version),
     )
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import structlog
@@ -21,8 +22,10 @@ from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.dialog import Dialog
 from bridge.sip.privacy import ANONYMOUS, hides_caller
+from bridge.sip.registration import RegisterAnswer
 from bridge.sip.sources import MOST_ADDRESSES, RequestSources
 from bridge.sip.users import Users
+from bridge.telephony.accounts import CHALLENGES, SipAccounts, log_refused
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.dropped import DroppedRequests
@@ -41,7 +44,6 @@ from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
     ACCOUNT,
     LogWriter,
-    account_config,
     choose_codecs,
     endpoint_config,
     identity_of,
@@ -69,22 +71,6 @@ _EVENTS_A_POLL = 20
 """Bounds one poll, so that a flood of SIP can't hold the audio up."""
 
 
-class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
-    def __init__(self, endpoint: "SipEndpoint") -> None:
-        super().__init__()
-        self._endpoint = endpoint
-
-    def onIncomingCall(self, prm: Any) -> None:
-        """Make a leg of a new INVITE."""
-        pj_call_id = int(prm.callId)
-        try:
-            received = prm.rdata
-            self._endpoint.take_invite(pj_call_id, str(received.wholeMsg), str(received.srcAddress))
-        except Exception:
-            log.exception("incoming_call_failed")
-            self._endpoint.drop_invite(pj_call_id)
-
-
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
 
 GUEST_ROWS = 4
@@ -100,6 +86,7 @@ class SipEndpoint:
         refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; by default all are let in.
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         on_turned_away: see :class:`bridge.telephony.source_door.SourceDoor`.
+        trunk_secrets: by trunk, for those with credentials.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
         ptime_ms: audio in one packet of ours, a multiple of 10, whatever the far end likes, within
@@ -120,6 +107,7 @@ class SipEndpoint:
         refusal: Refusal = lambda method: None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
         on_turned_away: OnTurnedAway = lambda host, method, reason: None,
+        trunk_secrets: Mapping[str, str] = MappingProxyType({}),
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
         traces: SipTraces | None = None,
@@ -147,7 +135,7 @@ class SipEndpoint:
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
-        self._account: Any = None
+        self._accounts = SipAccounts(settings, trunk_secrets, self._on_invite)
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
@@ -247,8 +235,7 @@ class SipEndpoint:
             choose_codecs(self._endpoint, self._settings, self._ptime_ms)
             self._endpoint.audDevManager().setNullDev()
             self._create_ports()
-            self._account = _Account(self)
-            self._account.create(account_config(self._settings, self.port), True)
+            self._accounts.open(self.port)
         except BaseException:
             self.stop()
             raise
@@ -266,12 +253,14 @@ class SipEndpoint:
             leg.unbind()
         self.legs.clear()
         self._no_legs.set()
-        self._account = None
         endpoint.hangupAllCalls()
         self._calls.drop_all()
         if self._tcp_door is not None:
             self._tcp_door.close()
         endpoint.libDestroy(flags)
+        # Not before: PJSIP reports the end of a request that waits, and aborts where its account is
+        # gone.
+        self._accounts.close()
         # Freed now, and not with the last reference: a traceback may hold one, and PJSIP aborts the
         # process when a second instance is made.
         pj.Endpoint.__swig_destroy__(endpoint)
@@ -307,15 +296,20 @@ class SipEndpoint:
         Args:
             uri: whom to call.
             headers: of the INVITE, beside the usual ones.
-            caller: user part of the From header; None for the account's own.
+            caller: user part of the From header; None for the gateway's own, or the one that is
+                registered with the trunk.
 
         Raises:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
-        identity = identity_of(self._settings, self.port, caller or ACCOUNT)
+        account = self._accounts.towards(uri)
+        identity = account.identity
+        if caller is not None:
+            identity = identity_of(self._settings, self.port, caller)
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
-        call = PjCall(self._account, leg, self._calls)
+        leg.trunk = self._settings.trunk_towards(uri)
+        call = PjCall(account, leg, self._calls)
         leg.bind(call, self._forget)
         self._remember(leg)
         parameters = audio_only()
@@ -337,13 +331,11 @@ class SipEndpoint:
         Raises:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send to it.
         """
-        parameters = pj.SendRequestParam()
-        parameters.method = "OPTIONS"
-        parameters.txOption.targetUri = uri
-        try:
-            self._account.sendRequest(parameters)
-        except pj.Error as error:
-            raise TelephonyError(f"cannot ask {uri}: {error.reason}") from error
+        self._accounts.towards(uri).ask_options(uri)
+
+    async def register(self, trunk: str, *, renew: bool) -> RegisterAnswer:
+        """Register with a trunk that has a registration, or take it back."""
+        return await self._accounts.register(trunk, renew=renew)
 
     async def end_left_call(self, call_id: str, dialog: Dialog) -> None:
         """Send a BYE for a call that another process has left (:class:`LeftCalls`)."""
@@ -353,26 +345,30 @@ class SipEndpoint:
     def _place(self) -> str:
         return identity_of(self._settings, self.port, ACCOUNT).rpartition("@")[2]
 
-    def take_invite(self, pj_call_id: int, message: str, source: str) -> None:
-        """Make a leg of an INVITE, or a leg's successor (called by PJSUA's account)."""
+    def _on_invite(self, pj_call_id: int, message: str, source: str) -> None:
+        """Take an INVITE, or refuse it after PJSUA's callback about it.
+
+        PJSUA refuses it by itself where the call has no object yet.
+        """
+        try:
+            self._take_invite(pj_call_id, message, source)
+        except Exception:
+            log.exception("incoming_call_failed")
+            self._failed.append(pj_call_id)
+
+    def _take_invite(self, pj_call_id: int, message: str, source: str) -> None:
+        """Make a leg of an INVITE, or a leg's successor."""
         far_end = _far_end(message, host_of(source), self._sender_trunk())
         replaced = self._replaces_door.take() if self._replaces_door is not None else None
         if replaced is not None:
             self._succeed(replaced, pj_call_id, far_end)
             return
         leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
-        call = PjCall(self._account, leg, self._calls, pj_call_id)
+        call = PjCall(self._accounts.own, leg, self._calls, pj_call_id)
         call.invite = InviteId.of_headers(far_end.headers)
         leg.bind(call, self._forget)
         self._remember(leg)
         self._arrived.append(leg)
-
-    def drop_invite(self, pj_call_id: int) -> None:
-        """Refuse an INVITE that could not be taken, after PJSUA's callback about it.
-
-        PJSUA refuses it by itself where the call has no object yet.
-        """
-        self._failed.append(pj_call_id)
 
     def _refuse_failed(self) -> None:
         failed, self._failed = self._failed, []
@@ -396,7 +392,10 @@ class SipEndpoint:
 
     def _calls_from(self, host: str, trunk: str) -> int:
         """Count the calls that came from a trunk, or from a host where it is of none."""
-        return sum(leg.trunk == trunk if trunk else leg.source == host for leg in self.legs)
+        return sum(
+            not leg.outbound and (leg.trunk == trunk if trunk else leg.source == host)
+            for leg in self.legs
+        )
 
     def _sender_trunk(self) -> str:
         """Return the trunk of the request that is just being received, "" for none."""
@@ -413,7 +412,7 @@ class SipEndpoint:
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
-        call = PjCall(self._account, successor, self._calls, pj_call_id)
+        call = PjCall(self._accounts.own, successor, self._calls, pj_call_id)
         call.invite = InviteId.of_headers(far_end.headers)
         successor.answer(call, far_end)
 
@@ -424,6 +423,8 @@ class SipEndpoint:
     def _forget(self, leg: Leg) -> None:
         self.legs.discard(leg)
         leg.unbind()
+        if leg.outbound and leg.trunk and leg.last_code in CHALLENGES:
+            log_refused(leg.trunk, leg.last_code, "INVITE")
         if not self.legs:
             self._no_legs.set()
 

@@ -155,7 +155,7 @@ class Leg:
     Attributes:
         called: user part of the Request-URI (inbound) or of the dialled URI.
         source: host that the INVITE came from; "" where we called.
-        trunk: that its address or its user is of; "" for none.
+        trunk: that its address or its user is of, or that it leads to; "" for none.
         rtp: figures of its RTP up to the end of its last stream; None where there was none.
         headers: of an inbound INVITE, values by lower-case name.
         row: its row in the rings, from the first media until it ends; None before and after.

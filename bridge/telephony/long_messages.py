@@ -1,9 +1,11 @@
-"""Messages of a stream that are longer than PJSIP's buffer: refused, and passed over to their end.
+"""Refuses messages of a stream before PJSIP's parser sees them, and passes over them to their end.
 
-PJSIP gives up on such a message when its buffer is full, and would take what follows in the stream,
-the rest of that message, for messages of their own. Here the sender gets 513 (RFC 3261 section
-21.5.7), and the rest of the message is dropped, so that the connection and the calls on it go on.
-In the loop's thread, inside the poll.
+Those that are longer than PJSIP's buffer: it gives up on such a message when its buffer is full,
+and would take what follows in the stream, the rest of that message, for messages of their own. Here
+the sender gets 513 (RFC 3261 section 21.5.7). And those that go past a bound
+(:mod:`bridge.sip.bounds`). The rest of the message is dropped, so that the connection and the calls
+on it go on. PJSIP shows what came by datagram to nobody before it has parsed it: there the request
+door judges it (:mod:`bridge.telephony.request_door`). In the loop's thread, inside the poll.
 """
 
 import ctypes
@@ -12,7 +14,7 @@ import re
 import structlog
 
 from bridge.telephony.replies import RawReplies, Transport
-from bridge.telephony.sip_request import TOO_LARGE, Request
+from bridge.telephony.sip_request import TOO_LARGE, FinalResponse, Request, out_of_bounds
 
 log = structlog.get_logger(__name__)
 
@@ -111,8 +113,7 @@ class LongMessages:
     def _on_received(self, address: int) -> None:
         try:
             received = _Received.from_address(address)
-            if received.len >= self._most_bytes or received.transport in self._rests:
-                received.len -= self._drop(received)
+            received.len -= self._drop(received)
         except Exception:
             log.exception("long_message_not_refused")
 
@@ -122,16 +123,20 @@ class LongMessages:
         if received.transport in self._rests:
             return self.pass_over(received.transport, data)
         end = MessageEnd()
-        _, is_whole = end.take(data)
-        if is_whole:
+        size, is_whole = end.take(data)
+        if not is_whole and len(data) < self._most_bytes:
+            return 0  # PJSIP waits for the rest, and asks again
+        answer = out_of_bounds(data[:size]) or (None if is_whole else TOO_LARGE)
+        if answer is None:
             return 0
-        self._rests[received.transport] = end
-        self._refuse(data, Transport.from_address(received.transport))
-        return len(data)
+        if not is_whole:
+            self._rests[received.transport] = end
+        self._refuse(data[:size], answer, Transport.from_address(received.transport))
+        return size
 
-    def _refuse(self, data: bytes, transport: Transport) -> None:
+    def _refuse(self, data: bytes, answer: FinalResponse, transport: Transport) -> None:
+        log.info("bad_message", code=answer.code, reason=answer.reason)
         request = Request.parse(data)
         if request is None or request.method == "ACK" or not request.header("via"):
             return
-        log.info("bad_request", code=TOO_LARGE.code, reason=TOO_LARGE.reason)
-        self._replies.send(request, TOO_LARGE, transport, transport.far_end)
+        self._replies.send(request, answer, transport, transport.far_end)

@@ -23,6 +23,7 @@ pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
 
 _FIRST_FINAL_CODE = 200
+_CHALLENGES = frozenset({401, 407})
 
 _EVENT_ENDS = 2
 """PJMEDIA_STREAM_DTMF_IS_END (pjmedia/stream.h), which pjsua2 leaves out."""
@@ -274,6 +275,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         """Read the dialog's tags from the INVITE's response, as it goes out or comes in."""
         as_caller = change.tsx.role == pj.PJSIP_ROLE_UAC
         if as_caller and change.type == pj.PJSIP_EVENT_RX_MSG:
+            if change.tsx.statusCode in _CHALLENGES:
+                return  # the INVITE goes out again, and makes another dialog
             text = str(change.src.rdata.wholeMsg)
         elif not as_caller and change.type == pj.PJSIP_EVENT_TX_MSG:
             text = str(change.src.tdata.wholeMsg)

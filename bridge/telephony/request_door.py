@@ -1,9 +1,9 @@
 """The door in front of PJSIP's dialogs: every request gets the answer that it is due.
 
 What PJSUA would leave unanswered, or answer with "500 Unhandled by dialog usages", is answered
-here: faulty requests, methods that aren't served, requests for calls that are over, and offers with
-more media than PJSIP's tables hold. The rest goes on to the dialogs, the admission door and PJSUA.
-Runs in the loop's thread, inside the poll.
+here: faulty requests, methods that aren't served, requests for calls that are over, and messages
+that go past a bound (:mod:`bridge.sip.bounds`), responses among them. The rest goes on to the
+dialogs, the admission door and PJSUA. Runs in the loop's thread, inside the poll.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.replies import Replies
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
-from bridge.telephony.sip_request import FinalResponse, Request, refusal_of
+from bridge.telephony.sip_request import FinalResponse, Request, out_of_bounds, refusal_of
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -30,11 +30,6 @@ _BELOW_TRANSACTIONS = 13
 _BEFORE_DIALOGS = 31
 """PJSIP_MOD_PRIORITY_UA_PROXY_LAYER is 32."""
 
-_MOST_MEDIA = 16
-"""`PJMEDIA_MAX_SDP_MEDIA`: PJSIP leaves further m= lines out of its answer, and has overflowed."""
-_MOST_KEYS = 32
-"""Of a=crypto lines: PJSIP 2.17 overflows its stack at 65 (CVE-2026-57162)."""
-
 _SERVED = "INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO"
 _NOT_ALLOWED = FinalResponse(405, "Method Not Allowed", (("Allow", _SERVED),))
 _NOT_ALLOWED_IN_CALL = FinalResponse(
@@ -42,9 +37,6 @@ _NOT_ALLOWED_IN_CALL = FinalResponse(
 )
 _NO_CALL = FinalResponse(481, "Call/Transaction Does Not Exist")
 _NO_EVENT = FinalResponse(489, "Bad Event")
-_TOO_MUCH_MEDIA = FinalResponse(
-    488, "Not Acceptable Here", (("Warning", '399 bridge "Too many media descriptions"'),)
-)
 _ALIVE = FinalResponse(
     200, "OK", (("Allow", f"{_SERVED}, REFER, NOTIFY"), ("Accept", "application/sdp"))
 )
@@ -138,10 +130,18 @@ class RequestDoor:
 
     def _on_response(self, rdata: int) -> int:
         try:
-            return HANDLED if _is_too_much(self._read(rdata)) else PASS
+            return self._drop_out_of_bounds(self._read(rdata))
         except Exception:
             log.exception("response_not_judged")
             return PASS
+
+    def _drop_out_of_bounds(self, data: bytes) -> int:
+        """Keep a message that has no answer from PJSIP if it goes past a bound."""
+        beyond = out_of_bounds(data)
+        if beyond is None:
+            return PASS
+        log.warning("message_dropped", reason=beyond.reason, bound=beyond.headers[0][1])
+        return HANDLED
 
     def _on_request(self, rdata: int) -> int:
         """Judge a request by itself, before a transaction takes it for another one's copy.
@@ -151,8 +151,9 @@ class RequestDoor:
         return self._judge(rdata, self._answer_to)
 
     def _answer_to(self, request: Request, data: bytes) -> FinalResponse | None:
-        if _is_too_much(data):
-            return _TOO_MUCH_MEDIA
+        beyond = out_of_bounds(data)
+        if beyond is not None:
+            return beyond
         outside = None if request.tag("to") else due(request.method, RequestStanding.OUTSIDE)
         return refusal_of(request, self._most_bytes) or outside
 
@@ -170,7 +171,7 @@ class RequestDoor:
             data = self._read(rdata)
             request = Request.parse(data)
             if request is None or request.method == "ACK":  # which has no answer
-                return HANDLED if _is_too_much(data) else PASS
+                return self._drop_out_of_bounds(data)
             answer = answer_to(request, data)
             if answer is None:
                 return PASS
@@ -190,11 +191,6 @@ class RequestDoor:
         if request.method == "PRACK" and not call.rings.acknowledge(request.header("rack")):
             return RequestStanding.UNKNOWN
         return RequestStanding.TRANSFERRING if call.owner.transferring else RequestStanding.IN_CALL
-
-
-def _is_too_much(data: bytes) -> bool:
-    """Return whether a session description would overflow PJSIP's tables."""
-    return data.count(b"\nm=") > _MOST_MEDIA or data.count(b"\na=crypto") > _MOST_KEYS
 
 
 _ALLOW = 4

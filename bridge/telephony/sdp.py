@@ -30,10 +30,10 @@ _FRAME_MS = 10
 _LONGEST_MS = 180
 """Measured with 2.15.1 and 2.17: 1,440 bytes of G.711 are sent, 1,520 aren't (MTU)."""
 
-_AUDIO = re.compile(rb"^m=audio[ \t].*?(?=^m=|\Z)", re.MULTILINE | re.DOTALL)
+_AUDIO = re.compile(rb"^m=[ \t]*audio[ \t].*?(?=^m=|\Z)", re.MULTILINE | re.DOTALL)
 _OWN_AUDIO = re.compile(r"^m=audio (?!0 )(?:(?!^m=).*\r\n)*", re.MULTILINE)
-_PTIME = re.compile(rb"^a=ptime:([^\r\n]*)", re.MULTILINE)
-_MAXPTIME = re.compile(rb"^a=maxptime:([^\r\n]*)", re.MULTILINE)
+_PTIME = re.compile(rb"^a=[ \t]*ptime:([^\r\n]*)", re.MULTILINE)
+_MAXPTIME = re.compile(rb"^a=[ \t]*maxptime:([^\r\n]*)", re.MULTILINE)
 _NUMBER = re.compile(rb"[ \t]*0*([0-9]{1,9})")
 
 
@@ -85,7 +85,7 @@ def _milliseconds(value: bytes) -> int:
 
 def _void(section: bytes) -> bytes:
     """Rename the ptimes, so that PJSIP knows none."""
-    return section.replace(b"\na=ptime:", b"\na=-time:")
+    return _PTIME.sub(lambda found: found[0].replace(b"ptime", b"-time", 1), section)
 
 
 def _written(found: re.Match[bytes], ptime_ms: int) -> bytes:

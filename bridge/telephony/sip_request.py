@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Self
 
+from bridge.sip.bounds import passed_bound
+
 _COMPACT = MappingProxyType(
     {"v": "via", "f": "from", "t": "to", "i": "call-id", "m": "contact", "l": "content-length"}
     | {"c": "content-type"}
@@ -124,6 +126,15 @@ def refusal_of(request: Request, most_bytes: int) -> FinalResponse | None:
     if fault is not None:
         return FinalResponse(400, f"Bad {fault}")
     return _unsupported(request)
+
+
+def out_of_bounds(data: bytes) -> FinalResponse | None:
+    """Return what a message that goes past a bound is answered with; None where none is passed."""
+    bound = passed_bound(data)
+    if bound is None:
+        return None
+    warning = f'399 bridge "{bound.name}: at most {bound.most}"'
+    return FinalResponse(bound.code, bound.reason, (("Warning", warning),))
 
 
 def _may_be_cut_off(request: Request, most_bytes: int) -> bool:

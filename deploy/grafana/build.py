@@ -303,6 +303,14 @@ SIP = [
         },
     ),
     Panel(
+        "Nodes that trunks have registered; last answers to REGISTER",
+        "short",
+        {
+            "{{trunk}} registered": "sum by (trunk) (bridge_trunk_registered)",
+            "{{trunk}} {{code}}": rate("bridge_trunk_register_answers_total", "trunk, code"),
+        },
+    ),
+    Panel(
         "Session establishment ratio (SER, RFC 6076)",
         "percentunit",
         {

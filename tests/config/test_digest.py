@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bridge.config.loading import load_settings
+from bridge.config.loading import load_settings, resolve_trunk_secrets
 from bridge.config.sip import SipSettings
 from bridge.errors import ConfigError
 
@@ -51,3 +51,82 @@ def test_a_secret_in_the_place_of_its_hash_is_not_in_the_complaint(tmp_path: Pat
         load_settings(path, {})
     assert "32 hexadecimal digits" in str(raised.value)
     assert "wonderland" not in str(raised.value)
+
+
+def trunk(**given: object) -> SipSettings:
+    return SipSettings.model_validate(
+        {"trunks": {"carrier": {"addresses": "192.0.2.0/24"} | given}}
+    )
+
+
+CREDENTIALS = {"username": "acme", "secret_env": "CARRIER_SECRET"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"credentials": {"username": "acme"}}, "secret_env or secret_file"),
+        ({"credentials": {**CREDENTIALS, "secret_file": "x"}}, "secret_env or secret_file"),
+        ({"registration": {"registrar": "sip:a.example"}}, "registration of nobody"),
+        ({"registration": {"registrar": "sip:a b", "user": "u"}}, "registrar"),
+        ({"outbound_proxy": "sip:@"}, "outbound_proxy"),
+    ],
+)
+def test_a_trunk_that_could_not_be_asked_is_refused(given: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        trunk(**given)
+
+
+def test_no_more_trunks_have_accounts_than_pjsua_holds() -> None:
+    trunks = {
+        f"t{number}": {"addresses": ["192.0.2.1"], "outbound_proxy": "sip:192.0.2.1"}
+        for number in range(8)
+    }
+    with pytest.raises(ValidationError, match="more than 7 trunks"):
+        SipSettings.model_validate({"trunks": trunks})
+    trunks.pop("t7")
+    SipSettings.model_validate({"trunks": trunks})
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("sip:1@192.0.2.9", "carrier"),
+        ("sip:1@192.0.2.9:5070;transport=tcp", "carrier"),
+        ("sip:1@SIP.carrier.example", "carrier"),
+        ("sip:1@reg.carrier.example", "carrier"),
+        ("sip:1@proxy.carrier.example", "carrier"),
+        ("sip:1@probe.carrier.example", "carrier"),
+        ("sip:1@198.51.100.1", ""),
+        ("sip:sip.carrier.example@evil.example", ""),
+        ("sip:1@sip.carrier.example.evil.example", ""),
+        ("tel:+1555", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_a_uri_leads_to_a_trunk_by_its_host_alone(uri: str, name: str) -> None:
+    given = {
+        "addresses": "192.0.2.0/24",
+        "credentials": {**CREDENTIALS, "hosts": "sip.Carrier.example"},
+        "registration": {"registrar": "sip:reg.carrier.example"},
+        "outbound_proxy": "sip:proxy.carrier.example;transport=tcp",
+    }
+    settings = SipSettings.model_validate(
+        {"trunks": {"carrier": given}, "trunk_probes": {"carrier": "sip:probe.carrier.example"}}
+    )
+    assert settings.trunk_towards(uri) == name
+
+
+def test_secrets_come_from_a_variable_or_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("open sesame\n")
+    by_file = trunk(credentials={"username": "acme", "secret_file": str(path)})
+    assert resolve_trunk_secrets(by_file, {}) == {"carrier": "open sesame"}
+    by_variable = trunk(credentials=CREDENTIALS)
+    assert resolve_trunk_secrets(by_variable, {"CARRIER_SECRET": "x"}) == {"carrier": "x"}
+    assert resolve_trunk_secrets(trunk(), {}) == {}
+    with pytest.raises(ConfigError, match="CARRIER_SECRET is not set"):
+        resolve_trunk_secrets(by_variable, {"CARRIER_SECRET": ""})
+    path.write_text("")
+    with pytest.raises(ConfigError, match="the secret file is empty"):
+        resolve_trunk_secrets(by_file, {})

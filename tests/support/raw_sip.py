@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from typing import Self
 
 from tests.support.waiting import PATIENCE_S
 
@@ -74,7 +75,7 @@ class RawSip(asyncio.DatagramProtocol):
         self._came = asyncio.Event()
         self._transport: asyncio.DatagramTransport
 
-    async def __aenter__(self) -> "RawSip":
+    async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(
             lambda: self, local_addr=(self.host, 0)

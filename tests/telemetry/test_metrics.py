@@ -108,6 +108,8 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_sip_requests_total": ("method trunk direction", ""),
     "bridge_sip_responses_total": ("method code trunk direction", ""),
     "bridge_trunk_probes_total": ("trunk", ""),
+    "bridge_trunk_registered": ("trunk", ""),
+    "bridge_trunk_register_answers_total": ("trunk code", ""),
     "bridge_sip_turned_away_total": ("reason trunk", ""),
     "bridge_queue_waiting": ("queue", ""),
     "bridge_queue_oldest_timestamp_seconds": ("queue", ""),
@@ -234,6 +236,8 @@ def used(metrics: Metrics) -> Metrics:
     metrics.sip.request(SipDirection.IN, "INVITE", trunk="carrier-a")
     metrics.sip.response(SipDirection.OUT, "INVITE", "200", trunk="")
     metrics.sip.probed("carrier-a")
+    metrics.sip.set_registered("carrier-a", registered=True)
+    metrics.sip.register_answered("carrier-a", "200")
     metrics.sip.turned_away(TurnedAway.CREDENTIALS, trunk="")
     metrics.queues.joined("billing", NS_PER_S)
     metrics.queues.left("billing", NS_PER_S, 1)

@@ -72,6 +72,7 @@ TOKEN = "ek_68af296e8e408191a1120ab6383263c2"
         f"authorization: bearer {TOKEN}",
         f"Headers(Authorization='Bearer {TOKEN}')",
         "Bearer Zebra0451",
+        'Proxy-Authorization: Digest username="a", response="Zebra0451"\r\n',
         "redis://:Zebra0451@redis:6379/0",
         "https://bridge:Zebra0451@proxy.example:8080",
         "wss://host/openai/realtime?api-key=Zebra0451&deployment=a",

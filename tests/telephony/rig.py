@@ -3,7 +3,7 @@
 There is one PJSIP in a process at a time: a test has one :class:`Rig`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -125,7 +125,12 @@ class Rig:
         turned_away: host, method and reason of each request that was not served for its source.
     """
 
-    def __init__(self, settings: SipSettings, media_ports: MediaPortsKind = "auto") -> None:
+    def __init__(
+        self,
+        settings: SipSettings,
+        media_ports: MediaPortsKind = "auto",
+        trunk_secrets: Mapping[str, str] | None = None,
+    ) -> None:
         self.calls: list[Call] = []
         self.take: Callable[[Call], None] = lambda call: call.leg.answer()
         self.refusal: Callable[[], str | None] = lambda: None
@@ -136,6 +141,7 @@ class Rig:
             refusal=lambda method: self.refusal(),
             on_turned_away=lambda *one: self.turned_away.append(one),
             media_ports=media_ports,
+            trunk_secrets=trunk_secrets or {},
         )
         self.pump: Pump
         self._ticker: Ticker | None = None

@@ -35,6 +35,8 @@ CASES = [
     (("ptime:9999",), 180),
     (("ptime:2560", "maxptime:9999"), 180),
     (("ptime:4294967296",), 180),
+    ((" ptime:9999",), 180),
+    ((" maxptime:10",), 10),
     (("maxptime:0",), 20),
     (("maxptime:-1",), 20),
     (("maxptime:text",), 20),

@@ -8,6 +8,7 @@ import structlog
 
 from bridge.config.settings import Settings, is_loopback
 from bridge.config.sip import SipSettings
+from bridge.telephony.known_faults import faults_of
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +71,24 @@ def warn_of_strangers(settings: SipSettings) -> None:
             "sip_without_trunks",
             host=settings.host,
             remedy="list in sip.trunks the addresses that calls come from: all others are refused",
+        )
+
+
+def warn_of_demo_pjsip(settings: SipSettings, version: str) -> None:
+    """Log that other machines reach a PJSIP whose faults nothing keeps from them: the pip wheel's.
+
+    Args:
+        version: of the loaded PJSIP.
+    """
+    unguarded = [fault.name for fault in faults_of(version) if fault.guard is None]
+    if unguarded and not is_loopback(settings.host):
+        log.warning(
+            "pjsip_is_for_the_demo",
+            host=settings.host,
+            version=version,
+            faults=unguarded,
+            remedy="install the capacity build (deploy/pjsip/build), or set sip.host: 127.0.0.1;"
+            " `bridge pjsip` names the faults",
         )
 
 

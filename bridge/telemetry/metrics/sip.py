@@ -1,5 +1,6 @@
 """SIP messages, both ways."""
 
+import contextlib
 from collections.abc import Iterable
 
 from bridge.sip.sources import TurnedAway
@@ -32,6 +33,29 @@ class SipMetrics:
         self._probes = make.counter(
             "trunk_probes_total", "OPTIONS that asked whether a trunk can be reached.", "trunk"
         )
+
+        self._registered = make.gauge(
+            "trunk_registered", "1 while a trunk has us registered.", "trunk"
+        )
+        self._registers = make.counter(
+            "trunk_register_answers_total",
+            "Last answers to REGISTER; 408 also where none could be sent.",
+            "trunk",
+            "code",
+        )
+
+    def set_registered(self, trunk: str, *, registered: bool) -> None:
+        """Publish whether a trunk has us registered."""
+        self._registered.labels(trunk).set(registered)
+
+    def registration_ended(self, trunk: str) -> None:
+        """Take a trunk's registration out, once it is taken back: nobody waits for it."""
+        with contextlib.suppress(KeyError):
+            self._registered.remove(trunk)
+
+    def register_answered(self, trunk: str, code: str) -> None:
+        """Count a registrar's last answer to a REGISTER."""
+        self._registers.labels(trunk, sip_code(code)).inc()
 
     def turned_away(self, reason: TurnedAway, *, trunk: str) -> None:
         """Count a request that is not served for its source; ``trunk`` is empty for strangers."""
