@@ -1,7 +1,7 @@
 """The gateway: everything wired together, from the SIP port to Redis, in one loop.
 
 Start order: SIP, Redis, arms, HTTP. Drained, it takes no new calls and waits for those that go on.
-Stop order: no new calls, every call ends in order (BYE, session closed, Redis told), then HTTP,
+Stop order: no new calls, every call ends in order (BYE, session closed, Redis updated), then HTTP,
 Redis and PJSIP go.
 """
 
@@ -439,7 +439,7 @@ class Gateway:
     def not_ready(self) -> Sequence[str]:
         """Return why this gateway should get no calls."""
         closed = self._intake.closed()
-        reasons = [] if closed is None else [closed.told]
+        reasons = [] if closed is None else [closed.reason]
         if self._store is None:
             reasons.append("Redis is away")
         elif (trouble := self._store.stats.trouble) and not self._settings.redis.ready_without:

@@ -97,7 +97,7 @@ async def _serve(
     gateway: Gateway, reloader: DialplanReloader, *, preflight: bool, as_json: bool
 ) -> None:
     signals = StopSignals()
-    on_hangup(reloader.tell)
+    on_hangup(reloader.reload_soon)
     stopping = asyncio.create_task(signals.came.wait(), name="signals")
     starting = asyncio.create_task(gateway.start(preflight=preflight), name="start")
     reloading: asyncio.Task[None] | None = None

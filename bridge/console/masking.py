@@ -10,7 +10,7 @@ from bridge.telemetry.redaction import mask_numbers
 
 _SHOWN = 2
 _SHOWN_CHARS = 40
-_TOLD = ("diversion", "history_info", "user_to_user")
+_TEXTS = ("diversion", "history_info", "user_to_user")
 _DIGITS = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9]){4,}")
 WITHHELD = "withheld"
 
@@ -39,7 +39,7 @@ def mask_origin(record: Mapping[str, Any]) -> dict[str, object]:  # Any: JSON of
     headers = record.get("headers") or {}
     return {
         "asserted": mask_caller(asserted) if asserted else "",
-        **{name: _mask_digits(str(record.get(name, ""))) for name in _TOLD},
+        **{name: _mask_digits(str(record.get(name, ""))) for name in _TEXTS},
         "headers": {name: _mask_digits(str(value)) for name, value in headers.items()},
     }
 

@@ -22,6 +22,7 @@ from bridge.engine.consent import disclosure
 from bridge.engine.effects import Effect
 from bridge.engine.handoff import person, transfer
 from bridge.engine.inputs import (
+    AnnouncementHeard,
     CallAnswered,
     CallEnded,
     CallOffered,
@@ -33,7 +34,6 @@ from bridge.engine.inputs import (
     PersonLeft,
     PersonPressed,
     PersonSpoke,
-    PersonTold,
     SessionFailed,
     SessionReady,
     ShutdownRequested,
@@ -167,7 +167,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         TransferCompleted: transfer.on_transfer_completed,
         TransferFailed: transfer.on_transfer_failed,
         PersonAnswered: person.on_answered,
-        PersonTold: person.on_told,
+        AnnouncementHeard: person.on_announcement_heard,
         PersonSpoke: person.on_spoke,
         PersonPressed: person.on_pressed,
         PersonHeld: person.on_held,

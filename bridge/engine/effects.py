@@ -147,8 +147,8 @@ class DialPerson:
 
 
 @dataclass(frozen=True, slots=True)
-class TellPerson:
-    """Say this to the person, in the bridge's voice; feed PersonTold, then PersonSpoke."""
+class AnnounceToPerson:
+    """Say this to the person, in the bridge's voice; feed AnnouncementHeard, then PersonSpoke."""
 
     texts: tuple[str, ...]
 
@@ -373,7 +373,7 @@ Effect = (
     | StopFiller
     | TransferCall
     | DialPerson
-    | TellPerson
+    | AnnounceToPerson
     | BridgePerson
     | LetPersonGo
     | PassDigits

@@ -156,7 +156,7 @@ class PersonAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonTold:
+class AnnouncementHeard:
     """The person has heard the announcement."""
 
 
@@ -256,7 +256,7 @@ Input = (
     | TransferCompleted
     | TransferFailed
     | PersonAnswered
-    | PersonTold
+    | AnnouncementHeard
     | PersonSpoke
     | PersonPressed
     | PersonHeld

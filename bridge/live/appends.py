@@ -1,7 +1,7 @@
 """The appends of one connection: those that wait for the socket, and the times of the latest.
 
 Asked about at the end of each sound of the caller's, and no more: an append is numbered, and its
-times are kept for :data:`KEPT`, which is longer than it takes to tell that a sound is over. Loop's
+times are kept for :data:`KEPT`, which is longer than it takes to find that a sound is over. Loop's
 thread.
 """
 
@@ -17,7 +17,7 @@ KEPT = 24
 
 _WAITING = 1000
 _FRAME_SLACK_NS = 10 * NS_PER_MS
-"""Half a frame: the end of a sound and the end of the append that holds it are told apart by the
+"""Half a frame: the end of a sound and the end of the append that holds it differ by the
 conference's ticks, which shake."""
 
 
@@ -31,7 +31,7 @@ class Appends:
     """Numbers appends and follows them to the socket.
 
     Args:
-        on_sound_sent: told of each sound's end, once the socket has taken it.
+        on_sound_sent: called for each sound's end, once the socket has taken it.
     """
 
     def __init__(self, on_sound_sent: Callable[[LastSoundSent], None]) -> None:
@@ -66,7 +66,7 @@ class Appends:
             if waiting == number:
                 self._sent.append((captured_ns, handed_ns, written_ns))
                 if self._followed is not None:
-                    self._tell_followed(number, handed_ns, written_ns)
+                    self._report_followed(number, handed_ns, written_ns)
                 return captured_ns
         return None
 
@@ -75,7 +75,7 @@ class Appends:
         self._followed = None
         earliest_ns = at_ns - _FRAME_SLACK_NS
         if len(self._sent) == KEPT and self._sent[0][0] >= earliest_ns:
-            return  # told so late that the right one may be forgotten
+            return  # reported so late that the right one may be forgotten
         for captured_ns, handed_ns, written_ns in self._sent:
             if captured_ns >= earliest_ns:
                 self._on_sound_sent(LastSoundSent(at_ns, handed_ns, written_ns))
@@ -85,7 +85,7 @@ class Appends:
                 self._followed = number, at_ns
                 return
 
-    def _tell_followed(self, number: int, handed_ns: int, written_ns: int) -> None:
+    def _report_followed(self, number: int, handed_ns: int, written_ns: int) -> None:
         assert self._followed is not None
         followed, at_ns = self._followed
         if number < followed:

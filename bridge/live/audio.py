@@ -40,9 +40,9 @@ class CallAudio:
         services: what calls share.
         driver: of the call's core.
         upstream: takes the caller's audio.
-        record: counts, and is told what is heard.
+        record: counts and records what is heard.
         recording: of both sides.
-        sounds: what the caller's sounds are told by.
+        sounds: finds where the caller's sounds begin and end.
 
     Attributes:
         line: in the pump; None before there is media, and after its end.

@@ -277,7 +277,7 @@ class CallRunner:
         self._feed(HoldChanged(not flowing))
 
     def on_digit(self, press: KeyPress) -> None:
-        """Take a key, unless it was told before."""
+        """Take a key, unless it was reported before."""
         if self.record.caller.key(press):
             self._feed(DigitReceived(press.digit))
 

@@ -33,7 +33,7 @@ class Appended:
     Attributes:
         ms: sent so far.
         captured_ns: when the last of it was captured.
-        pieces: since the core was told.
+        pieces: since the latest report to the core.
     """
 
     ms: float = 0.0
@@ -148,7 +148,7 @@ class CallTimers:
     """Starts and stops them.
 
     Args:
-        feed: told of each that fires.
+        feed: takes each that fires.
     """
 
     def __init__(self, feed: Callable[[TimerFired], None]) -> None:

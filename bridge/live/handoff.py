@@ -15,12 +15,12 @@ from urllib.parse import quote
 import structlog
 
 from bridge.engine.effects import (
+    AnnounceToPerson,
     BridgePerson,
     DialPerson,
     Effect,
     LetPersonGo,
     PassDigits,
-    TellPerson,
     TransferCall,
 )
 from bridge.engine.inputs import (
@@ -45,8 +45,8 @@ log = structlog.get_logger(__name__)
 _NOT_SENT = 500
 """SIP status of a request that PJSIP would not send: our own failure (RFC 3261 section 21.5.1)."""
 
-_MAX_TOLD_CHARS = 400
-"""Of one text that the person is told: half a minute."""
+_MAX_SPOKEN_CHARS = 400
+"""Of one text that the person hears: half a minute."""
 
 
 CALL_ID_HEADER = "X-Bridge-Call-Id"
@@ -88,7 +88,7 @@ class Handoffs:
         self._language = language
         self._passed = passed
         self._person: Person | None = None
-        self._telling: asyncio.Task[None] | None = None
+        self._announcing: asyncio.Task[None] | None = None
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -97,7 +97,7 @@ class Handoffs:
             {
                 TransferCall: self._transfer,
                 DialPerson: self._dial,
-                TellPerson: self._tell,
+                AnnounceToPerson: self._announce,
                 BridgePerson: self._bridge,
                 LetPersonGo: lambda _: self._let_go(),
                 PassDigits: self._pass_digits,
@@ -106,13 +106,13 @@ class Handoffs:
 
     async def aclose(self) -> None:
         """End the person's call, if it is still there."""
-        telling = self._telling
+        announcing = self._announcing
         self._let_go()
-        if telling is not None:
-            await asyncio.gather(telling, return_exceptions=True)
+        if announcing is not None:
+            await asyncio.gather(announcing, return_exceptions=True)
 
     def on_transfer(self, progress: TransferProgress) -> None:
-        """Take what the leg was told."""
+        """Take the progress of a transfer from the leg."""
         code = progress.sip_code
         log.info("transfer_progressed", sip_code=code, over=progress.over)
         if not progress.over:
@@ -146,19 +146,19 @@ class Handoffs:
         self._endpoint.traces.join(self._leg.call_id, leg.sip_call_id, PERSON)
         self._person = Person(leg, self._pump, self._endpoint.ports, self._feed)
 
-    def _tell(self, effect: TellPerson) -> None:
-        self._telling = asyncio.get_running_loop().create_task(
-            self._render_and_tell(effect.texts), name=f"tell-person-{self._leg.call_id}"
+    def _announce(self, effect: AnnounceToPerson) -> None:
+        self._announcing = asyncio.get_running_loop().create_task(
+            self._render_and_announce(effect.texts), name=f"announce-to-person-{self._leg.call_id}"
         )
 
-    async def _render_and_tell(self, texts: tuple[str, ...]) -> None:
+    async def _render_and_announce(self, texts: tuple[str, ...]) -> None:
         audio = b""
         for text in texts:
-            cut = text[:_MAX_TOLD_CHARS]
+            cut = text[:_MAX_SPOKEN_CHARS]
             audio += await self._phrases.spoken(self._language, cut) or b""
         # Without a voice there is a tone; the keys are good all the same.
         if self._person is not None:
-            self._person.tell(audio or filler_audio(pause=False))
+            self._person.announce(audio or filler_audio(pause=False))
 
     def _bridge(self, effect: BridgePerson) -> None:
         if self._person is not None and self._leg.row is not None:
@@ -166,9 +166,9 @@ class Handoffs:
 
     def _let_go(self) -> None:
         person, self._person = self._person, None
-        telling, self._telling = self._telling, None
-        if telling is not None:
-            telling.cancel()
+        announcing, self._announcing = self._announcing, None
+        if announcing is not None:
+            announcing.cancel()
         if person is not None:
             with call_context(self._leg.call_id):
                 person.let_go()

@@ -23,16 +23,16 @@ write queue, which throws audio away when it is full."""
 
 
 BEFORE_A_TURN_MS = 2_000
-"""Of audio that a session has, and in which it heard no turn yet, so much is kept: it tells that a
-turn began after the fact, by its prefix, its own delay and the network's. Ten seconds of each of
-200 silent callers would be 96 MB."""
+"""Of audio that a session has, and in which it heard no turn yet, so much is kept: it reports
+a turn's begin after the fact, by its prefix, its own delay and the network's. Ten seconds of each
+of 200 silent callers would be 96 MB."""
 
 
 BEFORE_A_SOUND_MS = 300
-"""A word begins softer than what is told from silence by level; the documented prefix of a turn."""
+"""A word begins softer than the level that counts as sound; the documented prefix of a turn."""
 
 SUPPOSED_MS = 5_000
-"""A sound of which the session tells no turn for so long was no speech."""
+"""A sound of which the session reports no turn for so long was no speech."""
 
 _TURNS = 16
 """Whose begin is known: far more than are unheard at once."""
@@ -86,7 +86,7 @@ class KeptAudio:
                 self._pieces.popleft()
 
     def follow(self, event: ServerEvent) -> None:
-        """Take where a turn of the caller's begins, or that the session is there and tells none."""
+        """Take the begin of a turn of the caller's, or that a session is there and has no turn."""
         match event:
             case SpeechStarted():
                 self._turns_ms[event.item_id] = self._base_ms + event.audio_start_ms
@@ -98,7 +98,7 @@ class KeptAudio:
                 pass
 
     def suppose_turn(self, ms_ago: float) -> None:
-        """Note that the caller seems to speak since ``ms_ago``, which the session did not tell."""
+        """Note that the caller seems to speak since ``ms_ago``, unreported by the session."""
         self._suppose(self._now_ms - ms_ago - BEFORE_A_SOUND_MS)
 
     def _suppose(self, from_ms: float) -> None:
@@ -129,7 +129,7 @@ class KeptAudio:
     def begin_session(self, resent: Sequence[Piece]) -> None:
         """Note that a new session stands, and that it is sent ``resent`` first.
 
-        All of it stays kept until that session tells its own turns.
+        All of it stays kept until that session reports its own turns.
         """
         self._base_ms = self._now_ms - len(resent) * self._piece_ms
         self._turns_ms.clear()

@@ -11,13 +11,13 @@ import numpy as np
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.levels import SpeechGate, Started
 from bridge.engine.inputs import (
+    AnnouncementHeard,
     Input,
     PersonAnswered,
     PersonHeld,
     PersonLeft,
     PersonPressed,
     PersonSpoke,
-    PersonTold,
 )
 from bridge.realtime.ids import ItemId
 from bridge.telephony.end_reasons import HANDED_BACK
@@ -54,8 +54,8 @@ class Person:
         leg.listener, leg.replaceable = self, True
         leg.before_row_closes(self._let_line_go)
 
-    def tell(self, audio: bytes) -> None:
-        """Play the announcement, 24 kHz 16-bit PCM; PersonTold follows."""
+    def announce(self, audio: bytes) -> None:
+        """Play the announcement, 24 kHz 16-bit PCM; AnnouncementHeard follows."""
         if self._line is not None:
             self._announcing = True
             self._pump.downlink.play(self._line.row, _ANNOUNCEMENT, 0, audio)
@@ -83,7 +83,7 @@ class Person:
         self._leg.send_digits(digits)
 
     def let_go(self) -> None:
-        """End the call, from whatever state it is in; nothing more is told of it."""
+        """End the call, from whatever state it is in; nothing more of it is reported."""
         self._feed = _nobody
         if self._joined and self._leg.row is not None:
             self._ports.part(self._leg.row)
@@ -135,7 +135,7 @@ class Person:
         if isinstance(event, PlayoutDrained) and self._announcing:
             self._announcing = False
             self._gate = SpeechGate(_PIECE_HZ)
-            self._feed(PersonTold())
+            self._feed(AnnouncementHeard())
 
     def _confirm(self) -> None:
         """Report the answer when it is confirmed and media flows, whatever is last."""

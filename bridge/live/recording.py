@@ -49,8 +49,8 @@ _HOLDS_ON_THE_AGENT = frozenset({RecordingHold.AGENT, RecordingHold.SUPERVISOR})
 the record. Secret digits it never knows, and before the consent only it has spoken."""
 
 
-def _untold(kind: str, fields: Fields) -> None:
-    """Nobody is there any more."""
+def _ignore(kind: str, fields: Fields) -> None:
+    """Drop an event of a call that is over."""
 
 
 class CallRecording:
@@ -62,7 +62,7 @@ class CallRecording:
         pump: moves the call's audio.
         clock: of the pump.
         media: counts what went wrong.
-        tell: puts an event into the call's record, which marks it here.
+        record: puts an event into the call's record, which marks it here.
 
     Attributes:
         stopped: why it ended before the call.
@@ -75,7 +75,7 @@ class CallRecording:
         pump: Pump,
         clock: Clock,
         media: MediaMetrics,
-        tell: Callable[[str, Fields], None],
+        record: Callable[[str, Fields], None],
     ) -> None:
         self.path = path
         self.stopped: StopReason | None = None
@@ -83,7 +83,7 @@ class CallRecording:
         self._pump = pump
         self._clock = clock
         self._media = media
-        self._tell = tell
+        self._record = record
         self._recorder: Recorder | None = None
         self._row: int | None = None
         self._holds: set[RecordingHold] = set()
@@ -129,14 +129,14 @@ class CallRecording:
             self.mark("recording_paused", {"reason": min(self._holds)})
 
     async def aclose(self) -> None:
-        """End the files and tell nobody any more; a disk that hangs is left to its thread."""
+        """End the files and report nothing any more; a disk that hangs is left to its thread."""
         try:
             if self._recorder is not None:
                 await asyncio.to_thread(self._recorder.close)
                 self._media.recorder_dropped(self._recorder.dropped_blocks)
         finally:
             # The recorder reports to this; apart from each other both are freed at once.
-            self._recorder, self._tell = None, _untold
+            self._recorder, self._record = None, _ignore
 
     def mark(self, kind: str, fields: Fields | None = None, at_ns: int | None = None) -> None:
         """Mark what happened at a moment (monotonic ns); None for now."""
@@ -199,7 +199,7 @@ class CallRecording:
             if self._speaking is not None:
                 self._withheld.add(self._speaking)
             self._set_paused(paused=True)
-            self._told("recording_paused", effect.reason)
+            self._record_and_log("recording_paused", effect.reason)
 
     def _resume(self, effect: ResumeRecording) -> None:
         if effect.reason not in self._holds:
@@ -207,7 +207,7 @@ class CallRecording:
         self._holds.remove(effect.reason)
         if not self._holds:
             self._set_paused(paused=False)
-            self._told("recording_resumed", effect.reason)
+            self._record_and_log("recording_resumed", effect.reason)
 
     def _set_paused(self, *, paused: bool) -> None:
         if self._row is not None:
@@ -215,12 +215,12 @@ class CallRecording:
         elif self._recorder is not None:
             self._recorder.paused = paused
 
-    def _told(self, kind: str, reason: RecordingHold) -> None:
-        self._tell(kind, {"reason": reason.value})
+    def _record_and_log(self, kind: str, reason: RecordingHold) -> None:
+        self._record(kind, {"reason": reason.value})
         log.info(kind, reason=reason.value)
 
     def _stop(self, reason: StopReason) -> None:
         self.stopped = reason
         self._media.recording_stopped(reason)
         with call_context(str(self._about["call_id"])):
-            self._tell("recording_stopped", {"reason": reason.value})
+            self._record("recording_stopped", {"reason": reason.value})

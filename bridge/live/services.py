@@ -54,7 +54,7 @@ class Dealt:
     Attributes:
         caller: the key that the caller is drawn by; empty for a withheld number.
         plan: the flag's settings: what makes a call a bad one.
-        ended: told once, when nothing more is to be learned of the arm.
+        ended: called once, when nothing more is to be learned of the arm.
     """
 
     decision: Decision

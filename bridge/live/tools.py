@@ -32,8 +32,8 @@ class CallTools:
         declarations: of its dialplan.
         client: calls webhooks.
         feed: takes the outputs.
-        begun, told: hear of each tool's beginning and end, for the record.
-        facts: what a webhook is told about the call.
+        begun, ended: called at each tool's beginning and end, for the record.
+        facts: of the call, which each webhook is sent.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class CallTools:
         client: WebhookClient,
         feed: Callable[[ToolFinished], None],
         begun: Callable[[str], None],
-        told: Finished,
+        ended: Finished,
         *,
         clock: Clock,
         facts: Mapping[str, object],
@@ -52,8 +52,8 @@ class CallTools:
         self._declared = {each.name: each for each in declarations}
         self._client = client
         self._feed = feed
-        self._told_of = begun
-        self._told = told
+        self._on_begun = begun
+        self._on_ended = ended
         self._clock = clock
         self._facts = facts
         self._running: dict[ToolCallId, asyncio.Task[ToolResult]] = {}
@@ -86,7 +86,7 @@ class CallTools:
         self, call_id: ToolCallId, name: str, work: Coroutine[object, object, ToolResult]
     ) -> None:
         begun_ns = self._clock.now_ns()
-        self._told_of(name)
+        self._on_begun(name)
         task = asyncio.get_running_loop().create_task(work, name=f"tool-{name}-{self._leg.call_id}")
         self._running[call_id] = task
         task.add_done_callback(functools.partial(self._over, call_id, name, begun_ns))
@@ -120,7 +120,7 @@ class CallTools:
             result = failed("internal", "the tool failed")
         else:
             result = task.result()
-        self._told(name, result, self._clock.now_ns() - begun_ns)
+        self._on_ended(name, result, self._clock.now_ns() - begun_ns)
         if not task.cancelled():
             self._feed(ToolFinished(call_id, result.output))
 

@@ -32,7 +32,7 @@ class BridgeVoice:
     Args:
         line: the call's line; None before there is media, and after its end.
         language: of the dialplan's phrases.
-        tell: writes an event, its kind and fields, to the call's stream.
+        record: writes an event, its kind and fields, to the call's stream.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class BridgeVoice:
         line: Callable[[], Line | None],
         phrases: Phrases,
         language: str | None,
-        tell: Callable[[str, Mapping[str, str | int | None]], None],
+        record: Callable[[str, Mapping[str, str | int | None]], None],
     ) -> None:
         self._pump = pump
         self._line = line
         self._phrases = phrases
         self._language = language
         self._rendering: set[asyncio.Task[None]] = set()
-        self._tell = tell
+        self._record = record
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -71,13 +71,13 @@ class BridgeVoice:
         await asyncio.gather(*rendering, return_exceptions=True)
 
     def _tone(self, effect: PlayFiller) -> None:
-        self._tell("filler", {"ms": TONE_MS})
+        self._record("filler", {"ms": TONE_MS})
         self._play(FILLER_ITEM, filler_audio(pause=effect.pause))
 
     def _phrase(self, effect: PlayPhrase) -> None:
         audio = self._phrases.audio(self._language, effect.text)
         length_ms = None if audio is None else len(audio) // PLAYOUT_BYTES_PER_MS
-        self._tell("filler" if effect.bids_wait else "phrase", {"ms": length_ms})
+        self._record("filler" if effect.bids_wait else "phrase", {"ms": length_ms})
         if audio is not None:
             self._play(effect.item_id, audio)
             return
@@ -100,7 +100,7 @@ class BridgeVoice:
         if line is not None:
             self._pump.downlink.duck(line.row, by_db)
         if math.isinf(by_db):
-            self._tell("agent_yielded", {})
+            self._record("agent_yielded", {})
             log.info("agent_yielded")
 
     def _play(self, item_id: ItemId, audio: bytes) -> None:

@@ -17,7 +17,7 @@ _DEFAULT_SILENCE_MS = 500
 _SEMANTIC_WAIT_MS = MappingProxyType({"low": 8_000, "medium": 4_000, "auto": 4_000, "high": 2_000})
 """The longest that semantic detection waits for more words (the service's reference)."""
 
-_TOLD_LATE_MS = 800
+_REPORTED_LATE_MS = 800
 """What a service may be late with the end of a turn: the filler must begin within two seconds."""
 
 
@@ -180,8 +180,8 @@ class Agent(Part):
         if isinstance(turns, NoTurnDetection):
             return None
         if isinstance(turns, SemanticVadTurns):
-            return _SEMANTIC_WAIT_MS[turns.eagerness or "auto"] + _TOLD_LATE_MS
-        return self._trailing_silence_ms() + _TOLD_LATE_MS
+            return _SEMANTIC_WAIT_MS[turns.eagerness or "auto"] + _REPORTED_LATE_MS
+        return self._trailing_silence_ms() + _REPORTED_LATE_MS
 
 
 def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:

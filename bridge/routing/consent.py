@@ -1,7 +1,7 @@
 """A dialplan's disclosure before an AI listens, and its question for the caller's consent.
 
-Told: that a machine speaks, that the call is recorded, that somebody may listen in. The text is the
-dialplan's; the law is the operator's (`NEEDS.md` section 5 "Regulatory").
+It announces that a machine speaks, that the call is recorded, that somebody may listen in. The text
+is the dialplan's; the law is the operator's (`NEEDS.md` section 5 "Regulatory").
 """
 
 import hashlib
@@ -230,7 +230,7 @@ class Consent(Part):
         yield from filter(None, spoken)
 
     def policy(self, language: str | None, at_hand: AtHand) -> ConsentPolicy | None:
-        """Return what the caller is told first; nothing where a part can't be said."""
+        """Return the announcement to the caller; nothing where a part can't be said."""
         if self.disclosure is None:
             return None
         question = at_hand(self.question(language))

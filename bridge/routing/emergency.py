@@ -119,8 +119,8 @@ class EmergencyPolicy:
     """The help for a caller in an emergency: the words that show one, and the instruction.
 
     Attributes:
-        words: by which it is told.
-        instruction: what the caller is told.
+        words: by which it is recognized.
+        instruction: spoken to the caller.
         by_model: the bridge has no voice for it, so the agent says it.
         transfers: the call goes to a person then.
     """
@@ -160,7 +160,7 @@ class Emergency(Part):
         return WordList(wanted, unless=(*unless, *self.unless))
 
     def instruction(self, language: str | None) -> str | None:
-        """Return what the caller is told; None where there are no words for it."""
+        """Return the instruction to the caller; None where there are no words for it."""
         own = own_emergency(language)
         return self.say or (own.instruction if own else None)
 

@@ -21,7 +21,7 @@ def load_dialplans(directory: Path) -> tuple[Dialplan, ...]:
         at least one dialplan, names all different, every rule reachable.
 
     Raises:
-        ConfigError: bad files (all of them are told of), a name used twice, a rule that an earlier
+        ConfigError: bad files (all of them are named), a name used twice, a rule that an earlier
             file hides, no dialplans at all.
     """
     try:

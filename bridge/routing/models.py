@@ -67,7 +67,7 @@ class Dialplan(Part):
 
     _source: YamlSource | None = PrivateAttr(None)
 
-    # Not `min_length`: pydantic counts only the good rules, and would tell of a bad one twice.
+    # Not `min_length`: pydantic counts only the good rules, and would report a bad one twice.
     @field_validator("match")
     @classmethod
     def _has_a_rule(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
@@ -75,7 +75,7 @@ class Dialplan(Part):
             raise ValueError("should have at least one rule")
         return rules
 
-    # Not of the model: it would only be told once everything else is right.
+    # Not of the model: it would only be reported once everything else is right.
     @field_validator("rollout")
     @classmethod
     def _is_in_the_place_of_arm(cls, rollout: str | None, info: ValidationInfo) -> str | None:

@@ -60,7 +60,7 @@ def _transcription(agent: Agent) -> Transcription | None:
 def _turn_detection(agent: Agent) -> TurnDetection | None:
     """Return how turns end; the service does nothing about them where the bridge decides.
 
-    The reasons are told in :mod:`bridge.engine.caller.barge_in`.
+    The reasons stand in :mod:`bridge.engine.caller.barge_in`.
     """
     detection = _asked_detection(agent.turn_detection)
     if not agent.barge_in.is_ours:

@@ -2,7 +2,7 @@
 
 An order is a verb with its parameters. The console's API takes orders, and so does the node that
 has the call: what comes through Redis is checked again there. From a verb's row follow its path and
-permission in the API, the sentence in which a record tells of it, and what the pages call it. The
+permission in the API, the sentence that a record shows for it, and what the pages call it. The
 engine's handler of an order is in :data:`bridge.engine.supervision.orders.RULES`, its button in
 ``bridge/console/static/js/actions.js``.
 """

@@ -1,6 +1,6 @@
 """The tools of a dialplan: built in, webhooks of the operator's, and MCP servers.
 
-A declaration says what the model is told (name, description, JSON Schema) and what the bridge does
+A declaration holds what the model is sent (name, description, JSON Schema) and what the bridge does
 when the model calls. Arguments are checked against the schema before anything runs.
 """
 
@@ -108,7 +108,7 @@ BUILT_IN: dict[str, tuple[str, dict[str, object]]] = {
         },
     ),
 }
-"""Tools that the bridge has code for: what the model is told unless the dialplan says otherwise."""
+"""Tools that the bridge has code for: what the model is sent unless the dialplan says otherwise."""
 
 
 class Webhook(Part):
@@ -204,8 +204,8 @@ class ToolDeclaration(Part):
         return self
 
     @property
-    def told_description(self) -> str:
-        """What the model is told about it."""
+    def description_for_model(self) -> str:
+        """Its description, for the model."""
         if self.description is not None:
             return self.description
         return BUILT_IN[self.name][0]
@@ -243,7 +243,7 @@ class McpServer(Part):
 def function_tool(
     declaration: ToolDeclaration, targets: Sequence[str] = (), digits: Sequence[str] = ()
 ) -> FunctionTool:
-    """Return what the model is told about a tool.
+    """Return the description of a tool for the model.
 
     Args:
         declaration: the tool.
@@ -256,14 +256,14 @@ def function_tool(
         properties["target"]["enum"] = list(targets)
     if "what" in properties:
         properties["what"]["enum"] = list(digits)
-        told = ["what"] if digits else ["max_digits", "min_digits", "purpose", "sensitive"]
-        schema["properties"] = {name: properties[name] for name in told}
+        shown = ["what"] if digits else ["max_digits", "min_digits", "purpose", "sensitive"]
+        schema["properties"] = {name: properties[name] for name in shown}
         schema["required"] = ["what"] if digits else ["max_digits", "purpose"]
-    return FunctionTool(declaration.name, declaration.told_description, schema)
+    return FunctionTool(declaration.name, declaration.description_for_model, schema)
 
 
 def mcp_tool(server: McpServer, authorization: str | None = None) -> McpTool:
-    """Return what the Realtime service is told about a tool server (`PROTOCOL.md` section 4)."""
+    """Return a tool server's description for the Realtime service (`PROTOCOL.md` section 4)."""
     settings: dict[str, object] = {"server_url": server.url, "require_approval": server.approval}
     if server.description is not None:
         settings["server_description"] = server.description

@@ -25,7 +25,7 @@ class Verstat(enum.StrEnum):
     C = "C"
     """Verified: it only knows where the call came in."""
     PASSED = "passed"
-    """Verified; the attestation's level was not told."""
+    """Verified; the attestation's level was not given."""
     FAILED = "failed"
     """There is a signature, and it is not good."""
     NONE = "none"
@@ -53,7 +53,7 @@ _PLIVO: Mapping[str, Verstat] = MappingProxyType({"verified": Verstat.PASSED})
 def read_verstat(headers: Headers) -> Verstat:
     """Return what the headers of an INVITE say of the caller's number.
 
-    The first header that says anything decides; a level that only another one tells is taken over
+    The first header that says anything decides; a level that only another one gives is taken over
     where the verification passed. A result that stands at another number than the caller shows is
     not about the caller's.
 

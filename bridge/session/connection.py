@@ -76,8 +76,8 @@ def tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _untold(*news: object) -> None:
-    """Take what nobody is told any more."""
+def _ignore(*news: object) -> None:
+    """Drop the news of a connection that is over."""
 
 
 class Connection:
@@ -256,8 +256,8 @@ class Connection:
         code, reason = (frame.code, frame.reason) if frame else (CloseCode.ABNORMAL_CLOSURE, "")
         self.closure = Closure(code, reason, label, cause)
         self._on_ended(self.closure)
-        # Nothing more comes; whom it would be told is freed without waiting for the collector.
-        self._on_frame, self._on_ended, self._on_audio_sent = _untold, _untold, None
+        # Nothing more comes; the listeners are freed without waiting for the collector.
+        self._on_frame, self._on_ended, self._on_audio_sent = _ignore, _ignore, None
 
     async def _read(self, socket: ClientConnection) -> None:
         stats = self._stats

@@ -141,10 +141,10 @@ def closed(closure: Closure, host: str) -> UpstreamError:
     """Describe a connection that ended by itself; an API code in the close reason is the cause."""
     by = f" ({closure.reason})" if _PATH.fullmatch(closure.reason) else ""
     # `invalid_request_error.beta_api_shape_disabled`, or the code alone (`PROTOCOL.md` section 1).
-    told = closure.reason.rpartition(".")[2]
+    named = closure.reason.rpartition(".")[2]
     error = _rated(
         f"the connection with {host} ended with {closure.code}{by}",
-        code=told if closure.label == "closed" and told in CLOSING_ERRORS else closure.label,
+        code=named if closure.label == "closed" and named in CLOSING_ERRORS else closure.label,
         close_code=closure.code,
         remedy="the call needs a new session",
     )

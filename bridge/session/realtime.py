@@ -336,16 +336,16 @@ class RealtimeSession:
         elif self._state is _State.OPENING and isinstance(
             event, SessionCreated | SessionUpdated | ErrorReported
         ):
-            self._tell_opening(event)
+            self._pass_to_opening(event)
         self._on_event(event, received_ns)
 
     def _on_ended(self, closure: Closure) -> None:
         if self._state is _State.OPENING:
-            self._tell_opening(closure)
+            self._pass_to_opening(closure)
         elif self._state is _State.OPEN:
             self._state = _State.CLOSED
             self._on_closed(failures.closed(closure, self._host))
 
-    def _tell_opening(self, news: _Opening) -> None:
-        with suppress(asyncio.QueueFull):  # whoever sends that many is told by the first ones
+    def _pass_to_opening(self, news: _Opening) -> None:
+        with suppress(asyncio.QueueFull):  # the first ones of so many decide
             self._inbox.put_nowait(news)

@@ -92,7 +92,7 @@ def lifetime_s(grant: Grant, date_header: str | None, wall_ns: int) -> float:
     """Return how long a token is good from the time of the answer, in seconds.
 
     The service's own clock, from its Date header (RFC 9110 section 6.6.1), is what `expires_at` is
-    told by; ours may be minutes off, so it is only taken where there is no such header.
+    measured by; ours may be minutes off, so it is only taken where there is no such header.
     """
     return grant.expires_at_s - (_unix_s(date_header) or wall_ns / NS_PER_S)
 

@@ -191,7 +191,7 @@ class TokenProvider:
             self._task = None
         self._credential = None
         self._error = self._failure("the token provider is closed", "token_closed")
-        self._tell()
+        self._wake()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -277,7 +277,7 @@ class TokenProvider:
             wait_ms = self._renewal_ms(result)
         # Whoever asked meanwhile asked for this result; who is not content asks again.
         self._wanted.clear()
-        self._tell()
+        self._wake()
         try:
             self._on_rotated(self._error is None, self._error.code if self._error else reason)
         except Exception as error:  # noqa: BLE001 - calls must get tokens though a metric fails
@@ -305,7 +305,7 @@ class TokenProvider:
             wanting.cancel()
             await asyncio.gather(sleeping, wanting, return_exceptions=True)
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         """Wake all who wait; those who come later wait for the next news."""
         self._news.set()
         self._news = asyncio.Event()

@@ -53,7 +53,7 @@ class BufferedCall:
         """Return a stream id for an event that happens now, later than every one before.
 
         The id is made here and not by Redis, so that an entry sent twice is refused the second
-        time, and tells when the event happened, not when it was written.
+        time, and gives when the event happened, not when it was written.
         """
         last_ms, counter = self.last_event
         self.last_event = (now_ms, 0) if now_ms > last_ms else (last_ms, counter + 1)

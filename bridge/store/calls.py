@@ -104,7 +104,7 @@ class CallStore:
         self._url = url
         self._on_lost = on_lost
         self._troubles = troubles
-        self._untold: deque[str] = deque()
+        self._unreported: deque[str] = deque()
         self._node_id = node_id
         self._clock = clock
         self._heartbeat_s = settings.heartbeat_ms / 1000
@@ -149,7 +149,7 @@ class CallStore:
             await self._writer.load_script()
             await self._end_former_life()
             await self._nodes.beat(self._report)
-            await self._tell_lost()
+            await self._report_lost()
             self._trouble = None
         except RedisUnavailableError as error:
             if self._settings.required:
@@ -328,9 +328,9 @@ class CallStore:
     async def _keep_sweeping(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat_s)
-            with suppress(RedisUnavailableError):  # the heartbeat tells of it
+            with suppress(RedisUnavailableError):  # the heartbeat reports it
                 self._count_swept(await self._nodes.sweep())
-            await self._tell_lost()
+            await self._report_lost()
 
     async def _end_former_life(self) -> None:
         """End what this node's former life left behind, if that was not done yet."""
@@ -348,19 +348,19 @@ class CallStore:
 
     def _count_swept(self, call_ids: Sequence[str]) -> None:
         self._swept += len(call_ids)
-        self._untold.extend(call_ids)
+        self._unreported.extend(call_ids)
         if call_ids:
             _log.warning("ended %d calls that lost nodes had left active", len(call_ids))
 
-    async def _tell_lost(self) -> None:
+    async def _report_lost(self) -> None:
         """Report calls that were swept; those that Redis doesn't give now are reported later."""
-        if not self._untold:
+        if not self._unreported:
             return
         with suppress(RedisUnavailableError):
             async with CallReader(self._settings, self._url) as reader:
-                while self._untold:
-                    await self._on_lost(await reader.history(self._untold[0]))
-                    self._untold.popleft()
+                while self._unreported:
+                    await self._on_lost(await reader.history(self._unreported[0]))
+                    self._unreported.popleft()
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS

@@ -134,8 +134,8 @@ class ControlSender:
         )
         if reply is None:
             return None
-        told = json.loads(str(reply))
-        return Answer(bool(told["accepted"]), told["reason"], told["result"])
+        answer = json.loads(str(reply))
+        return Answer(bool(answer["accepted"]), answer["reason"], answer["result"])
 
 
 class ControlInbox:
@@ -253,11 +253,11 @@ class ControlInbox:
             except Exception:
                 log.exception("command_failed", action=command.action)
                 answer = Answer.refused("internal_error")
-        told = {"accepted": answer.accepted, "reason": answer.reason, "result": answer.result}
+        fields = {"accepted": answer.accepted, "reason": answer.reason, "result": answer.result}
         key = self._reply_key(command.command_id)
         try:
             await self._link.ask_all(
-                [("RPUSH", key, json.dumps(told)), ("PEXPIRE", key, REPLY_LIVES_MS)]
+                [("RPUSH", key, json.dumps(fields)), ("PEXPIRE", key, REPLY_LIVES_MS)]
             )
         except RedisUnavailableError as error:
             log.warning("answer_not_told", action=command.action, error=error.what)

@@ -115,8 +115,8 @@ class CallEraser:
             )
             found += [
                 each
-                for each, told in zip(page, callers, strict=True)
-                if isinstance(told, list)
-                and any(isinstance(caller, str) and is_of(caller) for caller in told)
+                for each, listed in zip(page, callers, strict=True)
+                if isinstance(listed, list)
+                and any(isinstance(caller, str) and is_of(caller) for caller in listed)
             ]
         return found

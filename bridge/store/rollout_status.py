@@ -57,7 +57,7 @@ async def rollout_status(
         plans: of the settings, by flag.
         calls_now: arm -> live calls.
         now_ms: wall time, ms since the Unix epoch.
-        most_changes: how many of the latest changes to tell.
+        most_changes: how many of the latest changes to return.
         options: of the commands that are advised, such as ``--config FILE``.
 
     Raises:

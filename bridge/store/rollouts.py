@@ -224,9 +224,9 @@ class RolloutStore:
 
     async def share_active(self, node: str, calls: Mapping[str, int]) -> Counter[str]:
         """Publish a node's calls on each arm; return the calls of all other nodes."""
-        told = json.dumps(dict(calls))
+        counts = json.dumps(dict(calls))
         reply = await self._link.ask(
-            ("EVAL", _ACTIVE, 1, self._keys.rollouts_active, node, told, ACTIVE_MS)
+            ("EVAL", _ACTIVE, 1, self._keys.rollouts_active, node, counts, ACTIVE_MS)
         )
         others: Counter[str] = Counter()
         for text in reply if isinstance(reply, list) else []:
@@ -250,7 +250,7 @@ class RolloutStore:
     ) -> bool:
         """Write a state, its history and its audit entry; False where another version is there."""
         fields = after.to_fields()
-        told = {
+        change = {
             "version": str(after.version),
             "action": after.action,
             "author": after.author,
@@ -277,7 +277,7 @@ class RolloutStore:
             guard=Guard(self._keys.rollout(flag), "version", str(before.version or "")),
             commands=[
                 ("HSET", self._keys.rollout(flag), *_words(fields)),
-                ("XADD", self._keys.rollout_history(flag), *kept, "*", *_words(told)),
+                ("XADD", self._keys.rollout_history(flag), *kept, "*", *_words(change)),
             ],
         )
 

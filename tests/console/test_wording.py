@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 _LIVE = Path(__file__).parents[2] / "bridge" / "live"
-_KIND = re.compile(r'(?:tell|event)\(\s*"(\w+)"')
+_KIND = re.compile(r'(?:record|event)\(\s*"(\w+)"')
 _MOMENT = re.compile(r"2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d")
 _OTHER_DATES = re.compile(
     r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\w* \d"

@@ -21,7 +21,7 @@ class DialplansInForce:
         arms: by name.
         models: their table.
         clock: says which models are still there.
-        metrics: told what is in force.
+        metrics: publishes what is in force.
 
     Attributes:
         plans: those in force.

@@ -44,33 +44,33 @@ class DialplanReloader:
         self._settings = settings
         self._environ = environ
         self._every_s = every_s
-        self._told = asyncio.Event()
+        self._asked = asyncio.Event()
         self._in_force: _Seen = frozenset()
         self._in_force = self._look()
 
-    def tell(self) -> None:
+    def reload_soon(self) -> None:
         """Have them read now, changed or not."""
-        self._told.set()
+        self._asked.set()
 
     async def keep(self, gateway: Gateway) -> None:
         """Reload for ever; cancel to end."""
         before = self._in_force
         while True:
-            told = await self._wait()
+            asked = await self._wait()
             seen = await asyncio.to_thread(self._look)
-            if told or (seen != self._in_force and seen == before):
+            if asked or (seen != self._in_force and seen == before):
                 self._in_force = seen
                 await self._reload(gateway)
             before = seen
 
     async def _wait(self) -> bool:
-        """Wait for the next look; return whether we were told."""
+        """Wait for the next look; return whether it was asked for."""
         try:
             async with asyncio.timeout(self._every_s):
-                await self._told.wait()
+                await self._asked.wait()
         except TimeoutError:
             return False
-        self._told.clear()
+        self._asked.clear()
         return True
 
     async def _reload(self, gateway: Gateway) -> None:
@@ -99,5 +99,5 @@ class DialplanReloader:
                     if entry.name.endswith(SUFFIXES)
                 )
         except OSError as error:
-            # Without a descriptor nothing is seen; gone, or half replaced: reading it will tell.
+            # Without a descriptor nothing is seen; gone, or half replaced: reading it will show.
             return self._in_force if out_of_descriptors(error) else frozenset()

@@ -12,12 +12,12 @@ class IntakeClosed:
 
     Attributes:
         label: in metrics and logs.
-        told: at `/readyz`.
+        reason: at `/readyz`.
         phrase: of the 503.
     """
 
     label: str
-    told: str
+    reason: str
     phrase: str
 
 

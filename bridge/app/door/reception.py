@@ -26,7 +26,7 @@ class Reception:
 
     Args:
         settings: of the trunks, and the time of day where it is a given one.
-        clock: tells it otherwise.
+        clock: gives it otherwise.
         intake: says whether there is room.
         dialplans: give a call its route.
         rollouts: returns the flags in force; None where there are none.

@@ -127,12 +127,12 @@ class RolloutController:
         judgement = book.ledger.judge(now_ms / 1000)
         figures = book.ledger.figures(judgement)
         self._metrics.judged(plan.treatment, judgement.verdict.value, _VERDICTS, judgement.e_value)
-        told = figures | {
+        verdict = figures | {
             "at_ms": now_ms,
             "version": state.version,
             "held": why_held(state, plan, now_ms),
         }
-        await self._store.put_verdict(flag, told)
+        await self._store.put_verdict(flag, verdict)
         await self._act(flag, plan, book, judgement, figures, now_ms)
 
     async def _act(

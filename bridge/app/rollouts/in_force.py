@@ -55,7 +55,7 @@ class _Here:
         state: the newest that is known.
         stopped: arms that this node has closed and Redis does not know of yet.
         ledger: of this node's own calls, for the hard gate.
-        pending: what the hard gate found, with its evidence, and Redis is yet to be told.
+        pending: findings of the hard gate, with their evidence, that Redis is yet to hold.
         spoilt: Redis holds something else in the flag's place.
     """
 

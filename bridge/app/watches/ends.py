@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 MODELS_EVERY_S = 24 * 3600.0
 
-TellDate = Callable[[str, str, date], None]
+NoteDate = Callable[[str, str, date], None]
 """Takes (arm, model, first day without it)."""
 
 
@@ -41,7 +41,7 @@ class Sunsets:
     Args:
         arms: of the gateway; ``settings``, ``keys``: theirs, by name.
         table: what is known without asking.
-        tell: told what a service has said.
+        note: takes each date that a service has given.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Sunsets:
         keys: Mapping[str, str | None],
         table: ModelTable,
         clock: Clock,
-        tell: TellDate,
+        note: NoteDate,
     ) -> None:
         self._arms = arms
         self._settings = settings
         self._keys = keys
         self._table = table
         self._clock = clock
-        self._tell = tell
+        self._note = note
 
     async def keep_asking(self) -> None:
         """Ask for ever; cancel to end."""
@@ -83,7 +83,7 @@ class Sunsets:
         for choice in self._arms[name].choices:
             model = choice.endpoint.model
             if (day := dates.get(model)) is not None:
-                self._tell(name, model, day)
+                self._note(name, model, day)
                 self._warn(name, model, day)
 
     def _warn(self, arm: str, model: str, day: date) -> None:

@@ -8,12 +8,12 @@ from bridge.engine.effects import PassDigits
 from bridge.engine.handoff.steps import HandoffSignal, HandoffStep
 from bridge.engine.handoff.transfer import advance, fail
 from bridge.engine.inputs import (
+    AnnouncementHeard,
     PersonAnswered,
     PersonHeld,
     PersonLeft,
     PersonPressed,
     PersonSpoke,
-    PersonTold,
 )
 from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.engine.voice.filler import stop_filler, want_filler
@@ -25,7 +25,7 @@ def on_answered(call: CallState, event: PersonAnswered, now_ns: int) -> Effects:
     yield from advance(call, HandoffSignal.ANSWERED if warm else HandoffSignal.ACCEPTED, now_ns)
 
 
-def on_told(call: CallState, event: PersonTold, now_ns: int) -> Effects:
+def on_announcement_heard(call: CallState, event: AnnouncementHeard, now_ns: int) -> Effects:
     """Wait for the person to decide."""
     yield from advance(call, HandoffSignal.TOLD, now_ns)
 

@@ -21,6 +21,7 @@ from bridge.engine.agent.requests import request_response
 from bridge.engine.call.closing import close, watch_duration
 from bridge.engine.call.state import CallEnd
 from bridge.engine.effects import (
+    AnnounceToPerson,
     BridgePerson,
     CloseSession,
     DialPerson,
@@ -28,7 +29,6 @@ from bridge.engine.effects import (
     OpenSession,
     PauseUplink,
     ResumeUplink,
-    TellPerson,
     TransferCall,
     UplinkHold,
 )
@@ -251,7 +251,7 @@ def _dial(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
 def _announce(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from call.start_timer(Timer.TRANSFER, PHRASE_MS + handoff.target.decide_ms)
     said = (handoff.target.announce, handoff.summary, handoff.target.ask)
-    yield TellPerson(tuple(text for text in said if text))
+    yield AnnounceToPerson(tuple(text for text in said if text))
 
 
 def _ask(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:

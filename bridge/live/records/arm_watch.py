@@ -1,6 +1,6 @@
 """Watches the arm that a flag dealt a call to, until the call leaves it or ends.
 
-It tells once, and nothing where this process itself failed the call (:attr:`Layer.HOST`). What
+It reports once, and nothing where this process itself failed the call (:attr:`Layer.HOST`). What
 another arm does for the call after a rescue says nothing of the first.
 """
 
@@ -21,7 +21,7 @@ class ArmWatch:
     """Watches one call's arm.
 
     Args:
-        dealt: what the flag decided; None where there is none, and nothing is told.
+        dealt: what the flag decided; None where there is none, and nothing is reported.
         greets: the agent speaks first, with nothing before it.
         wall_ns: wall time.
     """
@@ -35,11 +35,11 @@ class ArmWatch:
         self._wall_ns = wall_ns
         self._losses: list[Loss] = []
         self._set_up = self._connected = False
-        self._odd = self._handoff_failed = self._told = self._disturbed = False
+        self._odd = self._handoff_failed = self._reported = self._disturbed = False
 
     def session_ready(self) -> None:
         """Note that the arm gave a session, the first one or one that makes good for a lost one."""
-        self._set_up = self._set_up or not self._told
+        self._set_up = self._set_up or not self._reported
         self._connected = True
 
     def lost(self, failure: Failure) -> None:
@@ -60,16 +60,16 @@ class ArmWatch:
         """Note that a person was not reached."""
         self._handoff_failed = True
 
-    def tell(self, summary: CallSummary, *, talk_ms: int | None, rescued_by: str = "") -> None:
+    def report(self, summary: CallSummary, *, talk_ms: int | None, rescued_by: str = "") -> None:
         """Report how the arm did, unless that was reported before.
 
         Args:
             summary: of the call up to now.
             talk_ms: since our answer; None for a call that was not answered.
         """
-        if self._dealt is None or self._told:
+        if self._dealt is None or self._reported:
             return
-        self._told = True
+        self._reported = True
         if self._disturbed:
             return
         turns_ms = tuple(

@@ -29,7 +29,7 @@ class CallerRecord:
     """Records one call's caller.
 
     Args:
-        tell: puts an event into the call's record.
+        record: puts an event into the call's record.
         summary: where their wishes are put down.
         metrics: counts keys, and who asks for a person.
         redactor: of their words.
@@ -37,12 +37,12 @@ class CallerRecord:
 
     def __init__(
         self,
-        tell: Callable[[str, Fields], None],
+        record: Callable[[str, Fields], None],
         summary: CallSummary,
         metrics: Metrics,
         redactor: Redactor,
     ) -> None:
-        self._tell = tell
+        self._record = record
         self._summary = summary
         self._metrics = metrics
         self._redactor = redactor
@@ -50,7 +50,7 @@ class CallerRecord:
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
-        """The effects that are only told, here."""
+        """The effects that are only recorded, here."""
         return MappingProxyType(
             {
                 SilencePrompted: self._on_prompted,
@@ -66,41 +66,43 @@ class CallerRecord:
         result = DtmfResult.IGNORED if press.repeated else DtmfResult.ACCEPTED
         self._metrics.media.digit(press.method, result)
         if not press.repeated:
-            self._tell("digit", {"method": press.method})
+            self._record("digit", {"method": press.method})
         return not press.repeated
 
     def held(self, *, held: bool) -> None:
         """Note that the caller put the call on hold, or took it back."""
         if held is not self._held:
             self._held = held
-            self._tell("caller_held" if held else "caller_resumed", {})
+            self._record("caller_held" if held else "caller_resumed", {})
 
     def _on_prompted(self, effect: SilencePrompted) -> None:
-        self._tell("caller_silent", {"step": effect.step})
+        self._record("caller_silent", {"step": effect.step})
         log.info("caller_silent", step=effect.step)
 
     def _on_menu_chosen(self, effect: MenuChosen) -> None:
-        self._tell("menu_chosen", {"menu": effect.menu, "key": effect.key if effect.known else ""})
+        self._record(
+            "menu_chosen", {"menu": effect.menu, "key": effect.key if effect.known else ""}
+        )
         log.info("menu_chosen", menu=effect.menu, known=effect.known)
 
     def _on_digits_collected(self, effect: DigitsCollected) -> None:
-        told: dict[str, str | int | None] = {
+        fields: dict[str, str | int | None] = {
             "name": effect.name,
             "count": effect.count,
             "sensitive": int(effect.sensitive),
             "ended_by": effect.ended_by,
         }
-        self._tell("digits_collected", told)
-        log.info("digits_collected", **told)
+        self._record("digits_collected", fields)
+        log.info("digits_collected", **fields)
 
     def _on_human_asked(self, effect: HumanAsked) -> None:
         self._metrics.calls.human_asked(effect.by, granted=effect.granted)
-        self._tell("human_asked", {"by": effect.by, "granted": int(effect.granted)})
+        self._record("human_asked", {"by": effect.by, "granted": int(effect.granted)})
         log.info("human_asked", by=effect.by, granted=effect.granted)
 
     def _on_callback_wanted(self, effect: CallbackWanted) -> None:
         wanted = {"when": effect.when, "number": effect.number, "text": effect.reason}
-        self._tell("callback_wanted", wanted)
+        self._record("callback_wanted", wanted)
         reason = effect.reason and self._redactor.redact(effect.reason)
         self._summary.callbacks.append({**asdict(effect), "reason": reason})
         log.info("callback_wanted")

@@ -69,7 +69,7 @@ class CallEvents:
             return None
         return (self._clock.now_ns() - self._answered_ns) // NS_PER_MS
 
-    def tell(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
+    def record(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add an event; what somebody said stands in the field ``text``, and is redacted here."""
         text = (fields or {}).get("text")
         if isinstance(text, str):

@@ -29,7 +29,7 @@ class HandoffRecord:
     """Records one call's handoffs.
 
     Args:
-        tell: puts an event into the call's record.
+        record: puts an event into the call's record.
         handoffs: the record's list of them.
         watch: learns of those that fail.
         metrics: counts them, and who waits.
@@ -39,14 +39,14 @@ class HandoffRecord:
 
     def __init__(
         self,
-        tell: Callable[[str, Fields], None],
+        record: Callable[[str, Fields], None],
         handoffs: list[HandedOver],
         watch: ArmWatch,
         metrics: Metrics,
         clock: Clock,
         elapsed_ms: Callable[[], int],
     ) -> None:
-        self._tell = tell
+        self._record = record
         self._handoffs = handoffs
         self._watch = watch
         self._metrics = metrics
@@ -56,7 +56,7 @@ class HandoffRecord:
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
-        """The effects that are only told, here."""
+        """The effects that are only recorded, here."""
         return MappingProxyType(
             {
                 HandoffStarted: self._on_started,
@@ -78,7 +78,7 @@ class HandoffRecord:
     def _on_started(self, effect: HandoffStarted) -> None:
         self._handoffs.append(HandedOver(self._elapsed_ms(), effect.to, effect.target, effect.way))
         self._join_queue(effect.target)
-        self._tell(
+        self._record(
             "handoff_started",
             {
                 "to": effect.to,
@@ -91,19 +91,19 @@ class HandoffRecord:
 
     def _on_accepted(self, effect: HandoffAccepted) -> None:
         self.leave_queue()
-        self._tell("handoff_accepted", {"way": effect.way, "by": effect.by or None})
+        self._record("handoff_accepted", {"way": effect.way, "by": effect.by or None})
         log.info("handoff_accepted", way=effect.way.value)
 
     def _on_completed(self, effect: HandoffCompleted) -> None:
         self._handed_over(effect.way, "completed", effect.took_ms)
-        self._tell("handoff_completed", {"way": effect.way, "took_ms": effect.took_ms})
+        self._record("handoff_completed", {"way": effect.way, "took_ms": effect.took_ms})
         log.info("handoff_completed", way=effect.way.value, took_ms=effect.took_ms)
 
     def _on_failed(self, effect: HandoffFailed) -> None:
         self._handed_over(effect.way, effect.reason, effect.took_ms)
         if effect.reason != "caller_left":
             self._watch.handoff_failed()
-        self._tell(
+        self._record(
             "handoff_failed",
             {"way": effect.way, "reason": effect.reason, "took_ms": effect.took_ms},
         )
@@ -116,7 +116,7 @@ class HandoffRecord:
 
     def _on_handed_back(self, effect: HandedBack) -> None:
         self._handoffs[-1].talked_ms = effect.talked_ms
-        self._tell("handed_back", {"talked_ms": effect.talked_ms})
+        self._record("handed_back", {"talked_ms": effect.talked_ms})
         log.info("handed_back", talked_ms=effect.talked_ms)
 
     def _handed_over(self, way: Way, result: str, took_ms: int) -> None:

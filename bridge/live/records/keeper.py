@@ -49,7 +49,7 @@ class RecordKeeper:
         self._waiting = waiting
         self._metrics = metrics
         self._held: OrderedDict[str, CallSummary] = OrderedDict()
-        self._in_redis = self._given_up = self._told = 0
+        self._in_redis = self._given_up = self._counted = 0
         self._work = asyncio.Event()
         self._work.set()  # the node's former life may have left some
 
@@ -153,8 +153,8 @@ class RecordKeeper:
     def _publish(self) -> None:
         self._metrics.set_records_waiting(self._in_redis + len(self._held))
         given_up = self._given_up + self._waiting.dropped
-        self._metrics.records_dropped(given_up - self._told)
-        self._told = given_up
+        self._metrics.records_dropped(given_up - self._counted)
+        self._counted = given_up
 
 
 def longest_wait_s(keep_days: Mapping[str, int | None]) -> int | None:

@@ -36,8 +36,8 @@ def summary_of(lost: History, directory: Path) -> CallSummary:
         directory: of the recordings; one is named if it is there (the node was restarted).
     """
     fields = lost.fields
-    told = ("session_lost", "tool_ended", "measured", "emergency_heard", "ended")
-    events = {kind: list(_events(lost, kind)) for kind in told}
+    kinds = ("session_lost", "tool_ended", "measured", "emergency_heard", "ended")
+    events = {kind: list(_events(lost, kind)) for kind in kinds}
     ended_ms = int(fields["ended_at"])
     recording = directory / f"{fields['call_id']}.wav"
     reasons = [event.get("reason", "") for _, event in events["ended"]]
@@ -165,7 +165,7 @@ def _sessions(lost: History) -> list[SessionUsed]:
 
 
 def _consent(lost: History) -> ConsentRecord | None:
-    """Return what the caller was told and said to it; None where they were told nothing."""
+    """Return the announcement to the caller and their answer; None where there was neither."""
     state, version = lost.fields.get("consent"), lost.fields.get("consent_version", "")
     if state is None:
         return None
@@ -198,8 +198,8 @@ def _turn(turn: Mapping[str, str]) -> Turn:
 
 def _session(at_ms: int, event: Mapping[str, str]) -> LostSession:
     names = ("code", "layer", "fault", "cure", "session_id")
-    told = (event.get(name, "") for name in names)
-    return LostSession(at_ms, *told)
+    values = (event.get(name, "") for name in names)
+    return LostSession(at_ms, *values)
 
 
 def _tool(event: Mapping[str, str]) -> ToolRun:

@@ -1,6 +1,6 @@
 """The record of one call, added up from its runner's observations.
 
-One door for what is only to be told: log lines, metrics, the call's hash and event stream in Redis,
+One door for what is only recorded: log lines, metrics, the call's hash and event stream in Redis,
 and the JSON record that lies beside the recording.
 """
 
@@ -48,7 +48,7 @@ class CallRecord:
     """Collects one call's events, figures and summary for those who read of it.
 
     Args:
-        leg: the call; services: where it is told; route: what was decided about it.
+        leg: the call; services: where it is recorded; route: what was decided about it.
         recording: gets a marker for each event, and knows what must not be written.
     """
 
@@ -83,16 +83,16 @@ class CallRecord:
             self._redactor,
             self.summary.events_ms,
         )
-        # They tell the events, not this record: a circle would outlive the call.
-        tell, elapsed_ms = self._events.tell, self._events.elapsed_ms
+        # They hold the events, not this record: a circle would outlive the call.
+        record, elapsed_ms = self._events.record, self._events.elapsed_ms
         summary, metrics = self.summary, services.metrics
-        self.caller = CallerRecord(tell, summary, metrics, self._redactor)
+        self.caller = CallerRecord(record, summary, metrics, self._redactor)
         self.supervision = SupervisionRecord(self._events, summary, services.store, self._redactor)
-        self.tools = ToolRecord(tell, summary, recording, metrics.tools)
-        self._waits = CallerWaits(summary, metrics.turns, tell, elapsed_ms)
+        self.tools = ToolRecord(record, summary, recording, metrics.tools)
+        self._waits = CallerWaits(summary, metrics.turns, record, elapsed_ms)
         judged = dialplan.agent.barge_in.is_ours
         self._turns = TurnRecord(
-            tell,
+            record,
             summary,
             metrics.turns,
             recording,
@@ -104,12 +104,12 @@ class CallRecord:
             self._events, summary, self.watch, metrics.upstream, self._turns.session_restored
         )
         self._handoffs = HandoffRecord(
-            tell, summary.handoffs, self.watch, metrics, services.clock, elapsed_ms
+            record, summary.handoffs, self.watch, metrics, services.clock, elapsed_ms
         )
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
-        """The effects that are only told."""
+        """The effects that are only recorded."""
         return MappingProxyType(
             {
                 StateChanged: self._on_state,
@@ -189,7 +189,7 @@ class CallRecord:
         """Note that another arm has taken the call over; the first one is answerable for why."""
         summary, before = self.summary, self.summary.arm_in_use
         self._services.metrics.rollouts.rescued(before, route.arm.name, code)
-        self.watch.tell(summary, talk_ms=self.talk_ms(), rescued_by=route.arm.name)
+        self.watch.report(summary, talk_ms=self.talk_ms(), rescued_by=route.arm.name)
         log.warning("call_rescued", arm=before, by=route.arm.name, code=code)
         self.event("rescued", {"arm": before, "by": route.arm.name, "code": code})
         summary.rescued_by, summary.dialect = route.arm.name, route.arm.dialect.name
@@ -229,7 +229,7 @@ class CallRecord:
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """What a webhook is told about the call."""
+        """Facts of the call, which each webhook is sent."""
         return {
             "call_id": self._leg.call_id,
             "route": self.summary.route,
@@ -241,8 +241,8 @@ class CallRecord:
         }
 
     def event(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
-        """Record an event (:meth:`bridge.live.records.events.CallEvents.tell`)."""
-        self._events.tell(kind, fields)
+        """Record an event (:meth:`bridge.live.records.events.CallEvents.record`)."""
+        self._events.record(kind, fields)
 
     @property
     def owner(self) -> Mapping[str, object]:
@@ -256,7 +256,7 @@ class CallRecord:
         return self._redactor
 
     def redact(self, text: str) -> str:
-        """Return words as they may be told."""
+        """Return words as they may be published."""
         return self._redactor.redact(text)
 
     def wall_ms(self) -> int:
@@ -276,7 +276,7 @@ class CallRecord:
         """
         summary = self.summary
         self._turns.ended(heard_ms)
-        self.watch.tell(summary, talk_ms=self.talk_ms())
+        self.watch.report(summary, talk_ms=self.talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
         summary.far_end_reason = self.redact(self._leg.far_end_reason)
@@ -373,7 +373,7 @@ def _summary_of(leg: Leg, route: Route, redactor: Redactor) -> CallSummary:
         caller=leg.from_uri,
         sip_call_id=leg.sip_call_id,
         verstat=route.verstat.value,
-        **_told_origin(route.origin, redactor),
+        **_redacted_origin(route.origin, redactor),
         keep_days=dialplan.recording.keep_days.model_dump(),
     )
     if route.dealt is not None:
@@ -384,9 +384,11 @@ def _summary_of(leg: Leg, route: Route, redactor: Redactor) -> CallSummary:
     return summary
 
 
-def _told_origin(origin: Origin, redactor: Redactor) -> dict[str, Any]:  # by field of the summary
+def _redacted_origin(
+    origin: Origin, redactor: Redactor
+) -> dict[str, Any]:  # by field of the summary
     """Return what is kept of an INVITE's origin; what an application wrote is redacted."""
     texts = origin.texts()
-    told = redactor.redact(texts.pop("user_to_user", ""))
+    user_to_user = redactor.redact(texts.pop("user_to_user", ""))
     headers = {name: redactor.redact_header(value, name) for name, value in origin.headers.items()}
-    return {**texts, "user_to_user": told, "headers": headers}
+    return {**texts, "user_to_user": user_to_user, "headers": headers}

@@ -33,7 +33,7 @@ class SafetyRecord:
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
-        """The effects that are only told, here."""
+        """The effects that are only recorded, here."""
         return MappingProxyType(
             {
                 DisclosureSpoken: self._on_disclosed,
@@ -47,8 +47,8 @@ class SafetyRecord:
         consent.disclosed_at_ms = self._record.wall_ms()
         self._note("told", effect.version)
         self._metrics.prompted(route=self._summary.route, result=PromptResult.HEARD)
-        told = {"version": effect.version, "language": consent.language}
-        self._record.event("disclosure_spoken", told)
+        fields = {"version": effect.version, "language": consent.language}
+        self._record.event("disclosure_spoken", fields)
         log.info("disclosure_spoken", version=effect.version)
 
     def _on_consent(self, effect: ConsentSettled) -> None:

@@ -29,7 +29,7 @@ class SessionRecord:
     """Records one call's sessions.
 
     Args:
-        events: where it is told.
+        events: where it is recorded.
         summary: where it is put down; knows the arm in use.
         watch: learns what the arm is answerable for.
         metrics: counts it.
@@ -53,7 +53,7 @@ class SessionRecord:
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
-        """The effects that are only told, here."""
+        """The effects that are only recorded, here."""
         return MappingProxyType(
             {
                 UpstreamErrorSeen: self._on_error,
@@ -128,7 +128,7 @@ class SessionRecord:
 
     def _error(self, code: str) -> None:
         self._metrics.error(self._summary.arm_in_use, code)
-        self._events.tell("upstream_error", {"code": code})
+        self._events.record("upstream_error", {"code": code})
         log.info("upstream_error", code=code)
 
     def _put_down(self, failure: Failure) -> None:
@@ -152,7 +152,7 @@ class SessionRecord:
             self._lost_in_talk = True
             self._metrics.lost_in_talk(self._summary.arm_in_use)
         self._put_down(failure)
-        self._events.tell(
+        self._events.record(
             "session_lost",
             {
                 "code": failure.code,
@@ -178,11 +178,11 @@ class SessionRecord:
         self._metrics.restored(self._summary.arm_in_use, effect.outage_ms * NS_PER_MS)
         self._lost_in_talk = False
         self._on_restored()
-        self._events.tell("session_restored", {"outage_ms": effect.outage_ms})
+        self._events.record("session_restored", {"outage_ms": effect.outage_ms})
         log.info("session_restored", outage_ms=effect.outage_ms)
 
     def _on_gave_up(self, effect: GaveUp) -> None:
-        self._watch.tell(self._summary, talk_ms=self._events.talk_ms())
+        self._watch.report(self._summary, talk_ms=self._events.talk_ms())
         self._metrics.gave_up(self._summary.arm_in_use, effect.reason)
-        self._events.tell("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
+        self._events.record("gave_up", {"reason": effect.reason, "fallback": effect.fallback})
         log.error("session_given_up", reason=effect.reason, fallback=effect.fallback)

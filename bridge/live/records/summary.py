@@ -181,7 +181,7 @@ class CallSummary:
         verstat: what the carrier says of the caller's number.
         asserted, privacy, diversion, history_info, user_to_user, headers: see
             :class:`bridge.routing.origin.Origin`; the last two redacted.
-        consent: None where the caller was to be told nothing.
+        consent: None where nothing was to be announced to the caller.
         emergencies: phrases of an emergency that the caller said.
         started_at_ms, answered_at_ms, ended_at_ms: wall time, ms since the Unix epoch.
         recording_stopped: why it ended before the call did.

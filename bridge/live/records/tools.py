@@ -38,7 +38,7 @@ class ToolRecord:
     """Records one call's tools.
 
     Args:
-        tell: puts an event into the call's record.
+        record: puts an event into the call's record.
         summary: where they are put down; knows the arm in use.
         recording: knows when nothing is to be written.
         metrics: counts them.
@@ -46,12 +46,12 @@ class ToolRecord:
 
     def __init__(
         self,
-        tell: Callable[[str, Fields], None],
+        record: Callable[[str, Fields], None],
         summary: CallSummary,
         recording: CallRecording,
         metrics: ToolMetrics,
     ) -> None:
-        self._tell = tell
+        self._record = record
         self._summary = summary
         self._runs = summary.tools
         self._recording = recording
@@ -60,7 +60,7 @@ class ToolRecord:
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
-        """The effects that are only told, here."""
+        """The effects that are only recorded, here."""
         return MappingProxyType(
             {
                 ToolAsked: self._on_asked,
@@ -77,7 +77,7 @@ class ToolRecord:
         self._put_down(name, result.code, took_ns)
 
     def _on_server_tool_began(self, effect: ServerToolBegan) -> None:
-        self._tell("tool_called", {"tool": effect.name, "server": effect.server})
+        self._record("tool_called", {"tool": effect.name, "server": effect.server})
 
     def _on_server_tool_ended(self, effect: ServerToolEnded) -> None:
         self._put_down(effect.name, effect.result, effect.took_ns, server=effect.server)
@@ -86,34 +86,34 @@ class ToolRecord:
         run = ToolRun.of(effect.server, "mcp_not_listed", 0)
         self._runs.append(run)
         self._metrics.refused(self._summary.arm_in_use, run)
-        self._tell("tools_not_listed", {"server": effect.server, "fault": run.fault})
+        self._record("tools_not_listed", {"server": effect.server, "fault": run.fault})
         log.warning("tools_not_listed", server=effect.server, fault=run.fault)
 
     def _on_asked(self, effect: ToolAsked) -> None:
         self._names[effect.call_id] = effect.name
-        self._tell_text("tool_arguments", effect.call_id, json.dumps(dict(effect.arguments)))
+        self._record_text("tool_arguments", effect.call_id, json.dumps(dict(effect.arguments)))
 
     def _on_answered(self, effect: ToolAnswered) -> None:
         if effect.call_id in self._names:
-            self._tell_text("tool_output", effect.call_id, effect.output)
+            self._record_text("tool_output", effect.call_id, effect.output)
 
-    def _tell_text(self, kind: str, call_id: ToolCallId, text: str) -> None:
+    def _record_text(self, kind: str, call_id: ToolCallId, text: str) -> None:
         if self._recording.paused or len(text) > _LONGEST_TEXT:
             text = NOT_RECORDED
-        self._tell(kind, {"tool": self._names[call_id], "tool_call": call_id, "text": text})
+        self._record(kind, {"tool": self._names[call_id], "tool_call": call_id, "text": text})
 
     def _on_refused(self, effect: ToolRefused) -> None:
         run = ToolRun.of(effect.name, effect.reason, 0)
         self._runs.append(run)
         self._metrics.refused(self._summary.arm_in_use, run)
-        told = {"tool": effect.name, "reason": effect.reason, "fault": run.fault}
-        self._tell("tool_refused", told)
-        log.warning("tool_refused", **told)
+        fields = {"tool": effect.name, "reason": effect.reason, "fault": run.fault}
+        self._record("tool_refused", fields)
+        log.warning("tool_refused", **fields)
 
     def _put_down(self, name: str, result: str, took_ns: int, server: str | None = None) -> None:
         run = ToolRun.of(name, result, took_ns // NS_PER_MS)
         self._runs.append(run)
         self._metrics.ended(self._summary.arm_in_use, run, took_ns)
-        told = {"tool": name, "result": result, "fault": run.fault}
-        self._tell("tool_ended", {**told, "server": server, "took_ms": run.took_ms})
-        log.info("tool_ended", **told, took_ms=run.took_ms)
+        fields = {"tool": name, "result": result, "fault": run.fault}
+        self._record("tool_ended", {**fields, "server": server, "took_ms": run.took_ms})
+        log.info("tool_ended", **fields, took_ms=run.took_ms)

@@ -45,18 +45,18 @@ class TurnRecord:
     """Records one call's turns.
 
     Args:
-        tell: puts an event into the call's record.
+        record: puts an event into the call's record.
         summary: where they are put down.
         metrics: counts interruptions.
         recording: knows what must not be written.
         redactor: of what was said.
-        judged: our own barge-in policy tells the kind of an interruption, some time after it.
+        judged: our own barge-in policy judges the kind of an interruption, some time after it.
         transcribed: the service is asked for the caller's words.
     """
 
     def __init__(
         self,
-        tell: Callable[[str, Fields], None],
+        record: Callable[[str, Fields], None],
         summary: CallSummary,
         metrics: TurnMetrics,
         recording: CallRecording,
@@ -65,7 +65,7 @@ class TurnRecord:
         judged: bool,
         transcribed: bool,
     ) -> None:
-        self._tell = tell
+        self._record = record
         self._summary = summary
         self._metrics = metrics
         self._recording = recording
@@ -80,7 +80,7 @@ class TurnRecord:
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
-        """The effects that are only told, here."""
+        """The effects that are only recorded, here."""
         return MappingProxyType(
             {
                 TurnSpoken: self._on_turn,
@@ -112,7 +112,7 @@ class TurnRecord:
             return
         turn = self._turns[Speaker.CALLER, item_id] = Turn(Speaker.CALLER, NOT_TRANSCRIBED)
         self._summary.turns.insert(at, turn)
-        self._tell_turn(item_id, turn)
+        self._record_turn(item_id, turn)
 
     def ended(self, heard_ms: Callable[[ItemId], int]) -> None:
         """Put down the turns whose words never came, and the length heard of those cut by the end.
@@ -125,7 +125,7 @@ class TurnRecord:
         for (speaker, item_id), turn in self._turns.items():
             if speaker is Speaker.AGENT and turn.heard_ms is None:
                 turn.heard_ms = heard_ms(item_id)
-                self._tell_turn(item_id, turn)
+                self._record_turn(item_id, turn)
 
     def session_restored(self) -> None:
         """Forget the caller's turns: a new session may give the next one the id of an old one.
@@ -147,10 +147,10 @@ class TurnRecord:
         turn.latency_ms = effect.latency_ms
         turn.heard_ms = effect.heard_ms
         turn.interrupted = effect.interrupted
-        self._tell_turn(effect.item_id, turn)
+        self._record_turn(effect.item_id, turn)
 
-    def _tell_turn(self, item_id: ItemId, turn: Turn) -> None:
-        self._tell(
+    def _record_turn(self, item_id: ItemId, turn: Turn) -> None:
+        self._record(
             "turn",
             {
                 "speaker": turn.speaker.value,
@@ -181,7 +181,7 @@ class TurnRecord:
         if effect.item_id is None:
             return  # nothing audible was cut
         if effect.by is not Speaker.CALLER:
-            self._tell("agent_cut", {"by": effect.by.value, "played_ms": effect.played_ms})
+            self._record("agent_cut", {"by": effect.by.value, "played_ms": effect.played_ms})
             log.info("agent_cut", by=effect.by.value, played_ms=effect.played_ms)
             return
         self._summary.interruptions += 1
@@ -190,17 +190,17 @@ class TurnRecord:
             self._metrics.interrupted(
                 self._summary.arm_in_use, by=By.CALLER, kind=InterruptionKind.TRUE
             )
-        self._tell("interrupted", {"played_ms": effect.played_ms})
+        self._record("interrupted", {"played_ms": effect.played_ms})
         log.info("interrupted", played_ms=effect.played_ms, stop_us=effect.stop_ns // 1000)
 
     def _on_agent_interrupted(self, effect: AgentInterrupted) -> None:
         self._metrics.interrupted(self._summary.arm_in_use, by=By.AGENT, kind=InterruptionKind.TRUE)
-        self._tell("agent_interrupted", {})
+        self._record("agent_interrupted", {})
 
     def _on_judged(self, effect: InterruptionJudged) -> None:
         kind = InterruptionKind(effect.kind.value)
         self._metrics.interrupted(self._summary.arm_in_use, by=By.CALLER, kind=kind)
-        self._tell("interruption_judged", {"judged_as": kind.value})
+        self._record("interruption_judged", {"judged_as": kind.value})
 
 
 class InterruptionWatch:

@@ -1,6 +1,6 @@
 """Follows the state, silence and health of one live call for the supervisors' list.
 
-Everything that the record is told passes through :meth:`Vitals.take`; beside that only who is heard
+Every event of the record passes through :meth:`Vitals.take`; beside that only who is heard
 matters. Fields of the call's hash that changed go out at once; the store coalesces them.
 """
 
@@ -126,7 +126,7 @@ class Vitals:
                 self._count(kind, fields)
         if kind.startswith("handoff_"):
             changed |= self._wait(kind, fields)
-        self._tell(changed)
+        self._publish(changed)
 
     def on_sound(self, event: Sound) -> None:
         """Take where the caller's sound begins and ends."""
@@ -206,9 +206,9 @@ class Vitals:
 
     def _mark_silence(self) -> None:
         heard = self._caller_heard or self._agent_heard
-        self._tell({"silent_since_at": 0 if heard else self._now_wall_ms()})
+        self._publish({"silent_since_at": 0 if heard else self._now_wall_ms()})
 
-    def _tell(self, changed: dict[str, FieldValue]) -> None:
+    def _publish(self, changed: dict[str, FieldValue]) -> None:
         troubles, state = self._troubles, self._state()
         health = health_of(troubles)
         found: dict[str, FieldValue] = {

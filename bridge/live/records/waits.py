@@ -25,7 +25,7 @@ _HEARD_OUT = frozenset({Trigger.PLAYOUT_DRAINED, Trigger.RESPONSE_DONE})
 """Causes of a phase that ends the agent's turn with nothing of it unheard."""
 
 
-class TellEvent(Protocol):
+class RecordEvent(Protocol):
     """Adds to the call's event stream."""
 
     def __call__(self, kind: str, fields: Mapping[str, str | int | None], /) -> None:
@@ -39,7 +39,7 @@ class CallerWaits:
     Args:
         summary: where it is put down; knows the arm in use.
         metrics: where it is counted.
-        event: where it is told.
+        event: records a wait.
         elapsed_ms: gives the call's age.
     """
 
@@ -47,7 +47,7 @@ class CallerWaits:
         self,
         summary: CallSummary,
         metrics: TurnMetrics,
-        event: TellEvent,
+        event: RecordEvent,
         elapsed_ms: Callable[[], int],
     ) -> None:
         self._summary = summary

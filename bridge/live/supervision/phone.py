@@ -66,7 +66,7 @@ class PhoneUse:
     Attributes:
         by: its supervisor.
         may_take_over: whether ``*3`` is theirs.
-        private: that they listen is told to nobody but the audit.
+        private: that they listen stands in the audit alone.
         accepts: it is there for a caller out of the queue, and leaves when they are given back.
     """
 

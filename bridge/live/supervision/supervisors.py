@@ -158,8 +158,8 @@ class Supervision:
             self._answers[effect.action_id] = Answer.refused(effect.refused, **holder)
             return
         more = {"target": effect.target, "summary": self._record.redact(effect.summary)}
-        told = {name: each for name, each in more.items() if each}
-        self._answers[effect.action_id] = Answer(True, result=told)
+        result = {name: each for name, each in more.items() if each}
+        self._answers[effect.action_id] = Answer(True, result=result)
         if asked is not None:
             self._record.supervision.acted(effect.by, effect.name, *asked.for_record())
         self._watchers.acted(effect.by, effect.name)
@@ -324,7 +324,7 @@ class Supervision:
         self._wishes += 1
         self._order(SupervisorActed(f"phone-{self._wishes}", by, order))
 
-    # What is told
+    # Records and answers
 
     def _on_joined(self, effect: SupervisorJoined) -> None:
         self._record.event("supervisor_joined", {"by": effect.by})

@@ -24,33 +24,33 @@ class Watchers:
     """Watchers of one call.
 
     Args:
-        present: gives those who hear the call now. Those who do it privately are told to nobody;
+        present: gives those who hear the call now. Those who do it privately are not published;
             what they whisper or have said has their name.
-        tell: takes what each does, by name, whenever that is other than before.
+        publish: takes what each does, by name, whenever that is other than before.
         coached_s: how long coaching counts.
     """
 
     def __init__(
         self,
         present: Callable[[], Iterable[Present]],
-        tell: Callable[[Mapping[str, str]], None],
+        publish: Callable[[Mapping[str, str]], None],
         *,
         coached_s: float = COACHED_S,
     ) -> None:
         self._present = present
-        self._tell = tell
+        self._publish = publish
         self._coached_s = coached_s
         self._coaching: dict[str, tuple[str, asyncio.TimerHandle]] = {}
-        self._told: Mapping[str, str] = {}
+        self._published: Mapping[str, str] = {}
         self._over = False
 
     def changed(self) -> None:
         """Learn that somebody has come or gone."""
         does = {each.by: LISTENS for each in self._present() if not each.private}
         does |= {by: what for by, (what, _) in self._coaching.items()}
-        if does != self._told:
-            self._told = does
-            self._tell(does)
+        if does != self._published:
+            self._published = does
+            self._publish(does)
 
     def acted(self, by: str, action: str) -> None:
         """Learn that somebody has taken an action; verbs that are watched show for a while."""
@@ -65,7 +65,7 @@ class Watchers:
     def close(self) -> None:
         """Publish nothing any more: the call's audio is over, and its record says the rest."""
         self._over = True
-        self._present, self._tell = tuple, _nobody
+        self._present, self._publish = tuple, _nobody
         for by in tuple(self._coaching):
             self._stop_waiting(by)
 
@@ -80,4 +80,4 @@ class Watchers:
 
 
 def _nobody(does: Mapping[str, str]) -> None:
-    """Take what is told of a call that is over."""
+    """Drop what is published of a call that is over."""

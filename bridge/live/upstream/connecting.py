@@ -55,7 +55,7 @@ class Connector:
         route: the arm, its models to try, settings.
         services: what calls share.
         endings: closes what is given up on the way.
-        on_sound_sent: told how the end of each sound of the caller's went up.
+        on_sound_sent: called with the times at which each sound of the caller's went up.
         wire_log: gets what passes the sockets; None where none is wanted.
     """
 
@@ -79,7 +79,7 @@ class Connector:
         self._had_session = False
 
     def failed(self, error: UpstreamError) -> SessionFailed:
-        """Return what the core is told of a session that was not to be had."""
+        """Return the core's input for a session that could not be opened."""
         expires_ns = None if self._credential is None else self._credential.expires_ns
         return SessionFailed(error, self._key_is_fresh, expires_ns)
 

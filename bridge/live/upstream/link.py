@@ -34,7 +34,7 @@ class Link:
         session_id: by its server.
         lost: why it ended by itself.
         early: events before it was taken into use.
-        oddities: kinds of them that were told.
+        oddities: kinds of them that were reported.
     """
 
     arm: str
@@ -48,10 +48,10 @@ class Link:
     oddities: set[str] = field(default_factory=set)
 
     def failed(self, error: BridgeError) -> SessionFailed:
-        """Return what the core is told of its end.
+        """Return the core's input for the session's end.
 
         The service took this key once, so a refusal of it now (close 1008 or 3000) is no last word:
-        the next opening tells.
+        the next opening shows it.
         """
         return SessionFailed(error, token_expires_ns=self.credential.expires_ns)
 
@@ -83,7 +83,7 @@ class Endings:
 
     def cancel(self, opening: asyncio.Task[None] | None) -> None:
         """Cancel the opening of a session."""
-        # A task that tells its own end is not to be cancelled by what follows from it.
+        # A task that reports its own end is not to be cancelled by what follows from it.
         if opening is not None and opening is not asyncio.current_task():
             self._keep(_cancelled(opening), "cancel-open")
 

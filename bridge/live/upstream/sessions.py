@@ -122,12 +122,12 @@ class Upstream:
         self._connector = self._make_connector()
 
     def open(self, order: OpenSession) -> None:
-        """Open a session in the place of the present one; the listener is told how it went."""
+        """Open a session in the place of the present one; the listener is notified how it went."""
         self._drop_present()
         self._opening = asyncio.create_task(self._open(order), name=f"open-session-{self._name}")
 
     def open_spare(self, order: OpenSpare) -> None:
-        """Open a second session beside the present one; the listener is told how it went."""
+        """Open a second session beside the present one; the listener is notified how it went."""
         self._drop_spare()
         self._spare_opening = asyncio.create_task(
             self._open_spare(order), name=f"open-spare-{self._name}"
@@ -154,7 +154,7 @@ class Upstream:
         try:
             self._link.session.send(command)
         except UpstreamError as error:
-            if error.code != "not_open":  # its end is told by on_closed
+            if error.code != "not_open":  # its end is reported by on_closed
                 raise
 
     def append(self, audio: bytes, captured_ns: int) -> float | None:
@@ -179,7 +179,7 @@ class Upstream:
             try:
                 session.append(audio)
             except UpstreamError as error:
-                if error.code != "not_open":  # its end is told by on_closed
+                if error.code != "not_open":  # its end is reported by on_closed
                     raise
         return self._kept.session_ms
 
@@ -194,7 +194,7 @@ class Upstream:
         return self._kept.session_ms
 
     def sound_ended(self, at_ns: int) -> None:
-        """Have the listener told how the end of a sound went up, now or when it has."""
+        """Notify the listener when the end of a sound has gone up, at once if it has already."""
         if self._link is not None:
             self._link.appends.sound_ended(at_ns)
 
@@ -226,13 +226,13 @@ class Upstream:
                 within_s=None if order.within_ms is None else order.within_ms / 1000,
             )
         except UpstreamError as error:
-            self._tell_failed(error)
+            self._report_failed(error)
         except Exception as error:  # task root: the call must learn of it, or it waits for ever
             log.exception("session_open_broken")
-            self._tell_failed(_broken(error))
+            self._report_failed(_broken(error))
         else:
             if link.lost is not None:
-                self._tell_failed(link.lost)
+                self._report_failed(link.lost)
                 return
             self._adopt(link)
             self._listener.on_session(
@@ -264,7 +264,7 @@ class Upstream:
         log.warning("spare_session_failed", code=error.code)
         self._listener.on_session(SpareFailed(error))
 
-    def _tell_failed(self, error: UpstreamError) -> None:
+    def _report_failed(self, error: UpstreamError) -> None:
         log.warning("session_failed", code=error.code, error=str(error))
         self._listener.on_session(self._connector.failed(error))
 
@@ -279,7 +279,7 @@ class Upstream:
         self._metrics.event(link.arm, type(event).__name__)
         if isinstance(event, UnknownEvent):
             self._metrics.unknown_event(link.arm)
-            self._tell_oddity(link, "unknown_event")
+            self._report_oddity(link, "unknown_event")
         if link is not self._link:
             link.early.append(event)
         elif isinstance(event, AudioDelta):  # nearly all that comes, and no turn of the caller's
@@ -305,12 +305,12 @@ class Upstream:
     def on_malformed(self, link: Link, error: ProtocolError) -> None:
         """Count what is no event of the dialect."""
         self._metrics.malformed_event(link.arm)
-        self._tell_oddity(link, "malformed_event")
+        self._report_oddity(link, "malformed_event")
         log.debug("malformed_event", error=error.what)
         if error.loses_audio and link is self._link:
             self._listener.on_audio_lost()
 
-    def _tell_oddity(self, link: Link, kind: str) -> None:
+    def _report_oddity(self, link: Link, kind: str) -> None:
         if kind not in link.oddities:
             link.oddities.add(kind)
             self._listener.on_oddity(kind)

@@ -8,6 +8,7 @@ import pytest
 from bridge.audio.ledger import PlayoutDrained
 from bridge.engine.call.state import CallEnd
 from bridge.engine.effects import (
+    AnnounceToPerson,
     BridgePerson,
     CloseSession,
     DialPerson,
@@ -22,7 +23,6 @@ from bridge.engine.effects import (
     ResumeUplink,
     Send,
     StopFiller,
-    TellPerson,
     TransferCall,
     UplinkHold,
 )
@@ -30,6 +30,7 @@ from bridge.engine.handoff.asking import ask_for_human
 from bridge.engine.handoff.steps import ENDS, STEPS, HandoffSignal, HandoffStep, diagram
 from bridge.engine.handoff.transfer import start_handoff
 from bridge.engine.inputs import (
+    AnnouncementHeard,
     CallAnswered,
     CallEnded,
     DigitReceived,
@@ -40,7 +41,6 @@ from bridge.engine.inputs import (
     PersonLeft,
     PersonPressed,
     PersonSpoke,
-    PersonTold,
     SessionFailed,
     SessionReady,
     TimerFired,
@@ -114,7 +114,7 @@ def wanted(target: HandoffTarget) -> tuple[Call, list[Effect]]:
 def asking(target: HandoffTarget = WARM) -> Call:
     """The person has heard the announcement."""
     call, _ = wanted(target)
-    call.feed(PersonAnswered(), PersonTold())
+    call.feed(PersonAnswered(), AnnouncementHeard())
     return call
 
 
@@ -298,11 +298,13 @@ def test_person_is_told_the_summary_and_asked() -> None:
     assert of(TransferCall, effects) == []
     assert of(DialPerson, effects) == [DialPerson(PERSON, SUMMARY)]
     effects = call.feed(PersonAnswered())
-    assert of(TellPerson, effects) == [TellPerson(("A caller.", SUMMARY, "Press 1."))]
+    assert of(AnnounceToPerson, effects) == [AnnounceToPerson(("A caller.", SUMMARY, "Press 1."))]
     assert of(BridgePerson, effects) == []
 
 
-@pytest.mark.parametrize("told", [(), (PersonTold(),)], ids=["in_the_announcement", "after_it"])
+@pytest.mark.parametrize(
+    "told", [(), (AnnouncementHeard(),)], ids=["in_the_announcement", "after_it"]
+)
 def test_key_takes_the_call(told: tuple[Input, ...]) -> None:
     call, _ = wanted(WARM)
     call.feed(PersonAnswered(), *told)
@@ -319,7 +321,7 @@ def test_speech_takes_the_call_where_the_dialplan_says_so() -> None:
     assert of(BridgePerson, call.feed(PersonSpoke())) == []
     call, _ = wanted(replace(WARM, accept_speech=True))
     assert of(BridgePerson, call.feed(PersonAnswered(), PersonSpoke())) == []
-    assert of(BridgePerson, call.feed(PersonTold(), PersonSpoke())) == [BridgePerson()]
+    assert of(BridgePerson, call.feed(AnnouncementHeard(), PersonSpoke())) == [BridgePerson()]
 
 
 @pytest.mark.parametrize(
@@ -557,7 +559,7 @@ def test_second_handoff_does_not_disturb_the_first() -> None:
 
 def test_impossible_events_are_counted_and_change_nothing() -> None:
     call, _ = wanted(WARM)
-    assert of(TransitionRefused, call.feed(PersonTold(), TransferCompleted(200))) == [
+    assert of(TransitionRefused, call.feed(AnnouncementHeard(), TransferCompleted(200))) == [
         TransitionRefused("handoff_dialling", HandoffSignal.TOLD),
         TransitionRefused("handoff_dialling", HandoffSignal.DONE),
     ]

@@ -22,10 +22,10 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.inputs import (
+    AnnouncementHeard,
     CallEnded,
     PersonAnswered,
     PersonPressed,
-    PersonTold,
     SessionFailed,
     SupervisorActed,
     SupervisorHeard,
@@ -132,7 +132,9 @@ def test_whoever_accepts_is_the_person_and_who_was_called_is_let_go() -> None:
     assert holds == [PauseUplink(UplinkHold.SUPERVISOR), ResumeUplink(UplinkHold.HANDOFF)]
 
 
-@pytest.mark.parametrize("answers", [(), (PersonAnswered(),), (PersonAnswered(), PersonTold())])
+@pytest.mark.parametrize(
+    "answers", [(), (PersonAnswered(),), (PersonAnswered(), AnnouncementHeard())]
+)
 def test_accepted_at_every_step_of_a_warm_handing_over(answers: tuple[object, ...]) -> None:
     call = waiting(WARM)
     call.feed(*answers)  # type: ignore[arg-type]  # members of Input

@@ -34,7 +34,7 @@ def all_told(happens: Callable[[ArmWatch], None]) -> list[CallEntry]:
         Dealt(decision, "", PLAN, entries.append), "c", greets=False, wall_ns=lambda: 0
     )
     happens(watch)
-    watch.tell(CallSummary("c", "test", "new", "ga", "+15550100"), talk_ms=700)
+    watch.report(CallSummary("c", "test", "new", "ga", "+15550100"), talk_ms=700)
     return entries
 
 

@@ -8,7 +8,7 @@ from bridge.live.records.summary import CallSummary, read_origin_fields
 from bridge.routing.origin import Origin
 from bridge.store.keys import CALL_FIELDS
 
-TEXTS = {field.name for field in fields(Origin)} - {"headers"}
+TEXTS = {field.name for field in fields(Origin)} - {"headers", "passed"}
 """Fields of a call's origin that are one text each."""
 
 
