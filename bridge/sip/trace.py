@@ -80,7 +80,7 @@ def encode_trace(trace: CallTrace) -> bytes:
     lines: list[Mapping[str, object]] = [trace.about]
     first: dict[tuple[bool, str], int] = {}
     for number, message in enumerate(trace.messages):
-        told: dict[str, object] = {
+        fields: dict[str, object] = {
             "at_ns": message.at_ns,
             "sent": message.sent,
             "party": message.party,
@@ -91,7 +91,7 @@ def encode_trace(trace: CallTrace) -> bytes:
         }
         known = first.setdefault((message.sent, message.text), number)
         repeats = message.repeats and known != number
-        lines.append(told | ({"repeats": known} if repeats else _text(message)))
+        lines.append(fields | ({"repeats": known} if repeats else _text(message)))
     return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
 
 
@@ -120,19 +120,19 @@ def _text(message: TracedMessage) -> dict[str, object]:
 
 
 def _message(
-    told: Mapping[str, Any], before: Sequence[TracedMessage]
+    fields: Mapping[str, Any], before: Sequence[TracedMessage]
 ) -> TracedMessage:  # Any: JSON
-    repeats = told.get("repeats")
+    repeats = fields.get("repeats")
     return TracedMessage(
-        at_ns=int(told["at_ns"]),
-        sent=bool(told["sent"]),
-        party=str(told["party"]),
-        local=str(told["local"]),
-        far_end=str(told["far_end"]),
-        transport=str(told["transport"]),
-        text=str(told["text"]) if repeats is None else before[int(repeats)].text,
-        repeats=repeats is not None or bool(told.get("repeated")),
-        left_out=int(told["left_out"]),
+        at_ns=int(fields["at_ns"]),
+        sent=bool(fields["sent"]),
+        party=str(fields["party"]),
+        local=str(fields["local"]),
+        far_end=str(fields["far_end"]),
+        transport=str(fields["transport"]),
+        text=str(fields["text"]) if repeats is None else before[int(repeats)].text,
+        repeats=repeats is not None or bool(fields.get("repeated")),
+        left_out=int(fields["left_out"]),
     )
 
 
