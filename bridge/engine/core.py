@@ -276,7 +276,7 @@ class CallCore:
         if call.stage is Stage.CLOSED:
             return []
         if isinstance(event, AudioAppended) and call.stage is Stage.TALKING:
-            # Fifty times a second of every call: what is watched and told below can't have changed.
+            # Fifty times a second of every call: nothing that is watched below can have changed.
             return list(turn.on_audio_appended(call, event, now_ns))
         # Only server events carry an event_id, and not all of those (`PROTOCOL.md` section 3).
         event_id = getattr(event, "event_id", None)

@@ -72,7 +72,7 @@ class SendKeptAudio:
 
 @dataclass(frozen=True, slots=True)
 class KeepSpeech:
-    """Keep the caller's audio from ``ms_ago`` on: the session has told no turn of it yet."""
+    """Keep the caller's audio from ``ms_ago`` on: the session has reported no turn of it yet."""
 
     ms_ago: int
 
@@ -175,7 +175,7 @@ class UplinkHold(enum.StrEnum):
     """On whose account the caller's audio is kept from the session."""
 
     CONSENT = "consent"
-    """They were not told, or have not agreed."""
+    """They have not heard the disclosure, or have not agreed."""
     SENSITIVE = "sensitive"
     """They say or press what no model may hear."""
     HANDOFF = "handoff"

@@ -56,7 +56,7 @@ def caller_is_talked_over(call: CallState) -> bool:
 
 
 def service_owes_speech(call: CallState) -> bool:
-    """Return whether the service ought to tell of a sound that the caller makes, and has not."""
+    """Return whether the service ought to report a sound that the caller makes, and has not."""
     return _service_listens(call) and not call.session.turn.speaking and call.ending is None
 
 

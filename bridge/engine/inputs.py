@@ -34,7 +34,7 @@ class SessionReady:
     """The Realtime session is open and has taken our settings.
 
     Attributes:
-        expires_in_ms: what is left of its life, by its server; None where that is not told.
+        expires_in_ms: what is left of its life, by its server; None where that is not known.
         kept_speech: the caller spoke while there was no session.
     """
 
@@ -123,7 +123,7 @@ class ToolFinished:
 
 @dataclass(frozen=True, slots=True)
 class TransferProgressed:
-    """The far end took our REFER, or told how far it is (RFC 3515 section 2.4.5).
+    """The far end took our REFER, or reported how far it is (RFC 3515 section 2.4.5).
 
     Attributes:
         sip_code: provisional status of its own call; 100 for the 202 to the REFER.
@@ -144,7 +144,7 @@ class TransferFailed:
     """The far end refused our REFER, or did not reach the target.
 
     Attributes:
-        sip_code: its final status; below 300 where it told none.
+        sip_code: its final status; below 300 where it sent none.
     """
 
     sip_code: int
@@ -162,7 +162,7 @@ class AnnouncementHeard:
 
 @dataclass(frozen=True, slots=True)
 class PersonSpoke:
-    """The person speaks, after the announcement; told by level, not by words."""
+    """The person speaks, after the announcement; found by level, not by words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class PersonLeft:
 
 @dataclass(frozen=True, slots=True)
 class SupervisorActed:
-    """A supervisor wants something done; ActionAnswered tells what came of it.
+    """A supervisor wants something done; ActionAnswered reports what came of it.
 
     Attributes:
         action_id: of the answer.

@@ -261,9 +261,9 @@ class ConsentSettled:
     """The caller agrees, or does not.
 
     Attributes:
-        how: ``notice`` (they were told and stayed), ``key``, ``words``, ``silence``, or
+        how: ``notice`` (they heard it and stayed), ``key``, ``words``, ``silence``, or
             ``not_spoken``: the disclosure could not be said.
-        version: of what they were told.
+        version: of the text that they heard.
     """
 
     given: bool

@@ -71,14 +71,14 @@ class CallPolicy:
         stalled_after_ms: how long a response that was heard in part may bring nothing more before
             its session counts as lost; None for ever.
         recovery: bounds of getting a lost session back.
-        outage_phrase: what the caller is told first where a filler is due in an outage; None for
+        outage_phrase: spoken to the caller first where a filler is due in an outage; None for
             tones alone.
         fallback: what becomes of the call where that fails.
         transfer_timeout_ms: how long the far end may try to reach a transfer's target.
         handoff: whom the agent may hand the call to, by name; the first is the default.
         goodbye: said to the caller before a supervisor ends the call; None ends it without.
         keypad: what keys lead to, and asking for a person.
-        consent: None tells the caller nothing; ``emergency``: None listens for none.
+        consent: None announces nothing; ``emergency``: None listens for none.
     """
 
     no_agent: NoAgent | None

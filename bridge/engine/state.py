@@ -273,7 +273,7 @@ class CallState:
         return self._written.get(name, "")
 
     def note_phase(self) -> None:
-        """Put the phase down: the turn machine's state, but for what tells more than that."""
+        """Put the phase down: the turn machine's state, but for phases that say more than that."""
         phase: str = self.turns.state
         if self.supervised.hold is CallerHolder.PAUSED:
             phase = "paused"

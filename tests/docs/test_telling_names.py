@@ -12,6 +12,7 @@ PACKAGES = (
     "app",
     "config",
     "console",
+    "engine",
     "live",
     "recordings",
     "routing",

@@ -2,7 +2,7 @@
 
 A model that is slow to begin would leave the caller in silence (`NEEDS.md` section 5: greeting
 within 1 s of the 200, the cached one after 800 ms). Then the agent's is not wanted any more: it is
-cancelled, at once or as soon as it exists, and the model is told what was said.
+cancelled, at once or as soon as it exists, and the model gets a note of what was said.
 """
 
 from bridge.engine.agent.latency import TurnClock

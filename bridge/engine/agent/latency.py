@@ -94,7 +94,7 @@ class TurnClock:
 
         Returns:
             The stages whose ends are known, ``tool`` only after tools; for the greeting its delay
-            alone. None where nothing can be told.
+            alone. None where nothing is known.
         """
         if self.away:
             return None

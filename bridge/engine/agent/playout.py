@@ -6,7 +6,7 @@ from bridge.engine.agent.transcript import AgentItem
 from bridge.engine.call.closing import END_CALL, close
 from bridge.engine.call.goodbye import leave
 from bridge.engine.floor import agent_is_in_talk, caller_is_talked_over
-from bridge.engine.handoff.transfer import on_told
+from bridge.engine.handoff.transfer import on_heard
 from bridge.engine.news import AgentInterrupted
 from bridge.engine.session.fallback import go_on_with_fallback
 from bridge.engine.state import CallState, Effects
@@ -72,7 +72,7 @@ def on_playout_drained(call: CallState, event: PlayoutDrained, now_ns: int) -> E
     drop_filler(call)
     call.playing = False
     if call.handing_over:
-        yield from on_told(call, now_ns)
+        yield from on_heard(call, now_ns)
     if call.fallback is not None and not call.elsewhere:
         yield from go_on_with_fallback(call, now_ns)
         return

@@ -6,10 +6,10 @@ runs one response at a time, and the service's word on that is final (`PROTOCOL.
 `conversation_already_has_active_response`). What was asked for is owed:
 
     one runs here, too                 -> asked for again when it is done
-    one was cancelled here             -> when its end is told, or CANCELLED_ENDS_WITHIN_MS later
+    one was cancelled here             -> when its end is sent, or CANCELLED_ENDS_WITHIN_MS later
     turn detection is about to begin one -> that is the answer; missed after the same time
     none is known here                 -> it is cancelled unnamed, and what was owed is asked for
-                                          when its end is told, the service says that there was
+                                          when its end is sent, the service says that there was
                                           nothing to cancel, or the same time has passed
     and the service refuses that again -> the session is left
 

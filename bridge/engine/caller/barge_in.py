@@ -12,7 +12,7 @@ caller's sound as it is measured here:
                                         a short one is a backchannel, unless its words say otherwise
 
 A natural "mm-hm" lasts 300 to 400 ms, and so does the "stop" of "stop, I have a question", after
-which the speaker draws breath: no length tells them apart in time. So the agent yields before it is
+which the speaker draws breath: no length parts them in time. So the agent yields before it is
 known what the sound was: it is silent within half a second of every caller who goes on, and for
 one who does not it has lost a syllable, not its answer.
 
@@ -26,7 +26,7 @@ tokens, leave half an item behind, and collide with the response that goes on.
 
 The service still says what is speech. A sound that no turn follows was none (a door, a cough): the
 agent is asked to go on. A turn without a sound here is the agent's own echo, or too quiet to be
-told from it: it cuts nothing. On a line so noisy that the sound never ends, the service's
+distinguished from it: it cuts nothing. On a line so noisy that the sound never ends, the service's
 SpeechStarted alone cuts. First syllables can't be lost: the caller's audio is sent up all the time,
 and the service keeps ``prefix_padding_ms`` of it from before the onset.
 """
@@ -37,7 +37,7 @@ from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS
 from bridge.engine.agent.requests import request_response
 from bridge.engine.caller.interruption import give_floor
-from bridge.engine.caller.state import TOLD_LATE_NS, OverAgent
+from bridge.engine.caller.state import REPORTED_LATE_NS, OverAgent
 from bridge.engine.effects import DuckPlayout, RestorePlayout
 from bridge.engine.floor import is_protected, sound_may_cut
 from bridge.engine.inputs import Input
@@ -75,7 +75,7 @@ def on_sound_stopped(call: CallState, event: SoundStopped, now_ns: int) -> Effec
     yield from _restore(call)
     call.sound.end(event.at_ns, now_ns)
     if call.sound.unexplained and not call.session.turn.speaking:
-        yield from call.start_timer(Timer.FALSE_STOP, TOLD_LATE_NS // NS_PER_MS)
+        yield from call.start_timer(Timer.FALSE_STOP, REPORTED_LATE_NS // NS_PER_MS)
 
 
 def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Effects:

@@ -89,7 +89,7 @@ def _keep_call(call: CallState, *, answer: bool) -> Effects:
 
     Args:
         call: the call.
-        answer: tell the model, as its response was complete; a cancelled one is not answered.
+        answer: the model gets an output, as its response was complete; a cancelled one gets none.
     """
     if call.ending is None:
         return

@@ -31,7 +31,7 @@ REMEMBERED_TURNS = 8
 """Turns whose words are awaited; a transcript comes within seconds of its turn."""
 
 
-TOLD_LATE_NS = 1_500 * NS_PER_MS
+REPORTED_LATE_NS = 1_500 * NS_PER_MS
 """A service that heard speech says so well within this time of its end, a slow network included."""
 
 
@@ -54,7 +54,7 @@ class CallerSound:
         stopped_agent: it did stop the agent.
         ended_ns, ended_long: of the sound before.
         silent_since_ns: its last loud moment; it is known to be over a while after that.
-        told_ns: when the service said last that a turn of the caller's was over.
+        reported_ns: when the service said last that a turn of the caller's was over.
         turn_heard: a sound was heard since the service's turn began.
         turn_long: a long one was.
         unexplained: the agent was stopped, and no turn of the caller's has come of it yet.
@@ -70,7 +70,7 @@ class CallerSound:
     ended_ns: int | None = None
     silent_since_ns: int | None = None
     ended_long: bool = False
-    told_ns: int = 0
+    reported_ns: int = 0
     turn_heard: bool = False
     turn_long: bool = False
     unexplained: bool = False
@@ -109,12 +109,12 @@ class CallerSound:
         self.since_ns = None
         self.long = self.over_agent = self.stopped_agent = False
 
-    def since_ns_untold(self, now_ns: int) -> int | None:
-        """Return when the latest sound began, if no turn was told of it and one still may be."""
+    def since_ns_unreported(self, now_ns: int) -> int | None:
+        """Return when the latest sound began, if its turn is unreported and may still come."""
         over = self.since_ns is None
-        if over and (self.ended_ns is None or now_ns - self.ended_ns > TOLD_LATE_NS):
+        if over and (self.ended_ns is None or now_ns - self.ended_ns > REPORTED_LATE_NS):
             return None
-        return self.began_ns if self.began_ns > self.told_ns else None
+        return self.began_ns if self.began_ns > self.reported_ns else None
 
     def begin_turn(self, now_ns: int, *, kept: bool) -> None:
         """Note that the service hears the caller speak: now, or a little while ago.
@@ -123,9 +123,9 @@ class CallerSound:
             now_ns: monotonic.
             kept: in audio that a session before had, which was kept for what was heard in it.
         """
-        told_late = self.ended_ns is not None and now_ns - self.ended_ns <= TOLD_LATE_NS
-        self.turn_heard = self.heard or told_late or kept
-        self.turn_long = self.long or (told_late and self.ended_long)
+        reported_late = self.ended_ns is not None and now_ns - self.ended_ns <= REPORTED_LATE_NS
+        self.turn_heard = self.heard or reported_late or kept
+        self.turn_long = self.long or (reported_late and self.ended_long)
 
     def await_words(self, item_id: ItemId, done: OverAgent) -> None:
         """Remember a turn until its words are known."""

@@ -1,8 +1,8 @@
-"""The end of the caller's turn: told by the service, or, where it stalls, found by our own ears.
+"""The end of the caller's turn: reported by the service or, where it stalls, found by our ears.
 
 A service that stalls while the caller speaks keeps its socket open and says nothing more, and one
-in whose ears a noise goes on hears no end; another tells the end, and then does not commit. Either
-way the caller waits for an answer to what they have said, and nobody works on one. So:
+in whose ears a noise goes on hears no end; another reports it, and then does not commit. Either way
+the caller waits for an answer to what they have said, and nobody works on one. So:
 
     SpeechStarted, then the sound ends here or a          -> after ``turn_overdue_ms`` the turn is
     SpeechStopped comes, and no InputCommitted               committed, and the agent owes an answer
@@ -50,7 +50,7 @@ def on_audio_appended(call: CallState, event: AudioAppended, now_ns: int) -> Eff
 
 
 def on_last_sound_sent(call: CallState, event: LastSoundSent, now_ns: int) -> Effects:
-    """Keep how the caller's last sound went up; the service may have told its end already."""
+    """Keep how the caller's last sound went up; the service may have reported its end already."""
     call.session.last_sound = event
     if call.session.turn_clock is not None:
         call.session.turn_clock.sound_sent(event)
@@ -60,7 +60,7 @@ def on_last_sound_sent(call: CallState, event: LastSoundSent, now_ns: int) -> Ef
 def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Effects:
     """Hand the turn to the agent and start measuring."""
     was_speaking = call.session.turn.stop()
-    call.sound.told_ns = now_ns
+    call.sound.reported_ns = now_ns
     responses = call.session.responses
     if not was_speaking and (responses.expected or responses.active is not None):
         # Repeated: the turn was taken already.
@@ -74,7 +74,7 @@ def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Eff
 
 def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> Effects:
     """Answer the turn where that is the bridge's to do; one without speech is an idle timeout."""
-    call.sound.told_ns = now_ns
+    call.sound.reported_ns = now_ns
     turn_open, by_hand = call.session.turn.uncommitted, call.session.turn.commit_asked
     call.session.turn.clear()
     if turn_open and call.policy.barge_in is None and by_hand:
@@ -130,11 +130,11 @@ def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
         return
     if not service_owes_commit(call):
         return
-    told = not call.session.turn.stop()
+    reported = not call.session.turn.stop()
     call.session.turn.ask_commit()
     yield from call.send(CommitInput())
     yield from call.start_timer(Timer.OPEN_TURN, COMMITS_WITHIN_MS)
-    if not told and not call.agent_has_floor:
+    if not reported and not call.agent_has_floor:
         # What it means for an agent who has the floor is decided when it is committed.
         yield from _end_turn(call, call.sound.silent_since_ns, now_ns)
 

@@ -3,7 +3,7 @@
 Subjects are asked in the order of their weight, and the first whose words they are takes them. An
 emergency is answered with an instruction, and reported. The instruction cuts the agent, and nothing
 cuts it. It never says that help comes: nobody here can send any. Then the agent goes on, knowing
-what the caller was told, or a person takes the call.
+what the caller heard, or a person takes the call.
 """
 
 from collections.abc import Callable

@@ -3,9 +3,9 @@
 The disclosure is the bridge's own voice, rendered before any call, and nothing cuts it. Until it
 was heard to its end, as PJSIP played it, the caller's audio stays here and nothing is recorded,
 each where the dialplan says so; where they are asked, until they have agreed. A disclosure that
-can't be said is as good as refused: who was not told can't have agreed.
+can't be said is as good as refused: a caller who did not hear it can't have agreed.
 
-    told, not asked       -> the agent, whose greeting was made meanwhile, is heard next
+    heard, not asked      -> the agent, whose greeting was made meanwhile, is heard next
     agrees                -> the agent is asked to greet
     refuses, says nothing -> the agent leaves: session closed, a person, or a plain goodbye
 
@@ -59,12 +59,12 @@ def watch_consent(call: CallState, event: Input, now_ns: int) -> Effects:
         return
     if call.fallback is not None:
         return
-    if consent.step is ConsentStep.TELLING:
-        yield from _follow_telling(call, policy, event, now_ns)
+    if consent.step is ConsentStep.ANNOUNCING:
+        yield from _follow_announcement(call, policy, event, now_ns)
     if call.handing_over and consent.take(ConsentSignal.CUT):
         yield from call.stop_timer(Timer.CONSENT)
     if consent.step is ConsentStep.DUE and not call.elsewhere:
-        yield from _tell(call, policy, now_ns)
+        yield from _announce(call, policy, now_ns)
     elif consent.step is ConsentStep.ASKING and Timer.CONSENT not in call.timers:
         yield from _await_answer(call, policy)
 
@@ -108,7 +108,9 @@ def on_answer_overdue(call: CallState, now_ns: int) -> Effects:
         yield from _refuse(call, policy, "silence", now_ns)
 
 
-def _follow_telling(call: CallState, policy: ConsentPolicy, event: Input, now_ns: int) -> Effects:
+def _follow_announcement(
+    call: CallState, policy: ConsentPolicy, event: Input, now_ns: int
+) -> Effects:
     consent = call.consent
     if call.speech.sounds(policy.disclosure):
         consent.sounding = True
@@ -116,18 +118,18 @@ def _follow_telling(call: CallState, policy: ConsentPolicy, event: Input, now_ns
             consent.greeted = True
             yield TurnMeasured(greeting_ns=_delay_ns(consent, event, now_ns))
     elif consent.sounding and isinstance(event, PlayoutStarted | PlayoutDrained):
-        yield from _told(call, policy)
+        yield from _announced(call, policy)
     elif not call.speech.says(policy.disclosure):
         consent.take(ConsentSignal.CUT)
 
 
 def _delay_ns(consent: ConsentState, started: PlayoutStarted, now_ns: int) -> int:
-    """Return how long the caller waited for the disclosure, by PJSIP's clock where it is told."""
+    """Return how long the caller waited for the disclosure, by PJSIP's clock where it is known."""
     heard_ns = now_ns if started.taken_ns is None else started.taken_ns
     return max(heard_ns - (consent.since_ns or heard_ns), 0)
 
 
-def _tell(call: CallState, policy: ConsentPolicy, now_ns: int) -> Effects:
+def _announce(call: CallState, policy: ConsentPolicy, now_ns: int) -> Effects:
     consent = call.consent
     if policy.disclosure is None:
         yield from _refuse(call, policy, "not_spoken", now_ns)
@@ -141,7 +143,7 @@ def _tell(call: CallState, policy: ConsentPolicy, now_ns: int) -> Effects:
         yield from _ask(call, policy)
 
 
-def _told(call: CallState, policy: ConsentPolicy) -> Effects:
+def _announced(call: CallState, policy: ConsentPolicy) -> Effects:
     yield DisclosureSpoken(policy.version)
     if policy.asks:
         call.consent.take(ConsentSignal.ASK)

@@ -1,7 +1,7 @@
 """The steps of one caller's consent, and the table that joins them.
 
-    DUE -> TELLING -> SETTLED                     told, or staying on the line is agreeing
-    DUE -> TELLING -> ASKING -> SETTLED | REFUSED
+    DUE -> ANNOUNCING -> SETTLED                  announced, or staying on the line is agreeing
+    DUE -> ANNOUNCING -> ASKING -> SETTLED | REFUSED
 
 A disclosure that was cut (the caller went to a person, say) is due again. As elsewhere, a pair that
 the table lacks changes nothing.
@@ -17,10 +17,10 @@ class ConsentStep(enum.StrEnum):
     """The step that a caller's consent is at."""
 
     DUE = "due"
-    TELLING = "telling"
+    ANNOUNCING = "telling"
     ASKING = "asking"
     SETTLED = "settled"
-    """Nothing is left to be told or asked, or nothing ever was."""
+    """Nothing is left to be announced or asked, or nothing ever was."""
     REFUSED = "refused"
 
 
@@ -37,11 +37,11 @@ class ConsentSignal(enum.StrEnum):
 
 _ROWS: Mapping[ConsentStep, Mapping[ConsentSignal, ConsentStep]] = {
     ConsentStep.DUE: {
-        ConsentSignal.SAY: ConsentStep.TELLING,
+        ConsentSignal.SAY: ConsentStep.ANNOUNCING,
         # It can't be said.
         ConsentSignal.REFUSE: ConsentStep.REFUSED,
     },
-    ConsentStep.TELLING: {
+    ConsentStep.ANNOUNCING: {
         ConsentSignal.CUT: ConsentStep.DUE,
         ConsentSignal.ASK: ConsentStep.ASKING,
         ConsentSignal.SETTLE: ConsentStep.SETTLED,
@@ -59,7 +59,7 @@ STEPS: Mapping[tuple[ConsentStep, ConsentSignal], ConsentStep] = MappingProxyTyp
     {(old, signal): new for old, row in _ROWS.items() for signal, new in row.items()}
 )
 
-_OPEN = frozenset({ConsentStep.DUE, ConsentStep.TELLING, ConsentStep.ASKING})
+_OPEN = frozenset({ConsentStep.DUE, ConsentStep.ANNOUNCING, ConsentStep.ASKING})
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class ConsentState:
 
     @property
     def open(self) -> bool:
-        """Whether something is left to be told or answered."""
+        """Whether something is left to be announced or answered."""
         return self.step in _OPEN
 
     def take(self, signal: ConsentSignal) -> bool:

@@ -2,7 +2,7 @@
 
 Nobody has to be persuaded: the agent is cut, and the handing over begins, to the dialplan's first
 target or else to its fallback's (:mod:`bridge.engine.handoff.transfer`). Where there is nobody, the
-caller is told so. A failure comes back to the agent.
+caller hears so. A failure comes back to the agent.
 """
 
 from dataclasses import replace
@@ -58,7 +58,7 @@ def ask_for_human(call: CallState, now_ns: int, *, by: str, summary: str = "") -
     except NoHumanError:
         yield HumanAsked(by, call.elsewhere)
         if not call.elsewhere:
-            yield from _tell_nobody(call, now_ns)
+            yield from _announce_nobody(call, now_ns)
         return
     yield HumanAsked(by, True)
     if call.dead_air.offered:
@@ -68,7 +68,7 @@ def ask_for_human(call: CallState, now_ns: int, *, by: str, summary: str = "") -
     yield from want_handoff(call, handoff)
 
 
-def _tell_nobody(call: CallState, now_ns: int) -> Effects:
+def _announce_nobody(call: CallState, now_ns: int) -> Effects:
     policy = call.policy.keypad
     yield from hush(call, now_ns)
     if policy.nobody is not None:
@@ -115,19 +115,19 @@ def human_wanted(
 
 def _not_reached(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     """Let the agent know and say so; without one, the fallback goes on."""
-    told = handoff.target.on_failure
+    announced = handoff.target.on_failure
     if handoff.call_id is None:
         text = f"The caller wanted a person, and nobody was reached ({handoff.failure})."
-        if told is not None:
-            text += f' They were told: "{told}"'
+        if announced is not None:
+            text += f' They were told: "{announced}"'
         yield from call.send(
             CreateItem(Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, text),)))
         )
     else:
         call.background.discard(handoff.call_id)
         output = {"transferred": False, "reason": handoff.failure}
-        if told is not None:
-            output["told_the_caller"] = told
+        if announced is not None:
+            output["told_the_caller"] = announced
         yield from call.answer_tool(handoff.call_id, output)
     if call.fallback is not None:
         yield from go_on_with_fallback(call, now_ns)

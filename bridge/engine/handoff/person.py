@@ -1,6 +1,6 @@
 """Handles the events of the person who takes a call over: answer, decision, keys, hold, end.
 
-Their keys are good from their answer on; their voice only after the announcement, as it is told by
+Their keys are good from their answer on; their voice only after the announcement, as it is found by
 its level alone.
 """
 
@@ -27,7 +27,7 @@ def on_answered(call: CallState, event: PersonAnswered, now_ns: int) -> Effects:
 
 def on_announcement_heard(call: CallState, event: AnnouncementHeard, now_ns: int) -> Effects:
     """Wait for the person to decide."""
-    yield from advance(call, HandoffSignal.TOLD, now_ns)
+    yield from advance(call, HandoffSignal.HEARD, now_ns)
 
 
 def on_spoke(call: CallState, event: PersonSpoke, now_ns: int) -> Effects:

@@ -1,6 +1,6 @@
 """The steps of one handing over, and the table that joins them.
 
-    WANTED -> [TELLING] -> REFERRING -> DONE             blind: the carrier moves the caller
+    WANTED -> [SAYING] -> REFERRING -> DONE              blind: the carrier moves the caller
                              |
                              v  (refused, or nobody answers the REFER)
                            DIALLING -> BRIDGED           the bridge dials, and joins the two calls
@@ -33,8 +33,8 @@ class HandoffStep(enum.StrEnum):
 
     WANTED = "wanted"
     """The agent is still heard; the talk is not interrupted for it."""
-    TELLING = "telling"
-    """The bridge tells the caller."""
+    SAYING = "telling"
+    """The bridge speaks to the caller."""
     REFERRING = "referring"
     DIALLING = "dialling"
     ANNOUNCING = "announcing"
@@ -54,11 +54,11 @@ class HandoffStep(enum.StrEnum):
 class HandoffSignal(enum.StrEnum):
     """An event that moves a handing over on."""
 
-    TELL = "tell"
+    SAY = "tell"
     REFER = "refer"
     DIAL = "dial"
     ANSWERED = "answered"
-    TOLD = "told"
+    HEARD = "told"
     ACCEPTED = "accepted"
     CLAIMED = "claimed"
     JOINED = "joined"
@@ -69,12 +69,12 @@ class HandoffSignal(enum.StrEnum):
 
 _ROWS: Mapping[HandoffStep, Mapping[HandoffSignal, HandoffStep]] = {
     HandoffStep.WANTED: {
-        HandoffSignal.TELL: HandoffStep.TELLING,
+        HandoffSignal.SAY: HandoffStep.SAYING,
         HandoffSignal.REFER: HandoffStep.REFERRING,
         HandoffSignal.DIAL: HandoffStep.DIALLING,
         HandoffSignal.FAILED: HandoffStep.FAILED,
     },
-    HandoffStep.TELLING: {
+    HandoffStep.SAYING: {
         HandoffSignal.REFER: HandoffStep.REFERRING,
         HandoffSignal.DIAL: HandoffStep.DIALLING,
         HandoffSignal.CLAIMED: HandoffStep.CLAIMED,
@@ -92,7 +92,7 @@ _ROWS: Mapping[HandoffStep, Mapping[HandoffSignal, HandoffStep]] = {
         HandoffSignal.FAILED: HandoffStep.FAILED,
     },
     HandoffStep.ANNOUNCING: {
-        HandoffSignal.TOLD: HandoffStep.ASKING,
+        HandoffSignal.HEARD: HandoffStep.ASKING,
         # A key is good before the announcement's end; speech would be its echo.
         HandoffSignal.ACCEPTED: HandoffStep.BRIDGED,
         HandoffSignal.CLAIMED: HandoffStep.CLAIMED,
@@ -134,7 +134,7 @@ class HandoffState(Generic[CallT, EffectT]):
         target: to whom.
         ending: how the call ends if it succeeds.
         on_failed: how the call goes on if it does not.
-        summary: what the person is told.
+        summary: spoken to the person.
         call_id: the model's tool call, which gets an output.
         way: how it is done now.
         accepted: the far end took our REFER.

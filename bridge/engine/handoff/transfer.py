@@ -59,7 +59,7 @@ PHRASE_MS = 45_000
 """The longest that a phrase may take (400 characters), until the call goes on without its end."""
 
 TIMEOUT = "timeout"
-"""Why a handoff failed whose end was never told; others are named by their SIP status."""
+"""Why a handoff failed whose end was never reported; others are named by their SIP status."""
 
 BUSY = frozenset({486, 600})
 """Of the target itself, once the far end has taken the REFER: to dial again would be no use."""
@@ -149,9 +149,9 @@ def on_transfer_failed(call: CallState, event: TransferFailed, now_ns: int) -> E
     yield from advance(call, HandoffSignal.FAILED if busy else HandoffSignal.DIAL, now_ns)
 
 
-def on_told(call: CallState, now_ns: int) -> Effects:
-    """Go on once the caller was told; anything else that was heard changes nothing."""
-    if call.handoff is not None and call.handoff.step is HandoffStep.TELLING:
+def on_heard(call: CallState, now_ns: int) -> Effects:
+    """Go on once the caller heard the phrase; anything else that was heard changes nothing."""
+    if call.handoff is not None and call.handoff.step is HandoffStep.SAYING:
         yield from advance(call, _next(False, call.handoff), now_ns)
 
 
@@ -161,8 +161,8 @@ def on_transfer_overdue(call: CallState, now_ns: int) -> Effects:
     if handoff is None:
         return
     match handoff.step:
-        case HandoffStep.TELLING:
-            yield from on_told(call, now_ns)
+        case HandoffStep.SAYING:
+            yield from on_heard(call, now_ns)
         case HandoffStep.WANTED:
             yield from start_handoff(call, handoff, now_ns)
         case HandoffStep.REFERRING if not handoff.accepted:
@@ -186,7 +186,7 @@ def on_caller_left(call: CallState, lost: CallEnd | None, now_ns: int) -> Effect
     handoff = call.handoff
     if handoff is None:
         return
-    # Some far ends hang up once they have taken the REFER, before they tell how it went.
+    # Some far ends hang up once they have taken the REFER, before they report how it went.
     moved = handoff.step is HandoffStep.REFERRING and handoff.accepted
     if moved:
         yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
@@ -223,13 +223,13 @@ def fail(call: CallState, reason: str, now_ns: int) -> Effects:
     yield from advance(call, HandoffSignal.FAILED, now_ns)
 
 
-def _next(tell: bool, handoff: HandingOver) -> HandoffSignal:
-    if tell:
-        return HandoffSignal.TELL
+def _next(say_first: bool, handoff: HandingOver) -> HandoffSignal:
+    if say_first:
+        return HandoffSignal.SAY
     return HandoffSignal.REFER if handoff.way is Way.BLIND else HandoffSignal.DIAL
 
 
-def _tell(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+def _say_first(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield from call.start_timer(Timer.TRANSFER, PHRASE_MS)
     yield from say(call, handoff.target.before or "")
 
@@ -266,7 +266,7 @@ def _bridge(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     for timer in _SESSION_TIMERS:
         yield from call.stop_timer(timer)
     yield BridgePerson()
-    yield from _tell_accepted(call, handoff, now_ns)
+    yield from _publish_accepted(call, handoff, now_ns)
     call.lost, call.fallback, call.rollover = True, None, None
     call.session = SessionState()
     call.wait.end()
@@ -287,10 +287,10 @@ def _join(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     call.handoff = None
     call.supervised.accepted = handoff.ending
     yield ResumeUplink(UplinkHold.HANDOFF)
-    yield from _tell_accepted(call, handoff, now_ns)
+    yield from _publish_accepted(call, handoff, now_ns)
 
 
-def _tell_accepted(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
+def _publish_accepted(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     yield HandoffAccepted(handoff.way, call.supervised.holder)
     yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
     if handoff.call_id is not None:
@@ -339,7 +339,7 @@ def _go_on_with_agent(call: CallState, handoff: HandingOver, now_ns: int) -> Eff
 
 _ENTER: Mapping[HandoffStep, Callable[[CallState, HandingOver, int], Effects]] = MappingProxyType(
     {
-        HandoffStep.TELLING: _tell,
+        HandoffStep.SAYING: _say_first,
         HandoffStep.REFERRING: _refer,
         HandoffStep.DIALLING: _dial,
         HandoffStep.ANNOUNCING: _announce,
@@ -355,7 +355,7 @@ _ENTER: Mapping[HandoffStep, Callable[[CallState, HandingOver, int], Effects]] =
 
 
 def _note(handoff: HandingOver, talked_s: int) -> Message:
-    """Return what the agent is told of the talk that it did not hear."""
+    """Return the note for the agent about the talk that it did not hear."""
     text = (
         f"The caller was put through to {handoff.target.name} and talked to them for {talked_s} "
         "seconds. You did not hear that talk. The caller is back with you now: ask what else they "

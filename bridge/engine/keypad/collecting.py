@@ -33,7 +33,7 @@ STAR = "*"
 """Begins anew, where it does not end the digits."""
 
 LAST_TONE_MS = 800
-"""A key is told when it goes down, and may sound in the audio until it comes up; ITU-T Q.24 has
+"""A key is reported when it goes down, and may sound in the audio until it comes up; ITU-T Q.24 has
 signals of 40 ms, fingers take up to half a second, jitter buffers some 200 ms."""
 
 

@@ -7,8 +7,8 @@ can be had and the bridge has no words for that. A key of a caller whom a person
 person's.
 
 A menu's keys are good for as long as it is the present one. Its prompt begins the time in which a
-choice is awaited: then other keys are wrong ones, and silence is told. Whoever speaks instead has
-made their choice: the agent answers.
+choice is awaited: then other keys are wrong ones, and silence is reported. Whoever speaks instead
+has made their choice: the agent answers.
 """
 
 from collections.abc import Callable
@@ -111,11 +111,11 @@ def _choose(call: CallState, digit: str, now_ns: int) -> Effects | None:
     return _on_wrong_key(call, menu, digit, now_ns) if call.keypad.choosing else None
 
 
-def _tell_model(call: CallState, digit: str, now_ns: int) -> Effects:
-    return _tell(call, f"The caller pressed {digit} on the keypad.")
+def _pass_to_model(call: CallState, digit: str, now_ns: int) -> Effects:
+    return _send_message(call, f"The caller pressed {digit} on the keypad.")
 
 
-TAKERS: tuple[Taker, ...] = (_collect, take_answer, press_for_human, _choose, _tell_model)
+TAKERS: tuple[Taker, ...] = (_collect, take_answer, press_for_human, _choose, _pass_to_model)
 """In the order in which they are asked."""
 
 
@@ -131,7 +131,7 @@ def _carry_out(
     if choice.say is not None:
         yield from say_of_keypad(call, choice.say)
     if choice.tell is not None:
-        yield from _tell(call, choice.tell)
+        yield from _send_message(call, choice.tell)
     if choice.transfer is not None:
         yield from _transfer(call, choice.transfer, now_ns)
     if choice.menu is not None:
@@ -162,7 +162,7 @@ def _prompt_again(call: CallState, menu: MenuPolicy, now_ns: int) -> Effects:
     if menu.then_person:
         yield from ask_for_human(call, now_ns, by="menu")
     else:
-        yield from _tell(call, _NO_CHOICE, Role.SYSTEM)
+        yield from _send_message(call, _NO_CHOICE, Role.SYSTEM)
 
 
 def _transfer(call: CallState, target: str, now_ns: int) -> Effects:
@@ -183,7 +183,7 @@ def _take_turn(call: CallState) -> Effects:
         yield from abandon_collection(call, "the caller spoke instead", answer=True)
 
 
-def _tell(call: CallState, text: str, role: Role = Role.USER) -> Effects:
+def _send_message(call: CallState, text: str, role: Role = Role.USER) -> Effects:
     yield from call.send(CreateItem(Message(role, (ContentPart(PartKind.INPUT_TEXT, text),))))
     yield from request_response(call)
 

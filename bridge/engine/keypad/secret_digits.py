@@ -2,7 +2,7 @@
 
 The reference is good for nothing outside of its call, so it needs no randomness. It stands in the
 arguments that the model writes, and is replaced just before a webhook is called; should the webhook
-tell the digits in its answer, the reference stands there again.
+say the digits in its answer, the reference stands there again.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """Probes whether the service is alive, where a caller makes a sound and the service says nothing.
 
 A service that stalls between two turns keeps its socket open and its pings answered, and says
-nothing; nothing is expected of it either until it tells that the caller speaks. So:
+nothing; nothing is expected of it either until it reports that the caller speaks. So:
 
-    SoundStarted, no word of the service for :data:`TOLD_WITHIN_MS`  -> it is asked, by an update
+    SoundStarted, no word of the service for :data:`REPORTED_WITHIN_MS` -> it is asked, by an update
                                                                         that changes nothing
     no word for another :data:`ANSWERS_WITHIN_MS`  -> the session is left, and what the caller says
                                                       is sent again
@@ -26,8 +26,8 @@ from bridge.engine.timers import Timer
 from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ServerEvent, SessionUpdated
 
-TOLD_WITHIN_MS = 800
-"""A service tells of speech some 100 to 300 ms after its onset."""
+REPORTED_WITHIN_MS = 800
+"""A service reports speech some 100 to 300 ms after its onset."""
 
 ANSWERS_WITHIN_MS = 1_200
 """Far more than a round trip; with what came before it still within two seconds of the onset."""
@@ -46,7 +46,7 @@ def watch_liveness(call: CallState, event: Input, now_ns: int) -> Effects:
             yield from call.stop_timer(Timer.UNHEARD)
             call.session.asked_alive = False
     elif kind is SoundStarted and _is_listened_for(call) and not _was_asked_lately(call, now_ns):
-        yield from call.start_timer(Timer.UNHEARD, TOLD_WITHIN_MS)
+        yield from call.start_timer(Timer.UNHEARD, REPORTED_WITHIN_MS)
 
 
 def on_session_updated(call: CallState, event: SessionUpdated, now_ns: int) -> Effects:
@@ -67,7 +67,7 @@ def on_unheard(call: CallState, now_ns: int) -> Effects:
 
 
 def _is_listened_for(call: CallState) -> bool:
-    """Return whether a service that stalls is left, and ought to tell that the caller speaks."""
+    """Return whether a service that stalls is left, and ought to report that the caller speaks."""
     return call.policy.agent.turn_overdue_ms is not None and service_owes_speech(call)
 
 

@@ -135,7 +135,7 @@ def watch_unheard(call: CallState, event: Input, now_ns: int) -> Effects:
         return
     first = call.log.first_unheard
     if first is None and call.log.speech_resent:
-        return  # all that the session was sent of before is kept, until it tells a turn of it
+        return  # all that the session was sent of before is kept, until it reports a turn of it
     if first != call.session.unheard:
         call.session.unheard = first
         yield KeepTurns(first)
@@ -278,7 +278,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
     if call.lost:
         return
     call.lost = True
-    yield from _keep_untold(call, now_ns)
+    yield from _keep_unreported(call, now_ns)
     if call.session.responses.owed or call.session.responses.retry is not None:
         call.log.sent(CreateResponse())
     yield from end_calls(call, now_ns)
@@ -303,11 +303,11 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
         yield from call.move(Trigger.SESSION_LOST)
 
 
-def _keep_untold(call: CallState, now_ns: int) -> Effects:
-    """Have a sound of the caller's go to the next session, of which this one told nothing."""
+def _keep_unreported(call: CallState, now_ns: int) -> Effects:
+    """Have a sound of the caller's go to the next session, of which this one reported nothing."""
     if call.session.turn.speaking or call.session.turn.uncommitted:
         return
-    since_ns = call.sound.since_ns_untold(now_ns)
+    since_ns = call.sound.since_ns_unreported(now_ns)
     if since_ns is not None:
         yield KeepSpeech((now_ns - since_ns) // NS_PER_MS)
 
@@ -320,8 +320,8 @@ def _open_turn_ended_ns(call: CallState, now_ns: int) -> int | None:
     """
     turn, sound = call.session.turn, call.sound
     is_open = (turn.speaking or turn.uncommitted) and sound.turn_heard
-    untold = sound.since_ns_untold(now_ns) is not None
-    if not (is_open or untold) or sound.heard or call.playing:
+    unreported = sound.since_ns_unreported(now_ns) is not None
+    if not (is_open or unreported) or sound.heard or call.playing:
         return None
     return sound.silent_since_ns
 

@@ -30,7 +30,7 @@ from bridge.engine.supervision.hold import (
     drop_handoff,
     forget_input,
     let_go,
-    tell_agent,
+    note_for_agent,
 )
 from bridge.engine.supervision.rules import OrderRule, Refusal
 from bridge.engine.voice.filler import stop_filler
@@ -59,7 +59,7 @@ def whisper(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
     supervised.notes += 1
     item_id = ItemId(f"bridge_whisper_{supervised.notes}")
     yield TurnSpoken(Speaker.SUPERVISOR, item_id, order.text)
-    yield from tell_agent(call, _WHISPERED.format(text=order.text))
+    yield from note_for_agent(call, _WHISPERED.format(text=order.text))
     if order.when == "now" and not supervised.held:
         yield from hush(call, now_ns, by=Speaker.SUPERVISOR)
         yield from request_response(call)
@@ -91,7 +91,7 @@ def transfer(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
 
 
 def _not_transferred(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
-    yield from tell_agent(call, _NOT_TRANSFERRED.format(failure=handoff.failure))
+    yield from note_for_agent(call, _NOT_TRANSFERRED.format(failure=handoff.failure))
     yield from request_response(call)
 
 
@@ -131,7 +131,7 @@ def keep_secret(call: CallState, event: SupervisorActed, now_ns: int) -> Effects
     yield ResumeUplink(UplinkHold.SECRET)
     if not supervised.recording_held:
         yield ResumeRecording(RecordingHold.SUPERVISOR)
-    yield from tell_agent(call, _SECRET)
+    yield from note_for_agent(call, _SECRET)
 
 
 def hold_recording(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:

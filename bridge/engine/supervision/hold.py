@@ -133,7 +133,7 @@ def leave_talk(call: CallState, summary: str = "") -> Effects:
         yield SupervisorLeft(call.supervised.holder, lost=False)
     yield from let_go(call)
     if not call.handing_over and call.fallback is None:
-        yield from tell_agent(call, f"{LEFT} They say of it: {summary}" if summary else LEFT)
+        yield from note_for_agent(call, f"{LEFT} They say of it: {summary}" if summary else LEFT)
 
 
 def let_go(call: CallState) -> Effects:
@@ -165,8 +165,8 @@ def drop_handoff(call: CallState, now_ns: int) -> Effects:
         yield from call.answer_tool(handoff.call_id, output)
 
 
-def tell_agent(call: CallState, text: str) -> Effects:
-    """Have the agent know something that the caller does not hear."""
+def note_for_agent(call: CallState, text: str) -> Effects:
+    """Send the agent a note of something that the caller does not hear."""
     yield from call.send(
         CreateItem(Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, text),)))
     )

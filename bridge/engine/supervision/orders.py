@@ -4,9 +4,9 @@
 
 Each kind of order has one row in :data:`RULES`: when it is refused, and how it is carried out
 (:mod:`bridge.engine.supervision.stepping_in`, :mod:`bridge.engine.supervision.coaching`). One
-supervisor holds a call at a time (:mod:`bridge.engine.supervision.hold`); who is second is told who
-that is. A supervisor who is not heard within ``VOICE_GRACE_MS`` loses the caller, who hears tones
-until the agent goes on.
+supervisor holds a call at a time (:mod:`bridge.engine.supervision.hold`); a second one is answered
+with the name of the first. A supervisor who is not heard within ``VOICE_GRACE_MS`` loses the
+caller, who hears tones until the agent goes on.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def on_acted(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
         held_by = call.supervised.holder if refused is Refusal.HELD else ""
         yield ActionAnswered(event.action_id, event.by, name, refused, held_by)
         return
-    yield rule.tells(call, ActionAnswered(event.action_id, event.by, name))
+    yield rule.completes(call, ActionAnswered(event.action_id, event.by, name))
     yield from rule.carry_out(call, event, now_ns)
 
 

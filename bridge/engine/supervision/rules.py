@@ -52,13 +52,13 @@ class OrderRule:
         carry_out: what is done about it.
         refuses: why it is not, now.
         exclusive: not while another supervisor holds the call.
-        tells: adds to the answer what is to be known first.
+        completes: adds to the answer what is to be known first.
         needs_agent: not while the caller is with somebody else, or no session can be had.
     """
 
     carry_out: Callable[[CallState, SupervisorActed, int], Effects]
     # The order is of the row's kind, which a mapping's type cannot say.
     refuses: Callable[[CallState, Any], Refusal | None] = never
-    tells: Callable[[CallState, ActionAnswered], ActionAnswered] = _nothing_more
+    completes: Callable[[CallState, ActionAnswered], ActionAnswered] = _nothing_more
     exclusive: bool = True
     needs_agent: bool = True

@@ -35,8 +35,8 @@ from bridge.engine.supervision.hold import (
     let_go,
     let_join,
     let_talk,
+    note_for_agent,
     silence_agent,
-    tell_agent,
 )
 from bridge.engine.supervision.rules import OrderRule, Refusal
 from bridge.engine.supervision.steps import CallerHolder, HoldSignal
@@ -75,7 +75,7 @@ def join(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
     if call.supervised.taken:
         yield from release(call, now_ns, "joined", f"{TAKEN} {JOINED}")
     else:
-        yield from tell_agent(call, JOINED)
+        yield from note_for_agent(call, JOINED)
     yield from hold(call, HoldSignal.JOIN, event.by, now_ns)
     yield from let_join(call)
 
@@ -123,7 +123,7 @@ def resume(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
 
 
 def release(call: CallState, now_ns: int, cause: str, note: str, summary: str = "") -> Effects:
-    """Give the caller back to the agent, which is told what it has missed, and goes on.
+    """Give the caller back to the agent, which gets a note of what it missed, and goes on.
 
     Args:
         call: one that is held.
@@ -154,8 +154,8 @@ def release(call: CallState, now_ns: int, cause: str, note: str, summary: str = 
     if call.fallback is not None:
         yield from go_on_with_fallback(call, now_ns)
         return
-    told = note.format(seconds=away_ms // 1000)
-    yield from tell_agent(call, f"{told} They say of it: {summary}" if summary else told)
+    text = note.format(seconds=away_ms // 1000)
+    yield from note_for_agent(call, f"{text} They say of it: {summary}" if summary else text)
     call.wait.begin(now_ns)
     yield from request_response(call)
     if call.lost:

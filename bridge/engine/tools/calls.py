@@ -131,7 +131,7 @@ def _end_call(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
 
 
 def _send_dtmf(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
-    """Press the keys; the output tells if the far end takes them."""
+    """Press the keys; the output says whether the far end takes them."""
     call.tool_rounds[wanted.response_id].pending.add(wanted.call_id)
     yield SendDigits(wanted.call_id, wanted.text("digits") or "")
 
@@ -141,7 +141,7 @@ def _collect_digits(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
 
 
 def _transfer_to_human(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
-    """Hand the call over; the output tells how it went, once that is known."""
+    """Hand the call over; the output says how it went, once that is known."""
     try:
         handoff = human_wanted(
             call,

@@ -83,7 +83,7 @@ def on_call_done(call: CallState, event: OutputItemDone, now_ns: int) -> Effects
 
 
 def refuse(call: CallState, request: McpApprovalRequest) -> None:
-    """Note that a call is refused: its failure is that refusal, and is not told a second time."""
+    """Note that a call is refused: its failure is that refusal, and is not reported twice."""
     for run in call.mcp.runs.values():
         if (run.name, run.server) == (request.name, request.server_label) and run.began_ns is None:
             run.refused = True

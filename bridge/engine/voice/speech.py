@@ -1,8 +1,9 @@
 """Speaks the bridge's own sentences, as phrases of its voice.
 
 Phrases are played like the agent's audio, are no items of any session, and stand in the transcript
-as the bridge's. The model is told of them, so that it does not repeat them. A phrase waits for the
-end of a response whose audio is still coming in: the playout is one queue, and would mix the two.
+as the bridge's. The model has a note of them, so that it does not repeat them. A phrase waits for
+the end of a response whose audio is still coming in: the playout is one queue, and would mix the
+two.
 """
 
 from bridge.engine.floor import phrase_may_sound
@@ -42,10 +43,10 @@ def _say_what_waits(call: CallState) -> Effects:
         if phrase.protected:
             call.speech.protected.add(item_id)
         yield from play_phrase(call, item_id, phrase.text)
-        yield from _tell_model(call, phrase.text)
+        yield from _note_for_model(call, phrase.text)
 
 
-def _tell_model(call: CallState, text: str) -> Effects:
+def _note_for_model(call: CallState, text: str) -> Effects:
     note = f'The caller was just told, by the phone system: "{text}"'
     yield from call.send(
         CreateItem(Message(Role.SYSTEM, (ContentPart(PartKind.INPUT_TEXT, note),)))

@@ -7,7 +7,7 @@ import pytest
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import SoundLasted, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS
-from bridge.engine.caller.state import TOLD_LATE_NS
+from bridge.engine.caller.state import REPORTED_LATE_NS
 from bridge.engine.caller.turn import COMMITS_WITHIN_MS
 from bridge.engine.effects import Effect, OpenSession, PlayFiller, Send, StartTimer, StopTimer
 from bridge.engine.inputs import HoldChanged, SessionFailed, SessionReady, TimerFired
@@ -117,7 +117,7 @@ def test_turn_in_kept_audio_is_watched_however_long_ago_it_was_spoken() -> None:
     """What two sessions in a row led to: one closed behind the words, the next told no end."""
     call = waiting(OURS)
     call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1001)))
-    call.feed(SessionReady("sess_2", kept_speech=True), after_ms=2 * TOLD_LATE_NS // NS_PER_MS)
+    call.feed(SessionReady("sess_2", kept_speech=True), after_ms=2 * REPORTED_LATE_NS // NS_PER_MS)
     call.feed(AudioAppended(2_000, call.clock.now_ns(), pieces=0))
     assert watched(call.feed(started(U2))) == [StartTimer(Timer.OPEN_TURN, OVERDUE_MS)]
 

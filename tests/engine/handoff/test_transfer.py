@@ -560,7 +560,7 @@ def test_second_handoff_does_not_disturb_the_first() -> None:
 def test_impossible_events_are_counted_and_change_nothing() -> None:
     call, _ = wanted(WARM)
     assert of(TransitionRefused, call.feed(AnnouncementHeard(), TransferCompleted(200))) == [
-        TransitionRefused("handoff_dialling", HandoffSignal.TOLD),
+        TransitionRefused("handoff_dialling", HandoffSignal.HEARD),
         TransitionRefused("handoff_dialling", HandoffSignal.DONE),
     ]
     assert call.feed(CallAnswered()) != []

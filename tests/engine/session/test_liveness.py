@@ -6,7 +6,11 @@ from bridge.audio.sounds import SoundStarted, SoundStopped
 from bridge.engine.effects import Effect, KeepSpeech, OpenSession, Send, StartTimer, StopTimer
 from bridge.engine.inputs import HoldChanged, Input, SupervisorActed, TimerFired
 from bridge.engine.news import SessionLost
-from bridge.engine.session.liveness import ANSWERS_WITHIN_MS, ASKED_AGAIN_AFTER_MS, TOLD_WITHIN_MS
+from bridge.engine.session.liveness import (
+    ANSWERS_WITHIN_MS,
+    ASKED_AGAIN_AFTER_MS,
+    REPORTED_WITHIN_MS,
+)
 from bridge.engine.timers import Timer
 from bridge.realtime.commands import ProbeSession
 from bridge.realtime.events import ApiError, ErrorReported, SessionUpdated
@@ -17,7 +21,7 @@ from tests.support.policies import with_agent
 
 TELLS = with_agent(SILENT, turn_overdue_ms=1_500)
 ASKED = ProbeSession()
-BEGUN = StartTimer(Timer.UNHEARD, TOLD_WITHIN_MS)
+BEGUN = StartTimer(Timer.UNHEARD, REPORTED_WITHIN_MS)
 ENDED = StopTimer(Timer.UNHEARD)
 UPDATED = SessionUpdated(SessionInfo("sess_1"))
 REFUSED = ErrorReported(ApiError("invalid_request_error", "no such parameter", "unknown_parameter"))
@@ -30,7 +34,7 @@ def heard_here(call: Call) -> list[Effect]:
 def asked() -> tuple[Call, list[Effect]]:
     call = answered(TELLS)
     heard_here(call)
-    return call, call.feed(TimerFired(Timer.UNHEARD), after_ms=TOLD_WITHIN_MS)
+    return call, call.feed(TimerFired(Timer.UNHEARD), after_ms=REPORTED_WITHIN_MS)
 
 
 def test_sound_begins_the_watch() -> None:
@@ -71,7 +75,7 @@ def test_end_of_the_sound_does_not_end_it() -> None:
 def test_service_is_asked_to_change_nothing_and_the_speech_is_kept() -> None:
     _, effects = asked()
     assert [each.command for each in of(Send, effects)] == [ASKED]
-    assert of(KeepSpeech, effects) == [KeepSpeech(TOLD_WITHIN_MS)]
+    assert of(KeepSpeech, effects) == [KeepSpeech(REPORTED_WITHIN_MS)]
     assert StartTimer(Timer.UNHEARD, ANSWERS_WITHIN_MS) in effects
 
 
