@@ -40,6 +40,7 @@ from bridge.app.start.addresses import (
     sip_address,
     warn_of_demo_pjsip,
     warn_of_open_http,
+    warn_of_open_keys,
     warn_of_strangers,
 )
 from bridge.app.start.capacity import calls_within_limit, measure_max_calls
@@ -49,6 +50,7 @@ from bridge.app.watches.counting import Counts, message_counter
 from bridge.app.watches.ends import ConsoleCertificate, Sunsets
 from bridge.app.watches.probes import Directories, keep_probing
 from bridge.app.watches.registrations import Registrations
+from bridge.app.watches.sip_certificate import SipCertificate
 from bridge.app.watches.troubles import Troubles
 from bridge.app.watches.turned_away import turned_away_counter
 from bridge.clock import NS_PER_MS, Clock
@@ -231,6 +233,7 @@ class Gateway:
             probes_url = f"http://{self._settings.http.probes_host}:{await self._probes.start()}"
         warn_of_open_http(self._settings)
         warn_of_strangers(self._settings.sip)
+        warn_of_open_keys(self._settings.sip)
         warn_of_demo_pjsip(self._settings.sip, self._endpoint.info.version)
         self._report_node()
         self._background = [
@@ -358,6 +361,14 @@ class Gateway:
             "directories": self._directories().keep_looking(),
             "certificate": self._certificate().keep_looking(),
         }
+        if settings.sip.tls is not None:
+            chores["sip-certificate"] = SipCertificate(
+                self._endpoint,
+                settings.sip.tls,
+                self._clock,
+                self.metrics.node,
+                self._troubles,
+            ).keep_looking()
         if settings.sip.trunk_probes:
             probed = self.metrics.sip.probed
             self.metrics.sip.expect_probes(settings.sip.trunk_probes)

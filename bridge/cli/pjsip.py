@@ -17,7 +17,7 @@ _FEW_CALLS = 32
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @exits_cleanly
 def pjsip(as_json: bool) -> None:
-    """Say what the loaded PJSIP can do: calls, sockets, TLS, media ports, codecs; and its faults.
+    """Say what the loaded PJSIP can do: calls, sockets, TLS, SRTP, media, codecs; and its faults.
 
     PJSIP is brought up without opening a port, and asked. Only the faults that were published for
     its release are told from its version, each with what keeps it from a gateway.
@@ -47,7 +47,14 @@ def _rows(found: Capabilities) -> Iterator[tuple[str, str, str]]:
     yield (
         "TLS library",
         found.tls_library or "none",
-        f"SIP over TLS is not offered: {found.tls_problem}" if found.tls_problem else "",
+        f"SIP over TLS is not offered: {found.tls_problem}"
+        if found.tls_problem
+        else "SIP over TLS is offered",
+    )
+    yield (
+        "SRTP",
+        "not offered" if found.srtp_problem else "offered, keys by SDES",
+        found.srtp_problem or "",
     )
     yield (
         "memory ports",

@@ -26,6 +26,7 @@ from bridge.config.digest import (
     lacks_common_hash,
 )
 from bridge.config.parts import HeaderName, Name, OneOrMore
+from bridge.config.secure_sip import HostName, SipTransport, Srtp, TlsSettings
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import SourceBounds, Strangers
 
@@ -88,6 +89,11 @@ class Trunk(BaseModel):
         trust: headers that are believed from it, and dropped where another sender has them. The
             caller's P-Asserted-Identity is dropped wherever it isn't listed.
         limits: what it may send.
+        domains: names that it is dialled by, beside its addresses.
+        transport: how requests go to it, unless the dialled address says so itself. With `tls`
+            it is heard by TLS alone, too: what comes from its addresses otherwise gets 403.
+        srtp: whether its calls' audio is encrypted (RFC 4568): `off` never, `optional` where the
+            trunk does so, `required` always: a call without gets 488.
         credentials: name and secret that answer its challenges, when the bridge calls, asks or
             registers there; null for none.
         registration: with its registrar; null for none.
@@ -99,6 +105,9 @@ class Trunk(BaseModel):
     addresses: OneOrMore[IPvAnyNetwork]
     trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
     limits: SourceLimits = SourceLimits()
+    domains: OneOrMore[HostName] = Field((), max_length=20)
+    transport: SipTransport = "udp"
+    srtp: Srtp = "off"
     credentials: TrunkCredentials | None = None
     registration: TrunkRegistration | None = None
     outbound_proxy: SipUri | None = None
@@ -132,7 +141,8 @@ class Trunk(BaseModel):
         """Hosts of its URIs, in lower case, beside its addresses."""
         uris = [self.outbound_proxy, self.registration and self.registration.registrar]
         names = frozenset(Uri.parse(uri).host for uri in uris if uri)
-        return names.union(() if self.credentials is None else self.credentials.hosts)
+        given = () if self.credentials is None else self.credentials.hosts
+        return names.union(self.domains, given)
 
 
 class SipSettings(BaseModel):
@@ -166,6 +176,7 @@ class SipSettings(BaseModel):
         trunk_probes: name -> SIP URI that is asked by OPTIONS whether the trunk can be reached; its
             answers must come from the trunk's addresses (alert TrunkUnreachable).
         probe_every_s: how often a trunk is asked.
+        tls: SIP over TLS; null for none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -188,6 +199,14 @@ class SipSettings(BaseModel):
     realm: Realm = "telephony-bridge"
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
+    tls: TlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _have_tls_for_trunks(self) -> Self:
+        for name, trunk in self.trunks.items():
+            if trunk.transport == "tls" and self.tls is None:
+                raise ValueError(f"has a trunk that wants TLS, {name}, and no certificate: add tls")
+        return self
 
     @model_validator(mode="after")
     def _probes_trunks(self) -> Self:
@@ -242,6 +261,10 @@ class SipSettings(BaseModel):
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
         return self.sender_at(host) or ""
+
+    def srtp_of(self, trunk: str) -> Srtp:
+        """Return what calls with a trunk have; ``trunk`` is "" for none."""
+        return self.trunks[trunk].srtp if trunk in self.trunks else "off"
 
     def trunk_towards(self, uri: str) -> str:
         """Return the name of the trunk that a URI leads to, by its host; "" for none."""

@@ -62,6 +62,7 @@ class TurnedAway(enum.StrEnum):
     STRANGER = "stranger"
     SCANNER = "scanner"
     RATE = "rate"
+    TRANSPORT = "transport"
     CHALLENGED = "challenged"
     """It had no credentials, as the first request of every user."""
     MALFORMED = "malformed"

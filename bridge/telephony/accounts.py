@@ -20,6 +20,7 @@ from bridge.sip.registration import NO_ANSWER, RegisterAnswer
 from bridge.telephony.headers import read_headers, request_uri
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_settings import account_config
+from bridge.telephony.secure_media import secure
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -193,7 +194,7 @@ class SipAccounts:
         self._own = Account(account_config(self._settings, port), self._on_invite)
         self._own.setDefault()
         for name, trunk in self._settings.trunks.items():
-            if not trunk.has_account:
+            if not trunk.has_account and trunk.srtp == "off":
                 continue
             secret = self._secrets.get(name, "")
             config = _trunk_config(self._settings, trunk, port, secret)
@@ -215,6 +216,11 @@ class SipAccounts:
         """Return the account for requests to a URI."""
         return self._of_trunks.get(self._settings.trunk_towards(uri)) or self.own
 
+    def of_sender(self, trunk: str) -> Account:
+        """Return the account for calls from a trunk, which alone may have SRTP; "" for none."""
+        account = self._of_trunks.get(trunk)
+        return self.own if account is None or self._settings.srtp_of(trunk) == "off" else account
+
     async def register(self, trunk: str, *, renew: bool) -> RegisterAnswer:
         """Register with a trunk that has a registration, or take it back."""
         return await self._of_trunks[trunk].register(renew=renew)
@@ -228,6 +234,8 @@ def _trunk_config(settings: SipSettings, trunk: Trunk, port: int, secret: str) -
         config.sipConfig.authCreds.append(
             pj.AuthCredInfo("digest", given.realm, given.username, 0, secret)
         )
+    if trunk.srtp != "off":
+        secure(config, trunk.srtp)
     if trunk.outbound_proxy is not None:
         config.sipConfig.proxies.append(_loose(trunk.outbound_proxy))
     registration = trunk.registration

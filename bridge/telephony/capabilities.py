@@ -7,7 +7,8 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
 from typing import Any
 
-from bridge.errors import InfrastructureError
+from bridge.config.sip import SipSettings
+from bridge.errors import ConfigError, InfrastructureError
 from bridge.telephony.known_faults import KnownFault, faults_of
 from bridge.telephony.library import import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
@@ -33,6 +34,7 @@ class Capabilities:
         ioqueue: how sockets are waited for, such as `select` or `epoll[0x3]`.
         tls_library: name and version; empty where PJSIP was built without one.
         tls_problem: why SIP over TLS isn't offered on it, or None.
+        srtp_problem: why SRTP isn't offered on it, or None.
         memory_ports_problem: why PJSIP's memory ports can't be used, or None.
         codecs: PJSIP's names, such as ``PCMU/8000/1``, in its order of preference.
         known_faults: of its release, by its version alone.
@@ -45,6 +47,7 @@ class Capabilities:
     ioqueue: str
     tls_library: str
     tls_problem: str | None
+    srtp_problem: str | None
     memory_ports_problem: str | None
     codecs: tuple[str, ...]
     known_faults: tuple[KnownFault, ...]
@@ -91,7 +94,8 @@ def _ask(endpoint: Any, symbols: ctypes.CDLL) -> Capabilities:
         conference_ports=int(symbols.pjsua_conf_get_max_ports()),
         ioqueue=ioqueue.decode(),
         tls_library=tls,
-        tls_problem=tls_problem(tls),
+        tls_problem=secure_sip_problem(symbols),
+        srtp_problem=srtp_problem(symbols),
         memory_ports_problem=memory_ports_problem(),
         codecs=tuple(str(codec.codecId) for codec in endpoint.codecEnum2()),
         known_faults=faults_of(version),
@@ -114,6 +118,41 @@ def _tls_library(symbols: ctypes.CDLL) -> str:
             answer: bytes = ask(_VERSION_STRING)
             return " ".join(answer.decode().split())
     return ""
+
+
+def secure_sip_problem(symbols: ctypes.CDLL) -> str | None:
+    """Return why SIP over TLS isn't offered on the loaded PJSIP, or None."""
+    return tls_problem(_tls_library(symbols)) or _renewal_problem(symbols)
+
+
+def check_secure_settings(settings: SipSettings, symbols: ctypes.CDLL) -> None:
+    """See that the loaded PJSIP can do what the settings want of TLS and SRTP.
+
+    Raises:
+        ConfigError: it can't.
+    """
+    encrypted = [name for name, trunk in settings.trunks.items() if trunk.srtp != "off"]
+    wanted = [("sip.tls", secure_sip_problem(symbols))] if settings.tls is not None else []
+    wanted += [(f"sip.trunks.{name}.srtp", srtp_problem(symbols)) for name in encrypted]
+    for setting, problem in wanted:
+        if problem is not None:
+            raise ConfigError(
+                f"{setting} can't be had: {problem}",
+                remedy=f"install the capacity build (deploy/pjsip/build), or take out {setting}",
+            )
+
+
+def srtp_problem(symbols: ctypes.CDLL) -> str | None:
+    """Return why SRTP isn't offered on the loaded PJSIP, or None."""
+    if not hasattr(symbols, "pjmedia_transport_srtp_create"):
+        return "this PJSIP is built without libsrtp"
+    return tls_problem(_tls_library(symbols))  # which makes the keys
+
+
+def _renewal_problem(symbols: ctypes.CDLL) -> str | None:
+    if hasattr(symbols, "pjsua_transport_lis_restart"):
+        return None
+    return "this PJSIP is older than 2.17: it can't renew a certificate"
 
 
 def tls_problem(library: str) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 import structlog
 
 from bridge.clock import SystemClock
+from bridge.config.secure_sip import Srtp
 from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
@@ -28,6 +29,8 @@ from bridge.sip.users import Users
 from bridge.telephony.accounts import CHALLENGES, SipAccounts, log_refused
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
+from bridge.telephony.capabilities import check_secure_settings
+from bridge.telephony.certificates import TlsCredentials
 from bridge.telephony.dropped import DroppedRequests
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
@@ -38,7 +41,7 @@ from bridge.telephony.long_messages import LongMessages
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
 from bridge.telephony.pacing import SocketPacing, has_few_places
-from bridge.telephony.pj_call import PjCall
+from bridge.telephony.pj_call import CallOwner, PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
     ACCOUNT,
@@ -54,10 +57,13 @@ from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replies import RawReplies
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sdp import PtimeDoor
+from bridge.telephony.secure_media import CryptoDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.source_door import OnTurnedAway, SourceDoor
 from bridge.telephony.succession import Successor
 from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
+from bridge.telephony.tls_listener import TlsListener
+from bridge.telephony.trunk_transports import TransportDoor, routed
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -66,6 +72,21 @@ MediaPortsKind = Literal["auto", "memory", "callback"]
 
 _EVENTS_A_POLL = 20
 """Bounds one poll, so that a flood of SIP can't hold the audio up."""
+
+
+class _Library(pj.Endpoint):  # type: ignore[misc]  # SWIG class without types
+    """PJSUA's endpoint: it has each new call's account chosen by whom the call is from."""
+
+    def __init__(self, endpoint: "SipEndpoint") -> None:
+        super().__init__()
+        self._endpoint = endpoint
+
+    def onSelectAccount(self, prm: Any) -> None:
+        """Choose the account for a request outside of dialogs."""
+        try:
+            prm.accountIndex = self._endpoint.account_of_sender().getId()
+        except Exception:
+            log.exception("account_not_chosen")
 
 
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
@@ -91,6 +112,7 @@ class SipEndpoint:
 
     Attributes:
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
+        tls: SIP over TLS; None where the settings have none.
     """
 
     _running: ClassVar[bool] = False
@@ -110,6 +132,7 @@ class SipEndpoint:
         self.info = LibraryInfo("", 0)
         self.port = 0
         self.ports: JoinablePorts
+        self.tls: TlsListener | None = None
         self.legs: set[Leg] = set()
         self._arrived: list[Leg] = []
         self._failed: list[int] = []
@@ -125,6 +148,8 @@ class SipEndpoint:
         self._ptime_door: PtimeDoor | None = None
         self._request_door: RequestDoor | None = None
         self._source_door: SourceDoor | None = None
+        self._transport_door: TransportDoor | None = None
+        self._crypto_door: CryptoDoor | None = None
         self._unread: tuple[DroppedRequests, LongMessages] | None = None
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
@@ -172,10 +197,11 @@ class SipEndpoint:
             )
         symbols = self._symbols
         symbols.pj_log_set_level(0)  # until libInit, PJSIP would print to standard output
-        self._endpoint = pj.Endpoint()
+        self._endpoint = _Library(self)
         SipEndpoint._running = True
         atexit.register(self.stop)
         try:
+            check_secure_settings(self._settings, symbols)
             self._endpoint.libCreate()
             self._endpoint.libInit(endpoint_config(self._settings, self._log_writer))
             self.info = LibraryInfo(
@@ -197,6 +223,9 @@ class SipEndpoint:
                 on_turned_away=self._on_turned_away,
                 retry_after_s=self._settings.retry_after_s,
             )
+            self._transport_door = TransportDoor(
+                symbols, self._settings.trunks, self._sender_trunk, self._on_turned_away
+            )
             raw_replies = RawReplies(
                 symbols, self._on_message or (lambda message, sent: None), sources.serves
             )
@@ -217,8 +246,10 @@ class SipEndpoint:
             if self._on_message is not None:
                 self._messages = SipMessages(symbols, self._on_message)
             self.port = listen(self._endpoint, self._settings)
+            if self._settings.tls is not None:
+                self.tls = TlsListener(symbols, self._endpoint, self._settings)
             self._tcp_door = TcpDoor(
-                *(symbols, self.port, SystemClock()),
+                *(symbols, self._tcp_ports(), SystemClock()),
                 most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
                 is_trunk=lambda host: bool(self._settings.trunk_of(host)),
                 on_closed=long_messages.forget,
@@ -228,6 +259,8 @@ class SipEndpoint:
             self._endpoint.audDevManager().setNullDev()
             self._create_ports()
             self._accounts.open(self.port)
+            if any(trunk.srtp != "off" for trunk in self._settings.trunks.values()):
+                self._crypto_door = CryptoDoor(symbols, self._settings.codecs, self._srtp_of_sender)
         except BaseException:
             self.stop()
             raise
@@ -257,6 +290,8 @@ class SipEndpoint:
         # process when a second instance is made.
         pj.Endpoint.__swig_destroy__(endpoint)
         SipEndpoint._running = False
+        if self.tls is not None:
+            self.tls.close()
 
     def poll(self) -> None:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
@@ -298,10 +333,12 @@ class SipEndpoint:
         identity = account.identity
         if caller is not None:
             identity = identity_of(self._settings, self.port, caller)
+        trunk = self._settings.trunk_towards(uri)
+        uri = routed(uri, self._settings.trunks.get(trunk))
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
-        leg.trunk = self._settings.trunk_towards(uri)
-        call = PjCall(account, leg, self._calls)
+        leg.trunk = trunk
+        call = PjCall(account, leg, self._calls, srtp=self._settings.srtp_of(trunk))
         leg.bind(call, self._forget)
         self._remember(leg)
         parameters = audio_only()
@@ -322,7 +359,8 @@ class SipEndpoint:
         Raises:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send to it.
         """
-        self._accounts.towards(uri).ask_options(uri)
+        trunk = self._settings.trunks.get(self._settings.trunk_towards(uri))
+        self._accounts.towards(uri).ask_options(routed(uri, trunk))
 
     async def register(self, trunk: str, *, renew: bool) -> RegisterAnswer:
         """Register with a trunk that has a registration, or take it back."""
@@ -355,11 +393,25 @@ class SipEndpoint:
             self._succeed(replaced, pj_call_id, far_end)
             return
         leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
-        call = PjCall(self._accounts.own, leg, self._calls, pj_call_id)
+        call = self._call_of(leg, pj_call_id, far_end)
         call.invite = InviteId.of_headers(far_end.headers)
         leg.bind(call, self._forget)
         self._remember(leg)
         self._arrived.append(leg)
+
+    def account_of_sender(self) -> Any:
+        """Return the account for the request that is just being received: a SWIG object."""
+        return self._accounts.of_sender(self._sender_trunk())
+
+    def _srtp_of_sender(self) -> Srtp:
+        return self._settings.srtp_of(self._sender_trunk())
+
+    def _call_of(self, owner: CallOwner, pj_call_id: int, far_end: FarEnd) -> PjCall:
+        account, srtp = (
+            self._accounts.of_sender(far_end.trunk),
+            self._settings.srtp_of(far_end.trunk),
+        )
+        return PjCall(account, owner, self._calls, pj_call_id, srtp)
 
     def _refuse_failed(self) -> None:
         failed, self._failed = self._failed, []
@@ -398,7 +450,7 @@ class SipEndpoint:
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
         """Answer an INVITE whose dialog is to take a leg's place."""
         successor = Successor(leg)
-        call = PjCall(self._accounts.own, successor, self._calls, pj_call_id)
+        call = self._call_of(successor, pj_call_id, far_end)
         call.invite = InviteId.of_headers(far_end.headers)
         successor.answer(call, far_end)
 
@@ -413,6 +465,21 @@ class SipEndpoint:
             log_refused(leg.trunk, leg.last_code, "INVITE")
         if not self.legs:
             self._no_legs.set()
+
+    def renew_certificate(self, credentials: TlsCredentials) -> None:
+        """Show another certificate to whoever connects from here on.
+
+        Raises:
+            TelephonyError: SIP over TLS listens no more.
+        """
+        if self.tls is None or self._tcp_door is None:
+            return
+        self._tcp_door.close()  # its hold on the socket would keep the port taken
+        self.tls.renew(credentials)
+        self._tcp_door.open()
+
+    def _tcp_ports(self) -> tuple[int, ...]:
+        return (self.port,) if self.tls is None else (self.port, self.tls.port)
 
     def _create_ports(self) -> None:
         problem = None if self._media_ports == "callback" else memory_ports_problem()
@@ -455,7 +522,7 @@ def _far_end(message: str, source: str, trunk: str) -> FarEnd:
     """Read who sent an INVITE, from its bytes.
 
     PJSIP prints addresses into buffers that long names don't fit into, hence our own reading. A
-    caller who asks for privacy is anonymous from here on. Credentials end here.
+    caller who asks for privacy is anonymous from here on. TlsCredentials end here.
     """
     headers = {
         name: values for name, values in read_headers(message).items() if name not in _CREDENTIALS

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from bridge.config.secure_sip import Srtp
 from bridge.errors import TelephonyError
 from bridge.sip.dialog import UNSEEN_CSEQ, uri_of_contact
 from bridge.sip.text import clean
@@ -105,6 +106,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         owner: CallOwner,
         calls: PjCalls["PjCall"],
         pj_call_id: int = pj.PJSUA_INVALID_ID,
+        srtp: Srtp = "off",
     ) -> None:
         super().__init__(account, pj_call_id)
         self.owner = owner
@@ -113,6 +115,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self.contact = ""
         self.cseq = UNSEEN_CSEQ
         self.rings = ReliableRings()
+        self._srtp = srtp
         self._named = False
         self._stream = 0
         self._sip_signs = 0
@@ -178,7 +181,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
                 for codec in pj.Endpoint.instance().codecEnum2()
                 if codec.priority
             ]
-            if offer and not has_usable_audio(offer, codecs):
+            if offer and not has_usable_audio(offer, codecs, self._srtp):
                 prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
         except Exception:
             log.exception("offer_failed", call_id=self.owner.call_id)

@@ -28,6 +28,8 @@ _LINE = re.compile(r"[\d:.]+\s+([A-Za-z_]+)\S*\s+(.*)", re.DOTALL)
 """Time, the part of PJSIP that says something (a file, or an object with an address), and what."""
 _MOST_CHARS = 500
 """Of a line: it may hold all of a message that PJSIP could not read."""
+_SECRET = re.compile(r"((?:inline:|key=)\s*)[^\s|]+", re.IGNORECASE)
+"""Keys of SRTP, in a session description and as PJMEDIA writes them at level 5."""
 
 _CODEC_PRIORITIES = (255, 254)
 _CODEC_FRAME_MS = 10
@@ -47,7 +49,7 @@ class LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
         found = _LINE.match(message)
         part, text = found.groups() if found else ("", message)
         named = structlog.get_logger(f"bridge.pjsip.{part}" if part else "bridge.pjsip")
-        named.log(level, "pjsip", line=text[:_MOST_CHARS])
+        named.log(level, "pjsip", line=_SECRET.sub(r"\1***", text)[:_MOST_CHARS])
 
 
 def identity_of(settings: SipSettings, port: int, user: str) -> str:
@@ -79,9 +81,7 @@ def listen(endpoint: Any, settings: SipSettings) -> int:
     Raises:
         InfrastructureError: the port is taken, or the address isn't this machine's.
     """
-    config = pj.TransportConfig()
-    config.boundAddress = _bound_address(settings)
-    config.publicAddress = settings.public_address or ""
+    config = transport_config(settings)
     attempts = 1 if settings.port else _PORT_ATTEMPTS
     for attempt in range(1, attempts + 1):
         config.port = settings.port
@@ -95,6 +95,14 @@ def listen(endpoint: Any, settings: SipSettings) -> int:
                     "BRIDGE_SIP_HOST",
                 ) from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def transport_config(settings: SipSettings) -> Any:
+    """Return the configuration of a socket at our address, without its port."""
+    config = pj.TransportConfig()
+    config.boundAddress = _bound_address(settings)
+    config.publicAddress = settings.public_address or ""
+    return config
 
 
 def _listen_once(endpoint: Any, config: Any) -> int:

@@ -13,10 +13,11 @@ The functions are pure; the door runs in the loop's thread, inside the poll.
 
 import ctypes
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import structlog
 
+from bridge.config.secure_sip import Srtp
 from bridge.telephony.received_message import MessageFinder
 from bridge.telephony.sip_module import PASS, SipModule
 
@@ -93,29 +94,54 @@ def _written(found: re.Match[bytes], ptime_ms: int) -> bytes:
     return prefix + b"%0*d" % (len(found[0]) - len(prefix), ptime_ms)
 
 
-_PROFILES = frozenset({"RTP/AVP", "RTP/AVPF"})
+_PLAIN = frozenset({"RTP/AVP", "RTP/AVPF"})
+_SECURE = frozenset({"RTP/SAVP", "RTP/SAVPF"})
+_PROFILES: Mapping[Srtp, frozenset[str]] = {
+    "off": _PLAIN,
+    "optional": _PLAIN | _SECURE,
+    "required": _SECURE,
+}
 _STATIC = {"0": "PCMU/8000", "8": "PCMA/8000"}
 """RFC 3551 section 6: these need no rtpmap."""
 
 _STREAM = re.compile(r"^m=(?=\S)", re.MULTILINE)
 _AUDIO_LINE = re.compile(r"audio (\d+)(?:/\d+)? (\S+) (.*)")
+_ANY_STREAM = re.compile(r"\S+ +\d+(?:/\d+)? +(\S+)")
+_LONE_RETURN = re.compile(r"\r(?!\n)")
+"""The end of a line to PJSIP, and to nobody else."""
+_KEY = re.compile(r"^a=crypto:", re.MULTILINE)
 _RTPMAP = re.compile(r"^a=rtpmap: *(\d+) +([^/\s]+/\d+)", re.MULTILINE)
 
 
-def has_usable_audio(offer: str, codecs: Collection[str]) -> bool:
+def has_usable_audio(offer: str, codecs: Collection[str], srtp: Srtp = "off") -> bool:
     """Return whether one of an offer's streams can be taken.
 
     Args:
         offer: the SDP.
         codecs: those that we take, as in ``PCMU/8000``.
+        srtp: what the call's trunk has. PJSIP reads SRTP then, and ends the process at an offer
+            with a stream that is secured in another way than by keys in the description.
     """
     known = {codec.upper() for codec in codecs}
-    return any(_is_usable(section, known) for section in _STREAM.split(offer)[1:])
+    if srtp != "off" and (_LONE_RETURN.search(offer) or _is_secured_otherwise(offer)):
+        return False
+    return any(_is_usable(section, known, srtp) for section in _STREAM.split(offer)[1:])
 
 
-def _is_usable(section: str, known: set[str]) -> bool:
+def _is_secured_otherwise(offer: str) -> bool:
+    for section in _STREAM.split(offer)[1:]:
+        found = _ANY_STREAM.match(section)
+        profile = found[1].upper() if found else "SAVP"
+        if "SAVP" in profile and not (profile in _SECURE and _KEY.search(section)):
+            return True
+    return False
+
+
+def _is_usable(section: str, known: set[str], srtp: Srtp) -> bool:
     found = _AUDIO_LINE.match(section)
-    if found is None or int(found[1]) == 0 or found[2].upper() not in _PROFILES:
+    if found is None or int(found[1]) == 0 or found[2].upper() not in _PROFILES[srtp]:
+        return False
+    if found[2].upper() in _SECURE and not _KEY.search(section):
         return False
     names = {**_STATIC, **dict(_RTPMAP.findall(section))}
     return any(names.get(number, "").upper() in known for number in found[3].split())

@@ -1,4 +1,4 @@
-"""Bounds the TCP connections to the SIP port, so that strangers can't fill PJSIP's tables.
+"""Bounds the TCP connections to the SIP ports, so that strangers can't fill PJSIP's tables.
 
 PJSIP accepts every connection and keeps it for ten minutes of silence. Each has a place in its
 table of sockets, and a place is free again half a second after its socket was closed
@@ -11,6 +11,9 @@ do it. The capacity build has 4,096 places, beside the limit of the process's fi
     and                   the connections that have been silent longest are closed, those of trunks
                           last
 
+What is in a TLS handshake is no connection to PJSIP yet, so the sockets at the TLS port are counted
+themselves, whenever the process has got more descriptors.
+
 A call whose connection was closed goes on: whoever has a request opens another one (RFC 3261
 section 18.1.1). Runs in the loop's thread, inside the poll. Linux only.
 """
@@ -21,7 +24,7 @@ import socket
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, suppress
 from operator import itemgetter
 
@@ -42,6 +45,10 @@ _SILENT_MS = 1_000
 """A connection is not closed before: whoever opens it may be about to send."""
 _CLOSED_AT_ONCE = 10
 
+_COUNTED_EVERY_NS = NS_PER_S // 10
+_MORE_DESCRIPTORS = 32
+"""From so many more on, sockets are counted: a call takes two."""
+
 _CONNECTED, _DESTROYED = 0, 3
 """`pjsip_transport_state` (pjsip/sip_transport.h)."""
 _OnState = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
@@ -59,26 +66,26 @@ class TcpDoor:
 
     Args:
         lib: PJSIP's symbols; PJSIP must be listening already.
-        port: where it does.
+        ports: where it does: plain, and with TLS where it has that.
         most: places of connections, open or closed lately, from which no more are accepted.
         is_trunk: says of a host whether it is one that calls come from.
         on_closed: given the address of the `pjsip_transport` that goes.
 
     Raises:
-        TelephonyError: no socket of this process listens at the port.
+        TelephonyError: no socket of this process listens at one of the ports.
     """
 
     def __init__(
         self,
         lib: ctypes.CDLL,
-        port: int,
+        ports: Collection[int],
         clock: Clock,
         *,
         most: int,
         is_trunk: Callable[[str], bool],
         on_closed: Callable[[int], None],
     ) -> None:
-        self._port = port
+        self._ports = ports
         self._clock = clock
         self._most = most
         self._is_trunk = is_trunk
@@ -87,7 +94,11 @@ class TcpDoor:
         self._closed_ns: deque[int] = deque()
         self._shut = False
         self._evicted_ns: int | None = None
-        self._listener = _listener_at(port)
+        self._sockets = 0  # with those in a handshake, when last counted
+        self._descriptors = 0
+        self._counted_ns = 0
+        self._listeners: list[socket.socket] = []
+        self.open()
         self._drop_all = ctypes.create_string_buffer(_DROP_ALL, len(_DROP_ALL))
         manager = lib.pjsip_endpt_get_tpmgr(lib.pjsua_get_pjsip_endpt())
         lib.pjsip_tpmgr_get_state_cb.restype = ctypes.c_void_p
@@ -102,18 +113,46 @@ class TcpDoor:
         now_ns = self._clock.now_ns()
         while self._closed_ns and now_ns - self._closed_ns[0] > _KEPT_NS:
             self._closed_ns.popleft()
-        full = len(self._open) + len(self._closed_ns) >= self._most
+        if len(self._ports) > 1 and now_ns - self._counted_ns > _COUNTED_EVERY_NS:
+            self._counted_ns = now_ns
+            self._count()
+        taken = max(len(self._open), self._sockets)
+        full = taken + len(self._closed_ns) >= self._most
         if full is not self._shut:
             self._shut = full
             self._filter()
         waited = self._evicted_ns is None or now_ns - self._evicted_ns > _KEPT_NS
-        if full and waited and len(self._open) > self._most - _CLOSED_AT_ONCE:
+        if full and waited and taken > self._most - _CLOSED_AT_ONCE:
             self._evicted_ns = now_ns
             self._evict()
 
+    def open(self) -> None:
+        """Take hold of the listening sockets, as after one was replaced.
+
+        Raises:
+            TelephonyError: no socket of this process listens at one of the ports.
+        """
+        self._listeners = [_listener_at(port) for port in self._ports]
+        if self._shut:
+            self._filter()
+
     def close(self) -> None:
-        """Let go of the listening socket; PJSIP has its own hold on it."""
-        self._listener.close()
+        """Let go of the listening sockets; PJSIP has its own hold on them."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+
+    def _count(self) -> None:
+        descriptors = len(os.listdir("/proc/self/fd"))
+        if not self._sockets and descriptors < self._descriptors + _MORE_DESCRIPTORS:
+            self._descriptors = min(self._descriptors, descriptors)
+            return
+        self._descriptors = descriptors
+        found = 0
+        for each in _sockets_at(self._ports):
+            with each:
+                found += not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        self._sockets = found if found > len(self._open) + _MORE_DESCRIPTORS else 0
 
     def _on_state(self, transport: int, state: int, info: int) -> None:
         try:
@@ -128,17 +167,18 @@ class TcpDoor:
         self._next(transport, state, info)
 
     def _filter(self) -> None:
-        if not self._shut:
-            self._listener.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
-            return
         program = struct.pack("HP", 1, ctypes.addressof(self._drop_all))
-        self._listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+        for listener in self._listeners:
+            if self._shut:
+                listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+            else:
+                listener.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
 
     def _evict(self) -> None:
         """Close connections; PJSIP finds them closed at its next event."""
         with ExitStack() as held:
             silent: list[tuple[bool, int, socket.socket]] = []
-            for each in _sockets_at(self._port):
+            for each in _sockets_at(self._ports):
                 held.enter_context(each)
                 with suppress(OSError):  # the listening socket, or the far end is just gone
                     host = str(each.getpeername()[0])
@@ -156,21 +196,21 @@ def _silent_ms(connection: socket.socket) -> int:
 
 
 def _listener_at(port: int) -> socket.socket:
-    for each in _sockets_at(port):
+    for each in _sockets_at((port,)):
         if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return each
         each.close()
     raise TelephonyError(f"no socket of this process listens on TCP port {port}")
 
 
-def _sockets_at(port: int) -> Iterator[socket.socket]:
-    """Yield this process's TCP sockets at a port, as copies: whoever gets one closes it."""
+def _sockets_at(ports: Collection[int]) -> Iterator[socket.socket]:
+    """Yield this process's TCP sockets at some ports, as copies: whoever gets one closes it."""
     for name in os.listdir("/proc/self/fd"):
         found = _copy(int(name))
         if found is None:
             continue
         inet = found.family in (socket.AF_INET, socket.AF_INET6)
-        if inet and found.type == socket.SOCK_STREAM and found.getsockname()[1] == port:
+        if inet and found.type == socket.SOCK_STREAM and found.getsockname()[1] in ports:
             yield found
         else:
             found.close()

@@ -20,7 +20,7 @@ def test_a_person_reads_one_capability_a_line() -> None:
     assert f"({version('pjsua2-python')})" in first
     names = [line[2:20].rstrip() for line in lines if not line.startswith("   ")]
     assert names == [
-        *("calls", "conference ports", "ioqueue", "TLS library", "memory ports", "codecs"),
+        *("calls", "conference ports", "ioqueue", "TLS library", "SRTP", "memory ports", "codecs"),
         "known faults",
     ]
 
@@ -32,6 +32,7 @@ def test_on_the_pip_wheel_it_names_the_way_to_more_calls_and_why_there_is_no_tls
     assert "4 in one process" in text
     assert "deploy/pjsip/build" in text
     assert "SIP over TLS is not offered: OpenSSL 1.0.2" in text
+    assert "SRTP              not offered" in text
     assert "not usable; audio goes by callbacks" in text
 
 
@@ -49,7 +50,13 @@ def test_a_program_reads_one_json_object() -> None:
     assert found["call_limit"] >= 4
     assert found["distribution"] == version("pjsua2-python")
     assert "PCMU/8000/1" in found["codecs"]
-    assert set(found) >= {"ioqueue", "tls_library", "tls_problem", "memory_ports_problem"}
+    assert set(found) >= {
+        "ioqueue",
+        "tls_library",
+        "tls_problem",
+        "srtp_problem",
+        "memory_ports_problem",
+    }
 
 
 def test_it_names_the_faults_of_the_loaded_release_and_their_guards() -> None:

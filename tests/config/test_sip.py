@@ -65,3 +65,34 @@ def test_everything_is_limited_for_strangers_and_nothing_for_trunks() -> None:
     assert None not in strangers.model_dump().values()
     assert set(trunk.model_dump().values()) == {None}
     assert settings.strangers == "refuse"
+
+
+@pytest.mark.parametrize(
+    ("sip_settings", "what"),
+    [
+        ({"trunks": {"one": {"addresses": "192.0.2.1", "transport": "tls"}}}, "wants TLS, one"),
+        (
+            {"tls": {"cert_file": "a", "key_file": "b", "verify_client": True}},
+            "verifies clients and names no ca_file",
+        ),
+        ({"tls": {"cert_file": "a"}}, "key_file"),
+    ],
+)
+def test_settings_of_tls_are_whole(sip_settings: dict[str, object], what: str) -> None:
+    with pytest.raises(ValidationError, match=what):
+        SipSettings.model_validate(sip_settings)
+
+
+@pytest.mark.parametrize(
+    ("uri", "trunk"),
+    [
+        ("sip:1@192.0.2.7", "b"),
+        ("sip:1@SIP.carrier.example:5061;transport=tls", "a"),
+        ("sip:1@other.example", None),
+        ("tel:+1555", None),
+    ],
+)
+def test_a_trunk_is_dialled_by_its_address_or_its_hosts(uri: str, trunk: str | None) -> None:
+    carrier = {"addresses": ["198.51.100.1"], "domains": ["sip.Carrier.example"]}
+    settings = sip(a=carrier, b=["192.0.2.0/24"])
+    assert settings.trunk_towards(uri) == (trunk or "")

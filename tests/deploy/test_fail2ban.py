@@ -31,6 +31,8 @@ def test_filter_finds_strangers_and_leaves_trunks_alone(
     count = turned_away_counter(lambda host: "", Metrics("test").sip)
     count(source, "INVITE", TurnedAway.STRANGER)
     count(source, 'OPTIONS"; source=192.0.2.1', TurnedAway.SCANNER)
+    count("192.0.2.9", "INVITE", TurnedAway.RATE)
+    count("192.0.2.9", "INVITE", TurnedAway.TRANSPORT)
     for reason in (TurnedAway.CREDENTIALS, TurnedAway.REPLAY, TurnedAway.URI, TurnedAway.MALFORMED):
         count(source, "INVITE", reason)
     for reason in (TurnedAway.RATE, TurnedAway.CHALLENGED, TurnedAway.STALE):

@@ -131,6 +131,7 @@ class Rig:
         media_ports: MediaPortsKind = "auto",
         trunk_secrets: Mapping[str, str] | None = None,
     ) -> None:
+        self.settings = settings
         self.calls: list[Call] = []
         self.take: Callable[[Call], None] = lambda call: call.leg.answer()
         self.refusal: Callable[[], str | None] = lambda: None

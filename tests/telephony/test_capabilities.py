@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 import bridge.telephony
+from bridge.config.sip import SipSettings
+from bridge.errors import ConfigError
 from bridge.telephony.capabilities import tls_problem
+from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.library import load_symbols
 
 _C_FUNCTION = re.compile(r"(pj|pjsua|pjsip|pjmedia)_[a-z0-9_]*[a-z0-9]")
@@ -38,6 +41,26 @@ def test_the_pip_wheel_has_no_usable_memory_ports() -> None:
     assert "pjmedia_mem_capture_create" in _examined("found.memory_ports_problem")
 
 
+@pytest.mark.skipif("+" in version("pjsua2-python"), reason="the pip wheel is not installed")
+@pytest.mark.parametrize(
+    ("setting", "more"),
+    [
+        ("sip.tls", {"tls": {"cert_file": "none.pem", "key_file": "none.key"}}),
+        (
+            "sip.trunks.one.srtp",
+            {"trunks": {"one": {"addresses": "192.0.2.1", "srtp": "optional"}}},
+        ),
+    ],
+)
+def test_the_pip_wheel_refuses_settings_of_tls_and_srtp_and_names_the_remedy(
+    setting: str, more: dict[str, object]
+) -> None:
+    settings = SipSettings.model_validate({"host": "127.0.0.1", "port": 0, **more})
+    endpoint = SipEndpoint(settings)
+    with pytest.raises(ConfigError, match=f"{setting} can't be had.*capacity build"):
+        endpoint.start()
+
+
 @pytest.mark.capacity
 def test_the_capacity_build_holds_hundreds_of_calls_with_three_ports_each() -> None:
     calls, ports, ioqueue = _examined(
@@ -51,7 +74,8 @@ def test_the_capacity_build_holds_hundreds_of_calls_with_three_ports_each() -> N
 
 @pytest.mark.capacity
 def test_the_capacity_build_has_the_systems_openssl_and_memory_ports() -> None:
-    assert _examined("found.tls_problem, found.memory_ports_problem") == "None None"
+    asked = "found.tls_problem, found.srtp_problem, found.memory_ports_problem"
+    assert _examined(asked) == "None None None"
 
 
 @pytest.mark.capacity

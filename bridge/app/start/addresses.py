@@ -74,6 +74,17 @@ def warn_of_strangers(settings: SipSettings) -> None:
         )
 
 
+def warn_of_open_keys(settings: SipSettings) -> None:
+    """Log which trunks' keys of SRTP can be read on the way."""
+    for name, trunk in settings.trunks.items():
+        if trunk.srtp != "off" and trunk.transport != "tls":
+            log.warning(
+                "srtp_keys_in_the_open",
+                trunk=name,
+                remedy=f"set sip.trunks.{name}.transport: tls: keys go with the SIP messages",
+            )
+
+
 def warn_of_demo_pjsip(settings: SipSettings, version: str) -> None:
     """Log that other machines reach a PJSIP whose faults nothing keeps from them: the pip wheel's.
 

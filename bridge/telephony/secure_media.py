@@ -1,0 +1,147 @@
+"""SRTP with keys in the session description (SDES, RFC 4568): by account, and by crypto line.
+
+PJSUA has one choice of SRTP for an account, so there is an account for each choice that a trunk
+makes: a call's is that of the trunk it came from, or that it goes to.
+
+PJSIP refuses a whole description for one crypto line that it can't read, ignores what a line says
+behind its key (a master key identifier, packets left plain), and overflows its stack at more than
+64 lines (CVE-2026-57162). So the lines that it can't serve are renamed before it reads them, by the
+same number of bytes, and the others are left to it. RFC 4568 section 7.1.2 has the answerer pass
+over lines like that.
+"""
+
+import ctypes
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from bridge.config.secure_sip import Srtp
+from bridge.telephony.library import READ_RECEIVED, import_pjsua2
+from bridge.telephony.received_message import MessageFinder
+from bridge.telephony.replies import Replies
+from bridge.telephony.sdp import has_usable_audio
+from bridge.telephony.sip_module import HANDLED, PASS, SipModule
+from bridge.telephony.sip_request import FinalResponse
+
+pj: Any = import_pjsua2()  # a SWIG module without types
+log = structlog.get_logger(__name__)
+
+_SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
+"""Taken, and offered in this order. PJSIP can't use GCM (RFC 7714) with Debian's libsrtp, which is
+built without OpenSSL: it wants a symbol that only OpenSSL's has."""
+_KEY_CHARS = 40
+"""Of key and salt, 30 bytes, in base64 (RFC 4568 section 6.2)."""
+_MOST_LINES = 8
+"""Of a message: a far end that offers more gets the first ones considered."""
+
+
+_BEFORE_DIALOGS = 31
+"""Behind transactions; PJSIP_MOD_PRIORITY_UA_PROXY_LAYER is 32."""
+_NOT_ACCEPTABLE = FinalResponse(
+    488, "Not Acceptable Here", (("Warning", '399 bridge "Not the SRTP of this trunk"'),)
+)
+_BEFORE_BODIES_ARE_READ = 12
+"""Above PJSIP_MOD_PRIORITY_TRANSPORT_LAYER (8)."""
+
+_USES: dict[Srtp, Any] = {
+    "off": pj.PJMEDIA_SRTP_DISABLED,
+    "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+    "required": pj.PJMEDIA_SRTP_MANDATORY,
+}
+
+_ANY_LINE = re.compile(rb"=[ \t]*crypto", re.IGNORECASE)
+_LINE = re.compile(
+    rb"(?<=\na)=crypto:(?P<tag>0|[1-9][0-9]{0,8}) (?P<suite>[A-Z0-9_]+)"
+    rb" inline:(?P<key>[A-Za-z0-9+/]+=*)"
+    rb"(?:\|(?:2\^)?[0-9]{1,20})?(?P<parameters>(?: [!-~]+)*) ?(?=\r?\n|\Z)"
+)
+_HARMLESS = re.compile(rb"WSH=[0-9]+|-[!-~]+")
+"""Session parameters that oblige to nothing (RFC 4568 sections 6.3.6 and 6.3.7)."""
+
+
+def secure(config: Any, srtp: Srtp) -> None:
+    """Write into an account's configuration whether its calls use SRTP."""
+    media = config.mediaConfig
+    media.srtpUse = _USES[srtp]
+    media.srtpSecureSignaling = 0  # who wants SRTP without TLS is warned at the start
+    media.srtpOpt.keyings = pj.IntVector([pj.PJMEDIA_SRTP_KEYING_SDES])
+    suites = pj.SrtpCryptoVector()
+    for name in _SUITES:
+        suite = pj.SrtpCrypto()
+        suite.name = name
+        suites.append(suite)
+    media.srtpOpt.cryptos = suites
+
+
+def with_usable_keys(message: bytes) -> bytes:
+    """Return a message whose crypto lines PJSIP can all serve; its length stays."""
+    kept: set[tuple[int, bytes]] = set()
+
+    def judge(found: re.Match[bytes]) -> bytes:
+        line = _LINE.match(message, found.start())
+        if line is not None and _is_usable(line) and len(kept) < _MOST_LINES:
+            name = message.count(b"\nm=", 0, found.start()), line["tag"]
+            if name not in kept:  # PJSIP refuses all where two of a stream have one tag
+                kept.add(name)
+                return found[0]
+        return found[0][:-6] + b"-rypto"
+
+    return _ANY_LINE.sub(judge, message)
+
+
+def _is_usable(line: re.Match[bytes]) -> bool:
+    if line["suite"].decode() not in _SUITES or len(line["key"]) != _KEY_CHARS:
+        return False
+    return all(_HARMLESS.fullmatch(each) for each in line["parameters"].split())
+
+
+class CryptoDoor:
+    """Holds PJSIP to the crypto lines that it can serve, and to the offers that a trunk may make.
+
+    Args:
+        lib: PJSIP's symbols; the endpoint must be initialised.
+        codecs: those that we take, as in ``PCMU``.
+        srtp: returns the choice for the request that is just being received.
+    """
+
+    def __init__(self, lib: ctypes.CDLL, codecs: Sequence[str], srtp: Callable[[], Srtp]) -> None:
+        self._finder = MessageFinder(lib)
+        self._read_received = getattr(lib, READ_RECEIVED)
+        self._received = pj.SipRxData()  # filled anew with each message
+        self._codecs = tuple(f"{codec}/8000" for codec in codecs)
+        self._srtp = srtp
+        self._replies = Replies(lib)
+        on_any = {"on_rx_request": self._on_message, "on_rx_response": self._on_message}
+        self._modules = (
+            SipModule(lib, b"mod-crypto", _BEFORE_BODIES_ARE_READ, on_any),
+            SipModule(lib, b"mod-offers", _BEFORE_DIALOGS, {"on_rx_request": self._on_request}),
+        )
+
+    def _on_message(self, rdata: int) -> int:
+        try:
+            found = self._finder.text(rdata)
+            text = ctypes.string_at(*found) if found else b""
+            if found and _ANY_LINE.search(text):
+                ctypes.memmove(found[0], with_usable_keys(text), len(text))  # of the same length
+        except Exception:
+            log.exception("crypto_not_judged")
+            return HANDLED  # PJSIP overflows by some
+        return PASS
+
+    def _on_request(self, rdata: int) -> int:
+        """Refuse a first offer that the trunk may not make; PJSIP would say 406, or end."""
+        try:
+            self._read_received(int(self._received.this), rdata)
+            message: str = self._received.wholeMsg
+            _, _, offer = message.partition("\r\n\r\n")
+            srtp = self._srtp()
+            if not message.startswith("INVITE ") or not offer.strip() or srtp == "off":
+                return PASS
+            if has_usable_audio(offer, self._codecs, srtp):
+                return PASS
+            self._replies.send(rdata, _NOT_ACCEPTABLE)
+        except Exception:
+            log.exception("offer_not_judged")
+        return HANDLED

@@ -1,0 +1,276 @@
+"""SIP over TLS: who is let in, who is believed, and what a renewed certificate changes."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from bridge.config.sip import SipSettings
+from bridge.sip.sources import TurnedAway
+from bridge.telephony import endpoint as endpoint_module
+from bridge.telephony.certificates import TlsCredentials
+from bridge.telephony.leg import LegState
+from tests.support.certificates import Authority, make_certificate
+from tests.support.sip import SipPeer
+from tests.support.tls_sip import client_context, header, sdp, tls_phone, tls_server
+from tests.support.waiting import wait_until
+from tests.telephony.rig import Rig
+
+pytestmark = [pytest.mark.capacity, pytest.mark.sip]
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "tls")
+
+
+@contextmanager
+def running(settings: dict[str, object]) -> Iterator[Rig]:
+    rig = Rig(SipSettings.model_validate({"host": "127.0.0.1", "port": 0, **settings}))
+    rig.start()
+    try:
+        yield rig
+    finally:
+        rig.stop()
+
+
+def with_tls(authority: Authority, **more: object) -> dict[str, object]:
+    cert, key = authority.sign("gateway")
+    files = {"cert_file": cert, "key_file": key, "ca_file": authority.cert_file}
+    return {"port": 0, **files, **more}
+
+
+def tls_port(rig: Rig) -> int:
+    assert rig.endpoint.tls is not None
+    return rig.endpoint.tls.port
+
+
+@pytest.fixture
+async def rig(garbage_in_this_thread: None, authority: Authority) -> AsyncIterator[Rig]:
+    with running({"tls": with_tls(authority)}) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def strict(garbage_in_this_thread: None, authority: Authority) -> AsyncIterator[Rig]:
+    """An endpoint that wants clients' certificates."""
+    with running({"tls": with_tls(authority, verify_client=True)}) as rig:
+        yield rig
+
+
+async def test_a_call_over_tls_is_answered_and_its_requests_come_back_by_tls(
+    rig: Rig, authority: Authority
+) -> None:
+    async with tls_phone(tls_port(rig), client_context(authority.cert_file)) as phone:
+        answer = await phone.invite(sdp())
+        call = await rig.call_in()
+        await call.until(lambda: LegState.CONFIRMED in call.states, "the call's begin")
+        call.leg.hangup()
+        bye = await phone.final()
+
+    assert answer.startswith("SIP/2.0 200")
+    contact = header(answer, "Contact").lower()
+    assert f"127.0.0.1:{tls_port(rig)}" in contact
+    assert "transport=tls" in contact
+    assert bye.startswith("BYE ")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_older_tls_is_refused(rig: Rig, version: ssl.TLSVersion) -> None:
+    context = client_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = version
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        async with tls_phone(tls_port(rig), context):
+            pass
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_tls_1_2_and_later_are_spoken(rig: Rig, version: ssl.TLSVersion) -> None:
+    context = client_context()
+    context.minimum_version = context.maximum_version = version
+    async with tls_phone(tls_port(rig), context) as phone:
+        assert (await phone.options()).startswith("SIP/2.0 200")
+
+
+@pytest.mark.parametrize("shows", ["nothing", "self-signed", "expired", "of another authority"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_clients_without_a_good_certificate_get_nothing_not_even_by_their_session(
+    strict: Rig, authority: Authority, tmp_path: Path, shows: str, version: ssl.TLSVersion
+) -> None:
+    ways: dict[str, Callable[[], tuple[Path, Path] | None]] = {
+        "nothing": lambda: None,
+        "self-signed": lambda: make_certificate(tmp_path / "own"),
+        "expired": lambda: authority.sign("expired", days_left=-1),
+        "of another authority": lambda: Authority(tmp_path / "other").sign("other"),
+    }
+    context = client_context(shown=ways[shows]())
+    context.minimum_version = context.maximum_version = version
+    session = await asyncio.to_thread(_session_of, tls_port(strict), context)
+    answer = await asyncio.to_thread(_options_by, tls_port(strict), context, session)
+
+    assert answer == b""
+    async with tls_phone(tls_port(strict), client_context(shown=authority.sign("client"))) as phone:
+        assert (await phone.options()).startswith("SIP/2.0 200")
+
+
+def _session_of(port: int, context: ssl.SSLContext) -> ssl.SSLSession | None:
+    """Return the session that is left of a connection, as a hostile client would keep it."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        try:
+            with context.wrap_socket(plain) as secured:
+                secured.sendall(b"\r\n\r\n")
+                try:
+                    secured.recv(100)  # TLS 1.3 sends its tickets after the handshake
+                finally:
+                    return secured.session  # noqa: B012  # whatever was said: a session it is
+        except OSError:
+            return None
+
+
+def _options_by(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None) -> bytes:
+    request = (
+        b"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:9;branch=z9hG4bK-again\r\n"
+        b"Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:x@127.0.0.1>\r\n"
+        b"Call-ID: again\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        try:
+            with context.wrap_socket(plain, session=session) as secured:
+                secured.sendall(request)
+                return secured.recv(100)
+        except OSError:
+            return b""
+
+
+async def test_calls_go_to_a_trunk_by_tls_with_our_certificate(
+    garbage_in_this_thread: None, authority: Authority
+) -> None:
+    trunk = {"addresses": "127.0.0.1", "transport": "tls"}
+    shown = authority.sign("trunk")
+    with running({"tls": with_tls(authority), "trunks": {"carrier": trunk}}) as rig:
+        async with tls_server(shown, clients_of=authority.cert_file) as server:
+            call = rig.dial(f"sip:+15550100@127.0.0.1:{server.port}")
+            await call.until(lambda: LegState.CONFIRMED in call.states, "the answer")
+            rig.endpoint.ask_options(f"sip:127.0.0.1:{server.port}")
+            await wait_until(
+                lambda: any(each.startswith("OPTIONS") for each in server.requests), "no OPTIONS"
+            )
+            call.leg.hangup()
+            await call.until(lambda: call.ended, "the end")
+
+    assert server.requests[0].startswith("INVITE sip:+15550100@127.0.0.1")
+    assert "SIP/2.0/TLS" in header(server.requests[0], "Via")
+
+
+@pytest.mark.parametrize("why", ["wrong name", "wildcard", "expired", "self-signed"])
+async def test_a_trunk_that_is_not_what_was_dialled_gets_no_message(
+    garbage_in_this_thread: None, authority: Authority, tmp_path: Path, why: str
+) -> None:
+    shown = {
+        "wrong name": lambda: authority.sign("wrong", hosts=["sip.example.org"]),
+        "wildcard": lambda: authority.sign("wild", hosts=["*.example.org", "*"]),
+        "expired": lambda: authority.sign("ended", days_left=-1),
+        "self-signed": lambda: make_certificate(tmp_path / "own"),
+    }[why]()
+    with running({"tls": with_tls(authority)}) as rig:
+        async with tls_server(shown) as server:
+            call = rig.dial(f"sip:+15550100@127.0.0.1:{server.port};transport=tls")
+            await call.until(lambda: call.ended, "the end")
+
+    assert server.requests == []
+    assert call.leg.last_code in {502, 503}
+
+
+async def test_a_trunk_that_talks_tls_is_heard_by_tls_alone(
+    garbage_in_this_thread: None, authority: Authority
+) -> None:
+    trunk = {"addresses": "127.0.0.1", "transport": "tls"}
+    with running({"tls": with_tls(authority), "trunks": {"carrier": trunk}}) as rig:
+        async with SipPeer(rig.endpoint.port) as forger:
+            assert (await forger.options()).status == 403
+        async with tls_phone(tls_port(rig), client_context()) as phone:
+            assert (await phone.options()).startswith("SIP/2.0 200")
+
+    assert rig.turned_away == [("127.0.0.1", "OPTIONS", TurnedAway.TRANSPORT)]
+
+
+async def test_a_renewed_certificate_is_shown_and_no_connection_is_lost(
+    rig: Rig, authority: Authority
+) -> None:
+    context = client_context(authority.cert_file)
+    tls = rig.endpoint.tls
+    assert tls is not None
+    async with tls_phone(tls.port, context) as early:
+        assert (await early.invite(sdp())).startswith("SIP/2.0 200")
+        shown = {early.shown}
+        for _ in range(3):
+            cert, key = authority.sign("renewed")
+            former = tls.credentials
+            credentials = TlsCredentials(cert.read_bytes(), key.read_bytes(), former.authorities)
+            rig.endpoint.renew_certificate(credentials)
+            async with tls_phone(tls.port, context) as late:
+                assert (await late.options()).startswith("SIP/2.0 200")
+                shown.add(late.shown)
+        assert (await early.bye()).startswith("SIP/2.0 200")
+
+    assert len(shown) == 4
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"OPTIONS sip:x@127.0.0.1 SIP/2.0\r\n\r\n",
+        b"\x16\x03\x01\xff\xff" + b"\x00" * 600,
+        b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00",
+        b"\x80\x2e\x01\x00\x02" + bytes(range(40)),
+        bytes(range(256)) * 80,
+    ],
+)
+async def test_garbage_at_the_tls_port_harms_nobody(rig: Rig, sent: bytes) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", tls_port(rig))
+    writer.write(sent)
+    async with tls_phone(tls_port(rig), client_context()) as phone:
+        assert (await phone.options()).startswith("SIP/2.0 200")
+    writer.transport.abort()
+
+
+async def test_unfinished_handshakes_are_bounded_and_ended(
+    garbage_in_this_thread: None, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 32
+    monkeypatch.setattr(endpoint_module, "MOST", most)
+    with running({"tls": with_tls(authority)}) as rig:
+        place = ("127.0.0.1", tls_port(rig))
+        mute = [socket.socket() for _ in range(3 * most)]
+        try:
+            connecting = asyncio.create_task(asyncio.to_thread(_connect_all, mute, place))
+            seen = [0]
+            while not connecting.done():
+                await asyncio.sleep(0.02)
+                seen.append(_accepted(place[1]))
+            assert most <= max(seen) <= 2 * most
+            async with asyncio.timeout(30), tls_phone(place[1], client_context()) as phone:
+                assert (await phone.options()).startswith("SIP/2.0 200")
+        finally:
+            for each in mute:
+                each.close()
+
+
+def _connect_all(sockets: list[socket.socket], place: tuple[str, int]) -> None:
+    """Connect one after another; the kernel lets none wait long where the door is shut."""
+    for each in sockets:
+        each.settimeout(0.02)
+        with suppress(OSError):
+            each.connect(place)
+
+
+def _accepted(port: int) -> int:
+    """Count this machine's established connections to a port that a process has accepted."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" and row[9] != "0" for row in rows)
