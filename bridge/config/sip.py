@@ -27,6 +27,7 @@ from bridge.config.digest import (
 )
 from bridge.config.parts import HeaderName, Name, OneOrMore
 from bridge.config.secure_sip import HostName, SipTransport, Srtp, TlsSettings
+from bridge.config.sip_messages import SipMessagesSettings
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import SourceBounds, Strangers
 
@@ -166,6 +167,7 @@ class SipSettings(BaseModel):
         supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
             type as the target of a transfer, beside the names of the dialplan's targets.
         trunks: name -> where its INVITEs come from and what is believed of them.
+        messages: what is kept of a call's SIP messages, beside its record.
         strangers: what a request outside of calls gets that comes from no trunk, and not from this
             machine: `refuse` 403 (or nothing, to scanners), `drop` nothing, `answer`
             what a trunk's gets. Where a trunk has a loopback address, this machine is no exception.
@@ -193,6 +195,7 @@ class SipSettings(BaseModel):
     supervisor_phones: tuple[PhonePattern, ...] = ()
     supervisor_transfers: tuple[PhonePattern, ...] = ()
     trunks: dict[Name, Trunk] = Field(default_factory=dict, max_length=20)
+    messages: SipMessagesSettings = SipMessagesSettings()
     strangers: Strangers = "refuse"
     stranger_limits: StrangerLimits = StrangerLimits()
     users: dict[UserName, SipUser] = Field(default_factory=dict, max_length=1_000)

@@ -73,6 +73,10 @@ class Redactor:
         self._finders = [each for each in _FINDERS if each[0] in kinds]
         self._kinds = kinds
 
+    def redact_header(self, value: str, name: str) -> str:
+        """Return the value of a SIP header, whose name may announce what it holds."""
+        return self.redact(value, asked=name.replace("-", " "))
+
     def redact(self, text: str, asked: str = "") -> str:
         """Return ``text`` with ``[card]``, ``[ssn]``, ``[date]``... in the place of each find.
 

@@ -6,9 +6,9 @@ room for every phone and carrier, and below the table that it would fill. Reques
 measured alike: the far end of a call that the bridge has placed is a peer, too. Longer messages
 than PJSIP's buffer are refused elsewhere (`bridge/telephony/long_messages.py`).
 
-PJSIP reads more leniently than the RFCs write: names in capitals, blanks behind ``a=``, ends of
-lines of one byte. Hence the measures read so, too, and look at the whole message: where its body
-begins is another thing that two readers see differently.
+PJSIP reads more leniently than the RFCs write: names in capitals, ends of lines of one byte. Hence
+the measures are more lenient still, with blanks behind ``a=``, and look at the whole message: where
+its body begins is another thing that two readers see differently.
 """
 
 import re

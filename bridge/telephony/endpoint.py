@@ -10,7 +10,7 @@ import atexit
 import dataclasses
 import secrets
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -31,7 +31,9 @@ from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.capabilities import check_secure_settings
 from bridge.telephony.certificates import TlsCredentials
+from bridge.telephony.challenges import ChallengeFilter
 from bridge.telephony.dropped import DroppedRequests
+from bridge.telephony.end_reasons import hear_reason
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.left_calls import LeftCalls, StatelessRequests
@@ -59,6 +61,8 @@ from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.sdp import PtimeDoor
 from bridge.telephony.secure_media import CryptoDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
+from bridge.telephony.sip_traces import SipTraces
+from bridge.telephony.socket_address import place_towards
 from bridge.telephony.source_door import OnTurnedAway, SourceDoor
 from bridge.telephony.succession import Successor
 from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
@@ -109,6 +113,7 @@ class SipEndpoint:
             `auto` takes memory ports where it can.
         ptime_ms: audio in one packet of ours, a multiple of 10, whatever the far end likes, within
             its maxptime; None for what the far end asks for, or PJSIP's 20.
+        traces: collects the messages of calls; None keeps none.
 
     Attributes:
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
@@ -128,6 +133,7 @@ class SipEndpoint:
         trunk_secrets: Mapping[str, str] = MappingProxyType({}),
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
+        traces: SipTraces | None = None,
     ) -> None:
         self.info = LibraryInfo("", 0)
         self.port = 0
@@ -141,12 +147,14 @@ class SipEndpoint:
         self._refusal = refusal
         self._on_message = on_message
         self._on_turned_away = on_turned_away
+        self.traces = traces or SipTraces(None, SystemClock())
         self._messages: SipMessages | None = None
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
         self._door: AdmissionDoor | None = None
         self._ptime_door: PtimeDoor | None = None
         self._request_door: RequestDoor | None = None
+        self._challenges: ChallengeFilter | None = None
         self._source_door: SourceDoor | None = None
         self._transport_door: TransportDoor | None = None
         self._crypto_door: CryptoDoor | None = None
@@ -213,6 +221,7 @@ class SipEndpoint:
             )
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             most_bytes = longest_packet_bytes(symbols)
+            self._challenges = ChallengeFilter(symbols)
             self._request_door = RequestDoor(symbols, most_bytes, self._find_call)
             sources = _sources(self._settings)
             self._source_door = SourceDoor(
@@ -243,11 +252,13 @@ class SipEndpoint:
                 ),
                 exempt=replaces_door.has_let_through,
             )
-            if self._on_message is not None:
-                self._messages = SipMessages(symbols, self._on_message)
+            self._messages = SipMessages(symbols, self._on_message, self._take_text)
             self.port = listen(self._endpoint, self._settings)
             if self._settings.tls is not None:
                 self.tls = TlsListener(symbols, self._endpoint, self._settings)
+            self.traces.place = lru_cache(MOST_ADDRESSES)(
+                partial(place_towards, self._settings.host, self.port)
+            )
             self._tcp_door = TcpDoor(
                 *(symbols, self._tcp_ports(), SystemClock()),
                 most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
@@ -351,6 +362,7 @@ class SipEndpoint:
             self._calls.over(call)
             self._forget(leg)
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
+        leg.sip_call_id = leg.sip_call_id or call.sip_call_id
         return leg
 
     def ask_options(self, uri: str) -> None:
@@ -443,6 +455,11 @@ class SipEndpoint:
     def _sender_trunk(self) -> str:
         """Return the trunk of the request that is just being received, "" for none."""
         return "" if self._source_door is None else self._source_door.trunk
+
+    def _take_text(self, text: str, far_end: str, sent: bool) -> None:
+        self.traces.take(text, far_end, sent=sent)
+        if not sent:
+            hear_reason(text, self._find_call)
 
     def _find_call(self, sip_call_id: str) -> PjCall | None:
         return next((call for call in self._calls if call.owner.sip_call_id == sip_call_id), None)

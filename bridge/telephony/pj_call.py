@@ -71,6 +71,10 @@ class CallOwner(Protocol):
         """Take a packet of an RFC 4733 event."""
         ...
 
+    def on_pj_reason(self, reason: str) -> None:
+        """Take why the far end ends the call."""
+        ...
+
     def on_pj_info(self, info: Info) -> None:
         """Take an INFO of the far end's."""
         ...
@@ -296,6 +300,11 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         elif change.type == pj.PJSIP_EVENT_TX_MSG and transaction.role == pj.PJSIP_ROLE_UAC:
             number, *_ = read_headers(str(change.src.tdata.wholeMsg)).get("cseq", ("",))
             self.cseq = max(self.cseq, int(number.split(" ")[0] or 0))
+
+    @property
+    def sip_call_id(self) -> str:
+        """Its dialog's Call-ID."""
+        return clean(str(self.getInfo().callIdString))
 
     @property
     def local_contact(self) -> str:

@@ -158,8 +158,20 @@ class RequestDoor:
         return refusal_of(request, self._most_bytes) or outside
 
     def _on_request_in_dialog(self, rdata: int) -> int:
-        """Judge a request by its call; repeated ones have met their transaction by then."""
-        return self._judge(rdata, self._answer_in_dialog)
+        """Judge a request by its call; repeated ones have met their transaction by then.
+
+        An ACK without a To tag is of no call then. PJSUA 2.15 would take it for a merged request,
+        answer it with 482, and end the process, because an ACK has no answer.
+        """
+        return HANDLED if self._is_stray_ack(rdata) else self._judge(rdata, self._answer_in_dialog)
+
+    def _is_stray_ack(self, rdata: int) -> bool:
+        try:
+            request = Request.parse(self._read(rdata))
+        except Exception:
+            log.exception("request_not_judged")
+            return False
+        return request is not None and request.method == "ACK" and not request.tag("to")
 
     def _answer_in_dialog(self, request: Request, data: bytes) -> FinalResponse | None:
         return due(request.method, self._standing(request)) if request.tag("to") else None

@@ -82,6 +82,7 @@ class Request:
         head = _FOLDED.sub(" ", parts[0].decode("latin-1").lstrip("\r\n"))
         start, *lines = re.split(r"\r?\n", head)
         method, _, rest = start.strip().partition(" ")
+        method = "ACK" if method.upper() == "ACK" else method  # as PJSIP takes it; has no answer
         uri, _, version = rest.rpartition(" ")
         if method.startswith("SIP/") or not version.startswith("SIP/"):
             return None

@@ -134,3 +134,18 @@ async def test_the_far_end_of_a_dialled_call_meets_the_bounds_too(
         head[0] = "SIP/2.0 200 OK"
         sip.send(answer(sdp()))
         await call.until(lambda: True in call.media, "the good answer")
+
+
+@pytest.mark.parametrize("method", [b"ACK", b"ack"])
+async def test_an_ack_of_no_call_is_never_answered(rig: Rig, method: bytes) -> None:
+    """PJSIP 2.15 takes one of another branch for a merged request, and ends the process."""
+    rig.take = lambda call: call.leg.reject(486, "Busy Here")
+    async with RawSip(rig.endpoint.port) as sip:
+        talk = sip.talk()
+        assert (await talk.invite(sdp())).code == 486
+        ack = talk.request("ACK", sequence=talk.sequence)
+        assert b";tag=" not in ack.partition(b"To:")[2].partition(b"\r\n")[0]
+        sip.send(ack.replace(b"ACK sip", method + b" sip", 1))
+        assert (await sip.talk().ask("OPTIONS")).code == 200
+        answers = [reply for reply in sip.replies if reply.header("CSeq").endswith("ACK")]
+        assert answers == []

@@ -28,7 +28,6 @@ def _keys(written: str) -> bytes:
 KILLING = {
     "keys": _keys("a=crypto"),
     "keys-in-capitals": _keys("a=CRYPTO"),
-    "keys-behind-a-blank": _keys("a= crypto"),
 }
 
 
