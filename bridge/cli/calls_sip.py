@@ -47,8 +47,8 @@ def print_sip(trace: CallTrace, console: Console, *, raw: bool, as_json: bool) -
     rows = ladder(trace.messages)
     if as_json:
         texts = [{"text": each.text} if raw else {} for each in trace.messages]
-        told = [row.as_json() | text for row, text in zip(rows, texts, strict=True)]
-        console.out(json.dumps({**trace.about, "messages": told}, indent=2), highlight=False)
+        messages = [row.as_json() | text for row, text in zip(rows, texts, strict=True)]
+        console.out(json.dumps({**trace.about, "messages": messages}, indent=2), highlight=False)
     elif raw:
         _print_whole(rows, trace.messages, console)
     else:
