@@ -52,9 +52,8 @@ from bridge.app.watches.probes import Directories, keep_probing
 from bridge.app.watches.registrations import Registrations
 from bridge.app.watches.sip_certificate import SipCertificate
 from bridge.app.watches.sip_messages import keep_writing_sip, write_sip
-from bridge.app.watches.stray_packets import stray_packet_counter
 from bridge.app.watches.troubles import Troubles
-from bridge.app.watches.turned_away import turned_away_counter
+from bridge.app.watches.turned_away import stray_packet_counter, turned_away_counter
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.models import load_models
