@@ -1,7 +1,7 @@
 """Counts and logs what strangers send in vain: SIP requests, and packets to calls' RTP ports.
 
-The log line of a request is what fail2ban reads (`deploy/fail2ban/`); floods are kept out of the log by
-:mod:`bridge.telemetry.log_limits`.
+The log line of a request is what fail2ban reads (`deploy/fail2ban/`); floods are kept out of the
+log by :mod:`bridge.telemetry.log_limits`.
 """
 
 import logging
