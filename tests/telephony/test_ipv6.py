@@ -1,8 +1,11 @@
 """Calls over IPv6 by a sender of the test's own: signalling, audio, its lock, odd addresses."""
 
+import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +16,10 @@ from bridge.sip.sources import TurnedAway
 from bridge.telephony.capabilities import ipv6_problem
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.sdp import is_of_family
+from tests.support.certificates import Authority
 from tests.support.raw_sip import RawSip, Reply, sdp
 from tests.support.rtp import RtpPeer
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 from tests.telephony.rig import Rig
 
 pytestmark = pytest.mark.sip
@@ -205,6 +209,25 @@ async def test_senders_write_addresses_in_many_ways(started: StartRig) -> None:
         await talk.call(sdp(at=HERE))
         await rig.call_in(calls)
         assert (await talk.ask("BYE")).code == 200
+
+
+@pytest.mark.capacity
+async def test_tcp_and_tls_are_heard_too(started: StartRig, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    cert, key = authority.sign("gateway", hosts=["::1"])
+    trusting = ssl.create_default_context(cafile=authority.cert_file)
+    async with started(tls={"port": 0, "cert_file": cert, "key_file": key}) as rig:
+        assert rig.endpoint.tls is not None
+        options = RawSip(rig.endpoint.port, "::1").talk().request("OPTIONS")
+        for port, context, transport in (
+            (rig.endpoint.port, None, b"TCP"),
+            (rig.endpoint.tls.port, trusting, b"TLS"),
+        ):
+            reader, writer = await asyncio.open_connection("::1", port, ssl=context)
+            writer.write(options.replace(b"SIP/2.0/UDP", b"SIP/2.0/" + transport))
+            async with asyncio.timeout(PATIENCE_S):
+                assert await reader.readline() == b"SIP/2.0 200 OK\r\n"
+            writer.close()
 
 
 @pytest.mark.capacity
