@@ -1,7 +1,7 @@
 """Session descriptions (SDP): audio that can be taken, and ptimes as PJSIP has to read them.
 
 PJSIP answers a new offer within a call that it can't take with "500 SDP negotiation failed"; 488 is
-due, which tells the far end that the call goes on as it was (RFC 3261 section 14.2).
+due, by which the far end knows that the call goes on as it was (RFC 3261 section 14.2).
 
 PJSIP obeys `a=ptime` of an audio stream, rounded to its frames of 10 ms, and sends nothing at all
 where such a packet is longer than its MTU. It ignores `a=maxptime` (RFC 8866 section 6.4), a limit
