@@ -53,6 +53,19 @@ def line(answer: Reply, kind: str) -> str:
     return str(found[0])
 
 
+def accepted(request: Reply, body: bytes = b"") -> bytes:
+    """Answer a request of ours with 200."""
+    to = request.header("To")
+    names = ("Via", "From", "Call-ID", "CSeq")
+    lines = [f"{name}: {request.header(name)}" for name in names]
+    lines += [
+        f"To: {to if 'tag=' in to else to + ';tag=person'}",
+        f"Contact: <{request.start.split()[1]}>",
+    ]
+    lines += [*(SDP if body else ()), f"Content-Length: {len(body)}"]
+    return "\r\n".join(["SIP/2.0 200 OK", *lines]).encode() + b"\r\n\r\n" + body
+
+
 def rtp_port(answer: Reply) -> int:
     return int(line(answer, "m").split()[1])
 
@@ -231,9 +244,14 @@ async def test_tcp_and_tls_are_heard_too(started: StartRig, tmp_path: Path) -> N
 
 
 @pytest.mark.capacity
-async def test_a_person_is_dialled_at_an_ipv6_address(started: StartRig) -> None:
-    async with started() as rig, RawSip(rig.endpoint.port, "::1") as person:
-        rig.dial(f"sip:ann@[::1]:{person.port}")
+@pytest.mark.parametrize("answered_at", [HERE, "IP4 127.0.0.1"])
+async def test_a_person_is_dialled_at_an_ipv6_address(started: StartRig, answered_at: str) -> None:
+    async with (
+        started() as rig,
+        RawSip(rig.endpoint.port, "::1") as person,
+        RtpPeer(host="::1") as rtp,
+    ):
+        call = rig.dial(f"sip:ann@[::1]:{person.port}")
         invite = await person.reply(lambda each: each.method == "INVITE" and not each.code)
         assert invite is not None
         assert invite.start == f"INVITE sip:ann@[::1]:{person.port} SIP/2.0"
@@ -241,6 +259,16 @@ async def test_a_person_is_dialled_at_an_ipv6_address(started: StartRig) -> None
         assert re.match(r"<?sip:bridge@\[::1\]", invite.header("From"))
         assert f"@[::1]:{rig.endpoint.port}" in invite.header("Contact")
         assert line(invite, "c") == "IN IP6 ::1"
+        person.send(accepted(invite, sdp(port=rtp.port, at=answered_at)))
+        if answered_at == HERE:
+            await call.until(lambda: call.media == [True], "media")
+            call.play_tone(400, 1000)
+            await wait_until(lambda: len(rtp.packets) > 5, "the person hears nothing")
+            call.leg.hangup()
+        bye = await person.reply(lambda each: each.method == "BYE" and not each.code)
+        assert bye is not None
+        person.send(accepted(bye))
+        await call.until(lambda: call.ended, "the end")
         with pytest.raises(TelephonyError, match=r"127\.0\.0\.1"):
             rig.dial("sip:ann@127.0.0.1:5060")
 
