@@ -16,7 +16,8 @@ from tests.conftest import show
 from tests.support.gateways import Gateway, serving, write_dialplan
 from tests.support.memory import settled_memory
 from tests.support.mutations import good_messages, hostile_cases, mutations
-from tests.support.raw_sip import RawSip, sdp
+from tests.support.protos import malformed_invites
+from tests.support.raw_sip import RawSip, Reply, sdp
 from tests.support.rfc4475 import MESSAGES
 from tests.support.waiting import wait_until
 
@@ -84,6 +85,11 @@ def _answered(sip: RawSip) -> set[tuple[str, ...]]:
     return {name for name in named if not name[0].startswith(own)}
 
 
+def is_up(process: psutil.Process) -> bool:
+    """Return whether a process lives; one that is dead and not waited for still runs to psutil."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
 def process_of(gateway: Gateway) -> psutil.Process:
     return psutil.Process(gateway.process.pid)
 
@@ -98,15 +104,15 @@ async def test_hostile_cases_by_datagram_and_stream_leave_the_process_as_it_was(
             sip.send(data)
             assert await sip.reply(lambda reply: True, 0.0) or True
             await check_alive(sip)
-            assert process.is_running(), name
+            assert is_up(process), name
         for name, data in cases.items():
             await _stream(gateway.sip_port, [data[:4000], data[4000:]])
-            assert process.is_running(), name
+            assert is_up(process), name
         whole = next(iter(m.data for m in MESSAGES if m.name == "longreq"))
         await _stream(gateway.sip_port, [bytes([byte]) for byte in whole[:500]])
         await _stream(gateway.sip_port, [b"INVITE sip:a@b SIP/2.0\r\nX: "] + [b"x" * 1000] * 200)
         await check_a_call(sip)
-    assert process.is_running()
+    assert is_up(process)
 
 
 async def _stream(port: int, pieces: list[bytes]) -> None:
@@ -133,7 +139,7 @@ async def test_mutated_datagrams_leave_the_process_and_its_memory_as_they_were(
         if count == A_FEW:
             await send_all(sip, mutations(good, SEED, count))
             await check_a_call(sip)
-            assert process.is_running()
+            assert is_up(process)
             return
         await send_all(sip, mutations(good, SEED, WARM_UP))
         await check_a_call(sip)
@@ -150,8 +156,72 @@ async def test_mutated_datagrams_leave_the_process_and_its_memory_as_they_were(
             f"{before / 2**20:.1f} -> {after / 2**20:.1f} MB"
         ],
     )
-    assert process.is_running()
+    assert is_up(process)
     assert after <= before * (1 + MEMORY_GROWTH)
+
+
+A_FEW_MALFORMED, ALL_MALFORMED = 200, 4_500
+BETWEEN_MALFORMED = 100
+AT_ONCE = 4
+"""The wheel has so many calls: each INVITE that can be understood gets one, and is answered."""
+
+
+@pytest.mark.parametrize(
+    "count", [A_FEW_MALFORMED, pytest.param(ALL_MALFORMED, marks=pytest.mark.nightly)]
+)
+@pytest.mark.timeout(3600)
+async def test_malformed_invites_leave_the_process_and_a_call_is_taken_after_each_hundred(
+    gateway: Gateway, count: int, request: pytest.FixtureRequest
+) -> None:
+    """The RFC's torture messages are sent between them."""
+    process, answers = process_of(gateway), Counter[int]()
+    async with RawSip(gateway.sip_port) as sip:
+        for number, data in enumerate(malformed_invites(count, sip.port), 1):
+            sip.send(data)
+            if number % AT_ONCE == 0:
+                await check_alive(sip)
+                answers.update(_hang_up(sip))
+            if number % BETWEEN_MALFORMED == 0:
+                sip.send(MESSAGES[number // BETWEEN_MALFORMED % len(MESSAGES)].from_here())
+                await check_a_call(sip)
+                answers.update(_hang_up(sip))
+                assert is_up(process), number
+    resident = process.memory_info().rss / 2**20
+    show(
+        request.config,
+        "malformed INVITEs",
+        [f"{count} sent, answers: {dict(sorted(answers.items()))}; {resident:.1f} MB"],
+    )
+    assert is_up(process)
+    assert answers[200] > 0, "no INVITE got as far as a call"
+
+
+def _hang_up(sip: RawSip) -> list[int]:
+    """End the calls that malformed INVITEs began; return the final answers, and forget them."""
+    codes: list[int] = []
+    for reply in sip.replies:
+        own = reply.header("Call-ID").startswith(f"raw-{sip.port}-")
+        if own or reply.code < 200 or not reply.header("CSeq").endswith("INVITE"):
+            continue
+        codes.append(reply.code)
+        if reply.code == 200:
+            for method, number in (("ACK", 1), ("BYE", 2)):
+                sip.send(_in_dialog(reply, method, number, sip.port))
+    sip.replies.clear()
+    return codes
+
+
+def _in_dialog(reply: Reply, method: str, number: int, port: int) -> bytes:
+    branch = f"z9hG4bK-end-{method}-{abs(hash(reply.header('Call-ID')))}"
+    lines = (
+        f"{method} {reply.header('Contact').strip('<>')} SIP/2.0",
+        f"Via: SIP/2.0/UDP 127.0.0.1:{port};rport;branch={branch}",
+        *(f"{name}: {reply.header(name)}" for name in ("From", "To", "Call-ID")),
+        f"CSeq: {number} {method}",
+        "Max-Forwards: 70",
+        "Content-Length: 0",
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
 async def test_what_pjsip_says_of_broken_messages_is_logged_and_never_printed(
