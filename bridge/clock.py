@@ -36,7 +36,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told to.
+    """A clock that moves only when it is advanced.
 
     Args:
         now_ns: monotonic start.

@@ -51,11 +51,13 @@ from bridge.app.watches.ends import ConsoleCertificate, Sunsets
 from bridge.app.watches.probes import Directories, keep_probing
 from bridge.app.watches.registrations import Registrations
 from bridge.app.watches.sip_certificate import SipCertificate
+from bridge.app.watches.sip_messages import keep_writing_sip, write_sip
 from bridge.app.watches.troubles import Troubles
-from bridge.app.watches.turned_away import turned_away_counter
+from bridge.app.watches.turned_away import stray_packet_counter, turned_away_counter
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.models import load_models
+from bridge.config.rtp_ports import calls_of
 from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
@@ -69,6 +71,7 @@ from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import StopReason
+from bridge.telephony.sip_traces import SipTraces
 from bridge.telephony.tick import Ticker
 from bridge.tools.webhook import WebhookClient
 
@@ -186,8 +189,10 @@ class Gateway:
             refusal=self._reception.refusal,
             on_message=message_counter(settings.sip, metrics.sip),
             on_turned_away=turned_away_counter(settings.sip.trunk_of, metrics.sip),
+            on_stray_packets=stray_packet_counter(settings.sip.trunk_of, metrics.sip),
             trunk_secrets=trunk_secrets,
             media_ports=settings.media.ports,
+            traces=SipTraces(settings.sip.messages.compile(), self._clock),
         )
         metrics.media.expect_stops(StopReason)
         metrics.media.watch(lambda: endpoint.rows_in_use, lambda: endpoint.conference_ports)
@@ -260,7 +265,8 @@ class Gateway:
         most = measure_max_calls(settings.media) if wanted == "auto" else wanted
         self._endpoint.start()
         log.debug("pjsip_started", **dataclasses.asdict(self._endpoint.info))
-        promised = min(most, self._endpoint.info.call_limit)
+        room = calls_of(settings.sip.rtp_ports)
+        promised = min(most, self._endpoint.info.call_limit, most if room is None else room)
         self._intake.limit = calls_within_limit(promised)
         self.metrics.node.set_promised(promised)
         if self._intake.limit < promised:
@@ -357,6 +363,7 @@ class Gateway:
             "retention": keep_sweeping(directory, self._redis_url, prefix),
             "sunsets": self._sunsets.keep_asking(),
             "records": records.keep_trying(),
+            "sip-messages": keep_writing_sip(self._endpoint.traces, directory),
             "phones": self._phone_door.keep_looking(lambda: self.calls),
             "directories": self._directories().keep_looking(),
             "certificate": self._certificate().keep_looking(),
@@ -422,6 +429,8 @@ class Gateway:
         # Before the chores end: without the one that collects garbage in this thread, a collection
         # starts wherever Python runs, and PJSIP's clock runs it until PJSIP is down.
         self._endpoint.stop()
+        left = self._endpoint.traces.take_ended(at_once=True)
+        await write_sip(left, self._settings.media.recordings_dir)
         background, self._background = self._background, []
         for task in background:
             task.cancel()

@@ -51,7 +51,7 @@ class PlayoutStarted:
 
     Attributes:
         laid_ns: that sample lay in the tx ring; None where that was not measured.
-        taken_ns: PJSIP took it, by its clock; likewise. Times do not tell one beginning from
+        taken_ns: PJSIP took it, by its clock; likewise. Times do not part one beginning from
             another, so they don't count in comparisons.
     """
 
@@ -158,7 +158,7 @@ class PlayoutLedger:
 
     @property
     def quiet_until(self) -> int:
-        """Read position below which :meth:`advance` has nothing to tell; its counting can wait."""
+        """Read position below which :meth:`advance` reports nothing; its counting can wait."""
         if not self._parts:
             return NEVER
         end, begins = 0, NEVER

@@ -1,4 +1,4 @@
-"""Levels in dBFS, and an energy gate that tells speech from silence.
+"""Levels in dBFS, and an energy gate that separates speech from silence.
 
 0 dBFS is the RMS of a full-scale square wave (32768), so a full-scale sine is at -3.01 dBFS.
 Offsets are samples at the gate's own rate since its first frame: the gate has no other clock.

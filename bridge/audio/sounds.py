@@ -44,7 +44,7 @@ class SoundSettings:
     Attributes:
         threshold_dbfs: RMS of a loud frame.
         echo_guard_db: by how much the agent's echo is at least quieter than the agent.
-        milestones_ms: lengths that are told, ascending.
+        milestones_ms: lengths that are reported, ascending.
     """
 
     threshold_dbfs: float = DEFAULT_THRESHOLD_DBFS
@@ -122,7 +122,7 @@ class CallerSounds:
         self._frame = np.zeros(rows, dtype=np.int64)
         self._start = np.full(rows, _NO_RUN, dtype=np.int64)
         self._loud_end = np.zeros(rows, dtype=np.int64)
-        self._told = np.zeros(rows, dtype=np.int64)
+        self._reported = np.zeros(rows, dtype=np.int64)
         self._threshold = np.zeros(rows, dtype=np.float32)
         self._guard = np.zeros(rows, dtype=np.float32)
         self._agent = np.full((rows, ECHO_MS // FRAME_MS), FLOOR_DBFS, dtype=np.float32)
@@ -130,7 +130,7 @@ class CallerSounds:
 
     def begin(self, row: int, settings: SoundSettings) -> None:
         """Begin a row in silence."""
-        self._frame[row] = self._loud_end[row] = self._told[row] = 0
+        self._frame[row] = self._loud_end[row] = self._reported[row] = 0
         self._start[row] = _NO_RUN
         self._agent[row] = FLOOR_DBFS
         self._threshold[row] = settings.threshold_dbfs
@@ -162,7 +162,7 @@ class CallerSounds:
         loud = caller_dbfs >= np.maximum(threshold, echo)
         begins = rows[loud & ~running]
         self._start[begins] = self._frame[begins] - 1
-        self._told[begins] = 0
+        self._reported[begins] = 0
         self._loud_end[rows[loud]] = self._frame[rows[loud]]
         changes: list[SoundChange] = []
         for place in np.flatnonzero(loud | running).tolist():
@@ -171,18 +171,18 @@ class CallerSounds:
 
     def _follow(self, place: int, row: int, loud: bool) -> list[SoundChange]:
         now, start, loud_end = (int(a[row]) for a in (self._frame, self._start, self._loud_end))
-        lasted_ms, told = (loud_end - start) * FRAME_MS, int(self._told[row])
+        lasted_ms, reported = (loud_end - start) * FRAME_MS, int(self._reported[row])
         if not loud:
             quiet_ms = (now - loud_end) * FRAME_MS
-            if told and quiet_ms < HANGOVER_MS:
+            if reported and quiet_ms < HANGOVER_MS:
                 return []
             self._start[row] = _NO_RUN
-            return [SoundChange(place, SoundEdge.STOPPED, quiet_ms, lasted_ms)] if told else []
+            return [SoundChange(place, SoundEdge.STOPPED, quiet_ms, lasted_ms)] if reported else []
         milestones = self._milestones[row]
         reached = sum(milestone <= lasted_ms for milestone in milestones)
-        self._told[row] = reached
+        self._reported[row] = reached
         changes = []
-        for number in range(told, reached):
+        for number in range(reported, reached):
             change = SoundEdge.LASTED if number else SoundEdge.STARTED
             changes.append(SoundChange(place, change, (now - start) * FRAME_MS, lasted_ms))
         return changes

@@ -4,7 +4,7 @@
                               int16 PCM, 8 kHz, stereo (caller, agent as heard), 20 ms
     talk, from the browser:   uint32 sequence, uint32 ms, int16 PCM, 24 kHz, mono, 20 to 100 ms
 
-Sequences grow by one a message, the lost ones counted, so a gap tells how much is missing.
+Sequences grow by one a message, the lost ones counted, so a gap shows how much is missing.
 """
 
 import struct

@@ -109,7 +109,7 @@ class CallersProcess:
     async def begin_churn(self, rate: float, each_s: float, most: int) -> None:
         """Place short calls until :meth:`end`."""
         order = {"do": "churn", "calls": _WITHOUT_END, "rate": rate, "each_s": each_s}
-        await self._child.tell({**order, "most": most})
+        await self._child.send_order({**order, "most": most})
 
     async def end(self) -> Mapping[str, object]:
         """Hang up, all of them; return what became of the calls since the last ``hold`` or churn.
@@ -119,7 +119,7 @@ class CallersProcess:
         return await self._do(0.0, do="end")
 
     async def _do(self, takes_s: float, **order: object) -> Mapping[str, object]:
-        await self._child.tell(order)
+        await self._child.send_order(order)
         return await self._child.report(takes_s + _ANSWER_WITHIN_S)
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from bridge.cli.calls_audit import begin_of, read_audit
 from bridge.cli.calls_list import CallFilter, clock_time, find_calls, find_troubles, print_calls
 from bridge.cli.calls_show import CallStory, plot_waterfall, print_story
+from bridge.cli.calls_sip import print_sip, read_sip, write_pcap
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run
 from bridge.clock import NS_PER_MS, SystemClock
@@ -94,16 +95,43 @@ def list_calls(
 @calls.command("show")
 @click.argument("call_id")
 @click.option("--png", type=click.Path(path_type=Path), help="Draw the waterfall into this file.")
+@click.option("--sip", is_flag=True, help="Show its SIP messages as a ladder instead.")
+@click.option("--raw", is_flag=True, help="With --sip: the whole messages.")
+@click.option(
+    "--pcap", type=click.Path(path_type=Path), help="Write its SIP messages to this file."
+)
+@click.option(
+    "--directory", type=click.Path(path_type=Path), help="Of its files; else that of the settings."
+)
 @_from_redis
 @exits_cleanly
 def show_call(
-    call_id: str, png: Path | None, config: Path | None, url: str | None, as_json: bool
+    call_id: str,
+    png: Path | None,
+    sip: bool,
+    raw: bool,
+    pcap: Path | None,
+    directory: Path | None,
+    config: Path | None,
+    url: str | None,
+    as_json: bool,
 ) -> None:
     """Show one call: how it ended, what was said, where each turn's time went, what happened.
 
     CALL_ID is as `bridge calls list` prints it; the beginning will do. --png needs matplotlib (the
     extra `bench`).
+
+    --sip and --pcap read the call's files on this node (media.recordings_dir), not Redis; they are
+    there 2 s after its end. Credentials, keys and pressed digits are taken out. A capture has every
+    message as a UDP datagram, those that went by TCP, too.
+
+    \b
+    bridge calls show c_5d1f --sip
+    bridge calls show c_5d1f --pcap call.pcap
     """
+    if sip or raw or pcap is not None:
+        _show_sip(call_id, directory, config, pcap, raw=raw, as_json=as_json)
+        return
     story = run(_story(_reader(config, url), call_id))
     if png is not None:
         plot_waterfall(story.fields.get("call_id", call_id), story.latency(), png)
@@ -111,6 +139,23 @@ def show_call(
         click.echo(json.dumps(story.as_json(), indent=2))
     else:
         print_story(story, Console())
+
+
+def _show_sip(
+    call_id: str,
+    directory: Path | None,
+    config: Path | None,
+    pcap: Path | None,
+    *,
+    raw: bool,
+    as_json: bool,
+) -> None:
+    trace = read_sip(directory or load_settings(config, os.environ).media.recordings_dir, call_id)
+    if pcap is None:
+        print_sip(trace, Console(), raw=raw, as_json=as_json)
+        return
+    write_pcap(trace, pcap)
+    click.echo(f"{len(trace.messages)} messages in {pcap}")
 
 
 @calls.command("tail")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -26,7 +26,9 @@ from bridge.config.digest import (
     lacks_common_hash,
 )
 from bridge.config.parts import HeaderName, Name, OneOrMore
+from bridge.config.rtp_ports import PORTS_A_CALL, calls_of, rtp_ports
 from bridge.config.secure_sip import HostName, SipTransport, Srtp, TlsSettings
+from bridge.config.sip_messages import SipMessagesSettings
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import SourceBounds, Strangers
 
@@ -98,6 +100,8 @@ class Trunk(BaseModel):
             registers there; null for none.
         registration: with its registrar; null for none.
         outbound_proxy: SIP URI that requests to it go through; null for none.
+        media_from: networks that its RTP and RTCP may come from, where that is neither what its SDP
+            says nor where its SIP comes from: a relay behind a proxy.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -111,6 +115,7 @@ class Trunk(BaseModel):
     credentials: TrunkCredentials | None = None
     registration: TrunkRegistration | None = None
     outbound_proxy: SipUri | None = None
+    media_from: OneOrMore[IPvAnyNetwork] = Field((), max_length=50)
 
     @model_validator(mode="before")
     @classmethod
@@ -156,7 +161,9 @@ class SipSettings(BaseModel):
             the start. Never more than the loaded PJSIP has slots: 4 on the pip wheel, 1024 on the
             capacity build.
         codecs: those that are offered and taken, in order of preference.
-        rtp_port_min: first UDP port for RTP; 0 lets PJSIP choose.
+        rtp_port_min: first UDP port for RTP and RTCP, of which each call takes two, and two more
+            for a person it is handed to; 0 for any port that the system has.
+        rtp_port_max: last one; each call's are drawn at random.
         retry_after_s: what a refused INVITE is told to wait.
         log_level: how much of PJSIP's own log is read: 1 errors, 2 warnings, 6 everything.
         supervisor_phones: patterns of SIP URIs, as in `sip:*@pbx.example`, that a supervisor may
@@ -166,6 +173,7 @@ class SipSettings(BaseModel):
         supervisor_transfers: patterns of addresses, as in `tel:+1555010*`, that a supervisor may
             type as the target of a transfer, beside the names of the dialplan's targets.
         trunks: name -> where its INVITEs come from and what is believed of them.
+        messages: what is kept of a call's SIP messages, beside its record.
         strangers: what a request outside of calls gets that comes from no trunk, and not from this
             machine: `refuse` 403 (or nothing, to scanners), `drop` nothing, `answer`
             what a trunk's gets. Where a trunk has a loopback address, this machine is no exception.
@@ -187,12 +195,14 @@ class SipSettings(BaseModel):
     max_calls: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMU", "PCMA")
     rtp_port_min: int = Field(0, ge=0, le=65534)
+    rtp_port_max: int = Field(0, ge=0, le=65535)
     retry_after_s: int = Field(10, ge=1, le=3600)
     log_level: int = Field(1, ge=0, le=6)
     far_end_silent_s: float | None = Field(60.0, ge=1, le=3600)
     supervisor_phones: tuple[PhonePattern, ...] = ()
     supervisor_transfers: tuple[PhonePattern, ...] = ()
     trunks: dict[Name, Trunk] = Field(default_factory=dict, max_length=20)
+    messages: SipMessagesSettings = SipMessagesSettings()
     strangers: Strangers = "refuse"
     stranger_limits: StrangerLimits = StrangerLimits()
     users: dict[UserName, SipUser] = Field(default_factory=dict, max_length=1_000)
@@ -214,6 +224,22 @@ class SipSettings(BaseModel):
             hint = suggest(trunk, self.trunks) or f"add sip.trunks.{trunk}"
             raise ValueError(f"has a probe of a trunk that it does not have: {trunk} ({hint})")
         return self
+
+    @model_validator(mode="after")
+    def _has_ports(self) -> Self:
+        calls = calls_of(self.rtp_ports)
+        if calls is not None and self.max_calls != "auto" and calls < self.max_calls:
+            raise ValueError(
+                f"has ports for {calls} calls from rtp_port_min {self.rtp_port_min} to "
+                f"rtp_port_max {self.rtp_port_max} (at {PORTS_A_CALL} a call max_calls "
+                f"{self.max_calls} needs {PORTS_A_CALL * self.max_calls})"
+            )
+        return self
+
+    @property
+    def rtp_ports(self) -> range:
+        """The ports that RTP may have; empty: any."""
+        return rtp_ports(self.rtp_port_min, self.rtp_port_max)
 
     @model_validator(mode="after")
     def _has_few_accounts(self) -> Self:
@@ -261,6 +287,11 @@ class SipSettings(BaseModel):
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
         return self.sender_at(host) or ""
+
+    def media_networks_at(self, host: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Return the networks that the media of the trunk at an address may come from."""
+        trunk = self.trunks.get(self.trunk_of(host))
+        return () if trunk is None else trunk.media_from
 
     def srtp_of(self, trunk: str) -> Srtp:
         """Return what calls with a trunk have; ``trunk`` is "" for none."""

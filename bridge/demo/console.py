@@ -32,7 +32,7 @@ async def run_console_demo(
         environ: for the children, which don't get its ``BRIDGE_*``.
         view: where to show it.
         callers: how many call at once.
-        on_open: told where the console is, once it is there.
+        on_open: called with the address of the console, once it is there.
 
     Raises:
         ConfigError: bad dialplans, script or scenario.

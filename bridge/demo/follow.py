@@ -65,7 +65,7 @@ class FollowedCall:
         self._answered_ms: int | None = None
         self._audible_ms = 0
         self._caller_spoke = False
-        self._told: dict[str, TurnLine] = {}
+        self._shown: dict[str, TurnLine] = {}
         self._waiting: deque[Line] = deque()
 
     def feed(self, entry_id: str, fields: Mapping[str, str]) -> list[Line]:
@@ -106,18 +106,18 @@ class FollowedCall:
             self._answered_ms = now_ms
         if self.phase == "speaking" and fields.get("old") != "speaking":
             self._audible_ms = now_ms
-            if self._answered_ms is not None and not self._told:
+            if self._answered_ms is not None and not self._shown:
                 self.greeting_latency_ms = now_ms - self._answered_ms
 
     def _on_turn(self, fields: Mapping[str, str], now_ms: int) -> None:
         item_id, speaker = fields.get("item_id", ""), fields.get("speaker", "")
-        line = self._told.get(item_id)
+        line = self._shown.get(item_id)
         if line is None:
             begun_ms = now_ms
             if speaker == "agent" and self.phase in _AUDIBLE:
                 begun_ms = self._audible_ms
             line = TurnLine(self._since_answer(begun_ms), speaker, "")
-            self._told[item_id] = line
+            self._shown[item_id] = line
             self._waiting.append(line)
         line.text = fields.get("text", line.text)
         line.latency_ms = _number(fields.get("latency_ms"))

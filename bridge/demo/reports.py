@@ -18,7 +18,7 @@ from bridge.processes.child import Child
 
 _REPORTED = (0, 1, 2)
 """Exit codes of a caller that could call: all went well, something expected did not happen, or it
-can't tell."""
+can't judge."""
 _BAD_INPUT = 2
 """This, too, and then there is no report."""
 

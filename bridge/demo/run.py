@@ -33,7 +33,7 @@ ARM = "local"
 _KEY_VARIABLE = "DEMO_REALTIME_KEY"
 _KEY = "sk-sim-demo"
 _HOST = "127.0.0.1"
-_TOLD_WITHIN_S = 5.0
+_RECORDED_WITHIN_S = 5.0
 """From the caller's end to the call's end in Redis."""
 
 
@@ -160,7 +160,7 @@ class Parts:
             "HTTP_PORT": "0",
             "REDIS_URL": redis_url,
             "MEDIA_RECORDINGS_DIR": str(self.recordings),
-            "DRAIN_S": "0",  # a demo that is told to stop does
+            "DRAIN_S": "0",  # a demo that is asked to stop does
         }
         child, found = await self._starter.gateway(settings, variables={_KEY_VARIABLE: _KEY})
         sip, http = str(found["sip"]), str(found["http"])
@@ -222,7 +222,7 @@ async def _follow(
         async with asyncio.timeout(timeout_s):
             await _first_end(reporting, alive, watching)
         report = await reporting
-        await asyncio.wait([watching], timeout=_TOLD_WITHIN_S)
+        await asyncio.wait([watching], timeout=_RECORDED_WITHIN_S)
         return report
     except TimeoutError:
         raise InfrastructureError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bridge.engine.news import News
 from bridge.engine.timers import Timer
+from bridge.errors import Outcome
 from bridge.realtime.commands import Command
 from bridge.realtime.ids import ItemId, ToolCallId
 
@@ -264,7 +265,9 @@ class RejectCall:
 
 @dataclass(frozen=True, slots=True)
 class HangUp:
-    """Send BYE."""
+    """Send BYE, with the outcome as its reason."""
+
+    outcome: Outcome = Outcome.COMPLETED
 
 
 @dataclass(frozen=True, slots=True)

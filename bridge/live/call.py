@@ -47,7 +47,9 @@ from bridge.live.tools import CallTools
 from bridge.live.upstream.listener import SessionListener
 from bridge.live.upstream.sessions import Upstream
 from bridge.live.voice import BridgeVoice
+from bridge.sip.trace import CALLER
 from bridge.telemetry.logs import bind_call, call_context, set_session
+from bridge.telephony.end_reasons import reason_for
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 
@@ -109,6 +111,7 @@ class CallRunner:
         self.supervision = self._make_supervision(route, policy)
         self._handlers = self._make_handlers()
         self._driver.attach(self._handlers)
+        services.endpoint.traces.join(leg.call_id, leg.sip_call_id, CALLER)
         leg.listener, leg.replaceable = self, True
         leg.before_row_closes(self._let_line_go)
         # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
@@ -174,7 +177,7 @@ class CallRunner:
                 RingCall: lambda _: leg.ring(),
                 AnswerCall: lambda _: leg.answer(),
                 RejectCall: lambda effect: leg.reject(effect.sip_code, effect.reason),
-                HangUp: lambda _: leg.hangup(),
+                HangUp: lambda effect: leg.hangup(reason_for(effect.outcome)),
                 CallClosed: close,
                 **upstream.effects,
                 **self._timers.effects,
@@ -230,6 +233,7 @@ class CallRunner:
                 await self._clean_up()
             finally:
                 self._leg.tell_nobody()  # PJSIP may keep it for longer
+                self._end_trace()
                 set_session(self._leg.call_id, "")
         return self.record.summary
 
@@ -284,6 +288,8 @@ class CallRunner:
 
     def on_replaced(self) -> None:
         """Go on with another caller, as an attended transfer to the bridge gives us."""
+        leg = self._leg
+        self._services.endpoint.traces.join(leg.call_id, leg.sip_call_id, CALLER)
         with call_context(self._leg.call_id):  # PJSIP's callback knows of no call
             self.record.caller_replaced()
 
@@ -301,6 +307,10 @@ class CallRunner:
         # First: the last of the caller's audio may still be worth an answer, which has no way out.
         self.supervision.on_line_gone()
         self._audio.let_go(row)
+
+    def _end_trace(self) -> None:
+        traces = self._services.endpoint.traces
+        traces.end(self._leg.call_id, self.record.owner, self.record.redactor.redact_header)
 
     async def _clean_up(self) -> None:
         self._audio.end_silence()

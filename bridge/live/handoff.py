@@ -34,6 +34,7 @@ from bridge.errors import TelephonyError
 from bridge.live.filler import filler_audio
 from bridge.live.person import Person
 from bridge.live.phrases import Phrases
+from bridge.sip.trace import PERSON
 from bridge.telemetry.logs import call_context
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg, TransferProgress
@@ -142,6 +143,7 @@ class Handoffs:
             self._feed(PersonLeft(_NOT_SENT))
             return
         log.info("person_dialled", person_call_id=leg.call_id)
+        self._endpoint.traces.join(self._leg.call_id, leg.sip_call_id, PERSON)
         self._person = Person(leg, self._pump, self._endpoint.ports, self._feed)
 
     def _announce(self, effect: AnnounceToPerson) -> None:

@@ -20,6 +20,7 @@ from bridge.engine.inputs import (
     PersonSpoke,
 )
 from bridge.realtime.ids import ItemId
+from bridge.telephony.end_reasons import HANDED_BACK
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
@@ -86,7 +87,7 @@ class Person:
         self._feed = _nobody
         if self._joined and self._leg.row is not None:
             self._ports.part(self._leg.row)
-        self._leg.hangup()
+        self._leg.hangup(HANDED_BACK)
 
     # Listener of the leg
 

@@ -48,7 +48,7 @@ class Child:
         finally:  # we may be cancelled while it ends
             self._log.close()
 
-    async def tell(self, order: Mapping[str, object]) -> None:
+    async def send_order(self, order: Mapping[str, object]) -> None:
         """Write one JSON line to its stdin; it was started with ``takes_orders``.
 
         Raises:
@@ -123,7 +123,7 @@ class Child:
         await self._process.wait()
 
     def failure(self) -> BridgeError:
-        """Return the error that tells why it ended, in its own words where it has some."""
+        """Return the error that says why it ended, in its own words where it has some."""
         code = self._process.returncode
         said = [line for line in self._log_lines() if line.startswith(_ERROR_PREFIX)]
         if said:
@@ -157,7 +157,7 @@ async def start_child(
         name: as it is shown: "the gateway".
         arguments: subcommand first.
         environ: the whole environment.
-        takes_orders: its stdin is ours to write to (:meth:`Child.tell`).
+        takes_orders: its stdin is ours to write to (:meth:`Child.send_order`).
         log_path: where its stderr is kept; None: until it has ended.
 
     Raises:

@@ -43,8 +43,8 @@ async def ask(
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
         try:
             writer.write("\r\n".join([*lines, "", ""]).encode() + body)
-            _, _, told = (await reader.read()).partition(b"\r\n\r\n")
-            return told.decode(errors="replace")
+            _, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+            return answer.decode(errors="replace")
         finally:
             writer.close()
 

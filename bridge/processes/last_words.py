@@ -8,7 +8,7 @@ all threads, and logs go to the standard error that was there before: JSON logs 
     <directory>/<node>.<process id>.txt     of a process that runs, or of one that has died
     <directory>/<node>.<UTC time>.died.txt  reported by the node's next start
 
-A process that ends in order takes its file away; so a file whose process is gone tells of a death,
+A process that ends in order takes its file away; so a file whose process is gone shows a death,
 and an empty one of a death without a word (SIGKILL, out of memory, the machine's own end).
 """
 
@@ -27,7 +27,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-_TOLD_CHARS = 4000
+_SHOWN_CHARS = 4000
 """Of last words in a log line: the message and the stacks of some threads; the file has all."""
 
 _KEPT = 10
@@ -115,7 +115,7 @@ def _deaths(directory: Path, name: str) -> list[Death]:
 
 def _set_aside(path: Path, name: str, pid: int) -> Death:
     died_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    words = path.read_text(encoding="utf-8", errors="replace")[:_TOLD_CHARS].strip()
+    words = path.read_text(encoding="utf-8", errors="replace")[:_SHOWN_CHARS].strip()
     kept = path.rename(path.with_name(f"{name}.{died_at:%Y%m%dT%H%M%S}-{pid}.died.txt"))
     return Death(pid, died_at, words, kept)
 

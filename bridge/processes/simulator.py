@@ -35,11 +35,11 @@ class SimulatorAdmin:
             ConfigError: it is none that can be played.
         """
         body = json.dumps(scenario).encode()
-        told = json.loads(
+        answer = json.loads(
             await ask("PUT", self._scenario_url, self._headers, body, timeout_s=_RENDERED_WITHIN_S)
         )
-        if "error" in told:
-            raise ConfigError(f"the simulator can't play it: {told['error']['message']}")
+        if "error" in answer:
+            raise ConfigError(f"the simulator can't play it: {answer['error']['message']}")
 
     async def set(self, specs: Sequence[Spec]) -> None:
         """Set faults in the place of those that there are."""

@@ -5,7 +5,7 @@ with the commands that were sent; both may come twice, and transcripts at any ti
 item. An agent's item is cut to what the caller heard of it. Holds transcripts: never log it.
 
 A spoken turn of the caller's is *unheard* while neither its words are known nor an answer to it was
-given: then its audio alone can tell a new session what was said. From the first unheard turn on all
+given: then its audio alone can give a new session what was said. From the first unheard turn on all
 spoken turns go to a new session as audio, none of them as text, so that each goes once.
 """
 
@@ -172,7 +172,7 @@ class ConversationLog:
 
     @property
     def speech_resent(self) -> bool:
-        """Whether the session was sent what was said to another one, and told no turn of it yet."""
+        """Whether the session got the speech to another one, and reported no turn of it yet."""
         return self._resent
 
     @property
@@ -230,7 +230,7 @@ class ConversationLog:
 
         Call it when the session is open, after the plan was made. A response that the old session
         left unfinished stays owed until one is done. Turns that go to it as audio are forgotten
-        here: it will tell them anew.
+        here: it will report them anew.
 
         Args:
             speech_resent: it is sent audio of the caller's that needs an answer.

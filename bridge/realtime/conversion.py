@@ -2,7 +2,7 @@
 
 One table: where each beta field goes, and how its value is spelt there. What has no place in GA is
 left out, because a server refuses a whole update for one key that it does not know, and every
-change is told. What is refused here, no server would have taken in the beta either.
+change is reported. What is refused here, no server would have taken in the beta either.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -165,7 +165,7 @@ def _convert(beta: WireObject, kind: str) -> tuple[WireObject, list[Change]]:
 def _move(
     session: WireObject, key: str, value: Json, path: GaPath, convert: Convert
 ) -> Iterator[Change]:
-    """Put a value in its new place; tell what changed on the way."""
+    """Put a value in its new place; report each change on the way."""
     old, new = f"session.{key}", ".".join(("session", *path))
     converted = convert(value, old)
     _put(session, path, converted.value)

@@ -17,7 +17,7 @@ Json = object
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A converted value; what is told of it, and inner fields that were dropped."""
+    """A converted value; the report on it, and inner fields that were dropped."""
 
     value: Json
     why: str = ""

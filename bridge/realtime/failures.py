@@ -42,7 +42,7 @@ class Cure(enum.StrEnum):
 
 
 class Place(enum.StrEnum):
-    """What told us; the same code can mean different things."""
+    """Where the error came from; the same code can mean different things."""
 
     LOSS = "loss"
     """A session could not be had, or is gone."""
@@ -231,7 +231,7 @@ _TOOL_FAILED = Row(Layer.TOOL, Fault.TOOL, Cure.NOTHING)
 _TOOL_MADE_UP = Row(Layer.TOOL, Fault.PROVIDER, Cure.NOTHING)
 _TOOL_SETTINGS = Row(Layer.TOOL, Fault.CONFIG, Cure.NOTHING)
 _TOOL: Mapping[str, Row] = {
-    # Never run again by itself: a payment may have gone through. The model is told and decides.
+    # Never run again by itself: a payment may have gone through. The model is notified and decides.
     "timeout": _TOOL_FAILED,
     "deadline": _TOOL_FAILED,
     "unreachable": _TOOL_FAILED,

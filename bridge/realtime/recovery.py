@@ -20,13 +20,13 @@ RESUMED = (
     "The line was interrupted for a moment and is back. The talk so far is in this conversation."
     " Go on from where it stopped; do not greet again."
 )
-"""Told to the model before a conversation that was given back."""
+"""Sent to the model before a conversation that was given back."""
 
 SUMMARISED = (
     "The line was interrupted for a moment and is back. Go on with the call; do not greet again."
     " What was said so far, in short:\n"
 )
-"""Told to the model before a summary."""
+"""Sent to the model before a summary."""
 
 
 @dataclass(frozen=True, slots=True)

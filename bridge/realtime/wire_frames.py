@@ -159,7 +159,7 @@ class CutFrame(NamedTuple):
 
 
 def cut_delta(frame: str) -> CutFrame | None:
-    """Cut the delta out of a frame; None where only a parser can tell what is what.
+    """Cut the delta out of a frame; None where only a parser can find the parts.
 
     The cut is only made where it can't be wrong. In valid JSON without any backslash beside the
     value, ``"delta":"`` begins a member called ``delta``; if the word stands nowhere else in

@@ -155,7 +155,7 @@ def _delete(done: Deletion, wanted: Iterable[tuple[StoredCall, frozenset[StoredP
     # The record goes last: without it nothing says whose the rest is.
     for call_id in done.events:
         files = CallFiles(done.directory, call_id)
-        for path in (files.audio, files.figures, files.markers, files.record):
+        for path in (files.audio, files.figures, files.markers, files.sip, files.record):
             path.unlink(missing_ok=True)
     blank_lines(done.directory / CDR_FILE, frozenset(done.events))
 

@@ -3,12 +3,14 @@
     <call_id>.wav                      the recording
     <call_id>.markers.jsonl            what happened where in it (`bridge.audio.markers`)
     <call_id>.json                     the call's record
+    <call_id>.sip.jsonl                its SIP messages (`bridge.sip.trace`)
     <call_id>.hold                     a legal hold: nothing of the call is deleted
     metrics/session_<call_id>.json     its figures
     calls.jsonl                        one line a call (the call detail record)
     deletions.jsonl                    what was deleted, by whom and why
 
-A call that a kill cut off has no record; its markers say whose it is. Everything here blocks.
+A call that a kill cut off has no record; its markers, or its SIP messages, say whose it is.
+Everything here blocks.
 """
 
 import json
@@ -23,12 +25,14 @@ from bridge.audio.markers import SUFFIX as MARKERS_SUFFIX
 from bridge.audio.markers import decode
 from bridge.errors import ConfigError
 from bridge.routing.recording import KeepDays
+from bridge.sip.trace import decode_trace
 
 CDR_FILE = "calls.jsonl"
 DELETIONS_FILE = "deletions.jsonl"
 METRICS_DIR = "metrics"
 
-_SUFFIXES = (".wav", MARKERS_SUFFIX, ".json")
+SIP_SUFFIX = ".sip.jsonl"
+_SUFFIXES = (".wav", MARKERS_SUFFIX, ".json", SIP_SUFFIX)
 _HOLD_SUFFIX = ".hold"
 _QUIET_S = 60.0
 """A file without a record that was written to within this time is of a call that goes on: a
@@ -56,6 +60,11 @@ class CallFiles:
     def record(self) -> Path:
         """The call's record."""
         return self.directory / f"{self.call_id}.json"
+
+    @property
+    def sip(self) -> Path:
+        """The call's SIP messages."""
+        return self.directory / f"{self.call_id}{SIP_SUFFIX}"
 
     @property
     def figures(self) -> Path:
@@ -121,9 +130,10 @@ def read_call(files: CallFiles) -> StoredCall:
     """Read whose a call's files are."""
     about = _record(files.record)
     if about is None:
-        about = decode(_content(files.markers)).header
+        about = decode(_content(files.markers)).header or _header(files.sip)
     started = about.get("started_at_ms")
-    present = [path for path in (files.audio, files.markers, files.record) if path.exists()]
+    parts = (files.audio, files.markers, files.record, files.sip)
+    present = [path for path in parts if path.exists()]
     written_s = max((path.stat().st_mtime for path in present), default=0.0)
     return StoredCall(
         files=files,
@@ -142,6 +152,13 @@ def _record(path: Path) -> Mapping[str, object] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _header(path: Path) -> Mapping[str, object]:
+    try:
+        return decode_trace(_content(path)).about
+    except ValueError:
+        return {}
 
 
 def _content(path: Path) -> bytes:

@@ -49,7 +49,7 @@ class Label:
 
 
 LABELS = (
-    # What follows "ending in" is what a caller may be told (PCI DSS 4.0 requirement 3.4.1).
+    # What follows "ending in" is what a caller may hear (PCI DSS 4.0 requirement 3.4.1).
     Label(None, r"ending(?: in| with)?|last (?:four|4)(?: digits)?"),
     Label(Kind.CARDS, r"security code|cvv2?|cvc2?|card verification|prüfziffer", 3, 4),
     Label(

@@ -73,6 +73,10 @@ class Redactor:
         self._finders = [each for each in _FINDERS if each[0] in kinds]
         self._kinds = kinds
 
+    def redact_header(self, value: str, name: str) -> str:
+        """Return the value of a SIP header, whose name may announce what it holds."""
+        return self.redact(value, asked=name.replace("-", " "))
+
     def redact(self, text: str, asked: str = "") -> str:
         """Return ``text`` with ``[card]``, ``[ssn]``, ``[date]``... in the place of each find.
 
@@ -90,14 +94,14 @@ class Redactor:
 
     def _labelled(self, text: str, question: Label | None) -> Iterator[_Find]:
         """Find numbers by the words before them; after a number the words begin anew."""
-        told_to = 0
+        labelled_to = 0
         for run in find_runs(text):
             start, end = run[0].start, run[-1].end
             said = len(digits_of(run))
             if said < FEWEST_DIGITS:
                 continue
-            label = _label_before(text, told_to, start, question)
-            told_to = end
+            label = _label_before(text, labelled_to, start, question)
+            labelled_to = end
             if label is None or label.kind not in self._kinds or label.kind is None:
                 continue
             if label.min_digits <= said <= label.max_digits and not _AMOUNT.search(text[:start]):
@@ -106,19 +110,19 @@ class Redactor:
     def _labelled_dates(self, text: str, question: Label | None) -> Iterator[_Find]:
         if Kind.DOB not in self._kinds:
             return
-        told_to = 0
+        labelled_to = 0
         for start, end in find_days(text):
-            label = _label_before(text, told_to, start, question)
-            told_to = end
+            label = _label_before(text, labelled_to, start, question)
+            labelled_to = end
             if label is not None and label.kind is Kind.DOB:
                 yield _Find(start, end, Kind.DOB)
 
 
-def _label_before(text: str, told_to: int, start: int, question: Label | None) -> Label | None:
+def _label_before(text: str, labelled_to: int, start: int, question: Label | None) -> Label | None:
     """Return what is said of a number at ``start``; the question counts where nothing else is."""
-    placeholders = [m.end() for m in PLACEHOLDER.finditer(text, told_to, start)]
-    told_to = placeholders[-1] if placeholders else told_to
-    return _last_label(text, max(told_to, start - _REACH_CHARS), start) or question
+    placeholders = [m.end() for m in PLACEHOLDER.finditer(text, labelled_to, start)]
+    labelled_to = placeholders[-1] if placeholders else labelled_to
+    return _last_label(text, max(labelled_to, start - _REACH_CHARS), start) or question
 
 
 def _last_label(text: str, start: int, end: int) -> Label | None:

@@ -91,12 +91,13 @@ class Dialog:
         """
         return Hop.of(_uri_of(self.routes[0]) if self.routes else self.target)
 
-    def request(self, method: str, via: str) -> bytes:
+    def request(self, method: str, via: str, *more: str) -> bytes:
         """Write a request without a body; its CSeq is well above what was sent so far.
 
         Args:
             method: such as BYE.
             via: value of its Via header.
+            more: further lines of its head.
         """
         target, routes = self.target, self.routes
         if routes and "lr" not in dict(Uri.parse(_uri_of(routes[0])).parameters):
@@ -111,6 +112,7 @@ class Dialog:
             f"To: {self.remote}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {self.cseq + _BEYOND} {method}",
+            *more,
             "Content-Length: 0",
         ]
         return "\r\n".join([*lines, "", ""]).encode()

@@ -15,7 +15,7 @@ from bridge.softphone.events import AgentSpeech
 EAR_HZ = 24_000
 PIECE_MS = SpeechGate.FRAME_MS
 
-_TELLS_APART_MS = 160
+_DISTINGUISHES_MS = 160
 """Of a sound that goes on, before it is taken for a voice: a tone is found in 100 ms of itself."""
 _TONE_AT_MS = 60
 """It fades in, so that it is loud before it is a tone."""
@@ -75,7 +75,7 @@ class Ear:
         return self.heard_ms - (ends or 0)
 
     def feed(self, piece: npt.NDArray[np.int16]) -> AgentSpeech | None:
-        """Take the next 20 ms, (480,) int16 at 24 kHz; tell if the agent began or ceased."""
+        """Take the next 20 ms, (480,) int16 at 24 kHz; return whether the agent began or ceased."""
         self._pieces.append(piece)
         self.heard_ms += PIECE_MS
         change = self._gate.feed(piece)
@@ -104,7 +104,7 @@ class Ear:
     def _voice_in(self, utterance: HeardUtterance) -> int | None:
         start_ms = utterance.start_ms
         end_ms = self.heard_ms if utterance.end_ms is None else utterance.end_ms
-        if utterance.end_ms is None and end_ms - start_ms < _TELLS_APART_MS:
+        if utterance.end_ms is None and end_ms - start_ms < _DISTINGUISHES_MS:
             return None
         last_ms = min(end_ms, start_ms + _FAR_MS)
         pieces = self._pieces[start_ms // PIECE_MS : last_ms // PIECE_MS]

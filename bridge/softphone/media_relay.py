@@ -130,7 +130,7 @@ class FateStream:
 
     Args:
         network: what is asked for.
-        lane: tells streams with one seed apart.
+        lane: makes streams with one seed differ.
     """
 
     def __init__(self, network: Network, lane: int) -> None:

@@ -174,12 +174,12 @@ class SipRelay(asyncio.DatagramProtocol):
         return headers
 
     def _redirect(self, message: PhoneMessage, *, from_caller: bool) -> PhoneMessage:
-        """Note where a side awaits its media, and tell the other one of our port instead."""
+        """Note where a side awaits its media, and send the other one our port instead."""
         if "application/sdp" not in message.header("Content-Type").lower():
             return message
         media = self._media
-        told, other = (media.caller, media.bridge) if from_caller else (media.bridge, media.caller)
-        self._learn(told, message.body)
+        noted, other = (media.caller, media.bridge) if from_caller else (media.bridge, media.caller)
+        self._learn(noted, message.body)
         return dataclasses.replace(message, body=redirect(message.body, other.address))
 
     @staticmethod

@@ -31,6 +31,9 @@ _HEADERS = {
     407: ("proxy-authenticate", "Proxy-Authorization"),
 }
 
+_BUSY = 171001
+"""`PJSIP_EBUSY` (pjsip/sip_errno.h): PJSIP refreshes by itself just before a binding's end."""
+
 _ANSWER_WITHIN_S = 100.0
 """Three requests may each wait 32 s (timer F): bare, with credentials, with a new nonce."""
 
@@ -50,7 +53,18 @@ class Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
         super().__init__()
         self.identity = str(config.idUri)
         self._on_invite = on_invite
+        self._config = config
         self.create(config)
+
+    def use_rtp_port(self, port: int, port_range: int) -> None:
+        """Have the next call take a port for RTP, or one of those behind it.
+
+        Raises:
+            pjsua2.Error: PJSUA refuses.
+        """
+        transport = self._config.mediaConfig.transportConfig
+        transport.port, transport.portRange = port, port_range
+        self.modify(self._config)
 
     def onIncomingCall(self, prm: Any) -> None:
         """Hand a new INVITE on."""
@@ -96,11 +110,14 @@ class TrunkAccount(Account):
 
     async def register(self, *, renew: bool) -> RegisterAnswer:
         """Register, or take the registration back; return the registrar's last word."""
-        self._answered = asyncio.get_running_loop().create_future()
         try:
-            self.setRegistration(renew)
             async with asyncio.timeout(_ANSWER_WITHIN_S):
-                return await self._answered
+                while True:
+                    self._answered = asyncio.get_running_loop().create_future()
+                    sent = self._send_register(renew=renew)
+                    answer = await self._answered
+                    if sent or renew:
+                        return answer
         except TimeoutError:
             return RegisterAnswer(NO_ANSWER)
         except pj.Error as error:  # no address, no connection, or it is not registered
@@ -108,6 +125,16 @@ class TrunkAccount(Account):
             return RegisterAnswer(NO_ANSWER)
         finally:
             self._answered = None
+
+    def _send_register(self, *, renew: bool) -> bool:
+        """Send a REGISTER; return False where one waits for its answer, which is as good."""
+        try:
+            self.setRegistration(renew)
+        except pj.Error as error:
+            if int(error.status) != _BUSY:
+                raise
+            return False
+        return True
 
     def onRegState(self, prm: Any) -> None:
         """Take the last answer to a REGISTER; the others were PJSUA's to deal with."""
@@ -211,6 +238,11 @@ class SipAccounts:
         if self._own is None:
             raise TelephonyError("the endpoint has not been started")
         return self._own
+
+    @property
+    def all(self) -> tuple[Account, ...]:
+        """Every one of them."""
+        return (self.own, *self._of_trunks.values())
 
     def towards(self, uri: str) -> Account:
         """Return the account for requests to a URI."""

@@ -10,7 +10,7 @@ import atexit
 import dataclasses
 import secrets
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -31,7 +31,9 @@ from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.capabilities import check_secure_settings
 from bridge.telephony.certificates import TlsCredentials
+from bridge.telephony.challenges import ChallengeFilter
 from bridge.telephony.dropped import DroppedRequests
+from bridge.telephony.end_reasons import hear_reason
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.left_calls import LeftCalls, StatelessRequests
@@ -46,19 +48,24 @@ from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
     ACCOUNT,
     LogWriter,
+    bound_address,
     choose_codecs,
     endpoint_config,
     identity_of,
     listen,
 )
+from bridge.telephony.port_draw import PortDraw
 from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.replaces import InviteId
 from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replies import RawReplies
 from bridge.telephony.request_door import RequestDoor
+from bridge.telephony.rtp_lock import OnDropped, RtpLocks
 from bridge.telephony.sdp import PtimeDoor
 from bridge.telephony.secure_media import CryptoDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
+from bridge.telephony.sip_traces import SipTraces
+from bridge.telephony.socket_address import place_towards
 from bridge.telephony.source_door import OnTurnedAway, SourceDoor
 from bridge.telephony.succession import Successor
 from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
@@ -104,11 +111,14 @@ class SipEndpoint:
         refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; by default all are let in.
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         on_turned_away: see :class:`bridge.telephony.source_door.SourceDoor`.
+        on_stray_packets: called with the host of a far end and the number of packets that came to
+            its RTP and RTCP from elsewhere and were dropped.
         trunk_secrets: by trunk, for those with credentials.
         media_ports: `memory` where the loaded PJSIP has usable memory ports, else `callback`;
             `auto` takes memory ports where it can.
         ptime_ms: audio in one packet of ours, a multiple of 10, whatever the far end likes, within
             its maxptime; None for what the far end asks for, or PJSIP's 20.
+        traces: collects the messages of calls; None keeps none.
 
     Attributes:
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
@@ -125,9 +135,11 @@ class SipEndpoint:
         refusal: Refusal = lambda method: None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
         on_turned_away: OnTurnedAway = lambda host, method, reason: None,
+        on_stray_packets: OnDropped = lambda host, packets: None,
         trunk_secrets: Mapping[str, str] = MappingProxyType({}),
         media_ports: MediaPortsKind = "auto",
         ptime_ms: int | None = None,
+        traces: SipTraces | None = None,
     ) -> None:
         self.info = LibraryInfo("", 0)
         self.port = 0
@@ -141,12 +153,14 @@ class SipEndpoint:
         self._refusal = refusal
         self._on_message = on_message
         self._on_turned_away = on_turned_away
+        self.traces = traces or SipTraces(None, SystemClock())
         self._messages: SipMessages | None = None
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
         self._door: AdmissionDoor | None = None
         self._ptime_door: PtimeDoor | None = None
         self._request_door: RequestDoor | None = None
+        self._challenges: ChallengeFilter | None = None
         self._source_door: SourceDoor | None = None
         self._transport_door: TransportDoor | None = None
         self._crypto_door: CryptoDoor | None = None
@@ -157,6 +171,10 @@ class SipEndpoint:
         self._accounts = SipAccounts(settings, trunk_secrets, self._on_invite)
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
+        self._port_draw = PortDraw(self._accounts, settings.rtp_ports, bound_address(settings))
+        self._rtp_locks = RtpLocks(
+            self._symbols, SystemClock(), settings.media_networks_at, on_stray_packets
+        )
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
         self._replaces_door: ReplacesDoor | None = None
         self._tcp_door: TcpDoor | None = None
@@ -213,6 +231,7 @@ class SipEndpoint:
             )
             self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
             most_bytes = longest_packet_bytes(symbols)
+            self._challenges = ChallengeFilter(symbols)
             self._request_door = RequestDoor(symbols, most_bytes, self._find_call)
             sources = _sources(self._settings)
             self._source_door = SourceDoor(
@@ -243,11 +262,13 @@ class SipEndpoint:
                 ),
                 exempt=replaces_door.has_let_through,
             )
-            if self._on_message is not None:
-                self._messages = SipMessages(symbols, self._on_message)
+            self._messages = SipMessages(symbols, self._on_message, self._take_text)
             self.port = listen(self._endpoint, self._settings)
             if self._settings.tls is not None:
                 self.tls = TlsListener(symbols, self._endpoint, self._settings)
+            self.traces.place = lru_cache(MOST_ADDRESSES)(
+                partial(place_towards, self._settings.host, self.port)
+            )
             self._tcp_door = TcpDoor(
                 *(symbols, self._tcp_ports(), SystemClock()),
                 most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
@@ -259,6 +280,7 @@ class SipEndpoint:
             self._endpoint.audDevManager().setNullDev()
             self._create_ports()
             self._accounts.open(self.port)
+            self._port_draw.next()
             if any(trunk.srtp != "off" for trunk in self._settings.trunks.values()):
                 self._crypto_door = CryptoDoor(symbols, self._settings.codecs, self._srtp_of_sender)
         except BaseException:
@@ -304,6 +326,7 @@ class SipEndpoint:
             if events <= 0:
                 break
         self._calls.drop_ended()
+        self._rtp_locks.poll()
         self._far_ends.look(self.legs)
 
     async def idle(self, timeout_s: float) -> bool:
@@ -338,7 +361,11 @@ class SipEndpoint:
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
         leg.trunk = trunk
-        call = PjCall(account, leg, self._calls, srtp=self._settings.srtp_of(trunk))
+        call = PjCall(
+            *(account, leg, self._calls),
+            srtp=self._settings.srtp_of(trunk),
+            locks=self._rtp_locks,
+        )
         leg.bind(call, self._forget)
         self._remember(leg)
         parameters = audio_only()
@@ -351,6 +378,9 @@ class SipEndpoint:
             self._calls.over(call)
             self._forget(leg)
             raise TelephonyError(f"cannot call {uri}: {error.reason}") from error
+        finally:
+            self._port_draw.next()
+        leg.sip_call_id = leg.sip_call_id or call.sip_call_id
         return leg
 
     def ask_options(self, uri: str) -> None:
@@ -407,11 +437,18 @@ class SipEndpoint:
         return self._settings.srtp_of(self._sender_trunk())
 
     def _call_of(self, owner: CallOwner, pj_call_id: int, far_end: FarEnd) -> PjCall:
+        """Make the object of an INVITE that came in, and whose ports are taken."""
+        self._port_draw.next()
         account, srtp = (
             self._accounts.of_sender(far_end.trunk),
             self._settings.srtp_of(far_end.trunk),
         )
-        return PjCall(account, owner, self._calls, pj_call_id, srtp)
+        return PjCall(
+            *(account, owner, self._calls, pj_call_id),
+            srtp=srtp,
+            locks=self._rtp_locks,
+            host=far_end.source,
+        )
 
     def _refuse_failed(self) -> None:
         failed, self._failed = self._failed, []
@@ -443,6 +480,11 @@ class SipEndpoint:
     def _sender_trunk(self) -> str:
         """Return the trunk of the request that is just being received, "" for none."""
         return "" if self._source_door is None else self._source_door.trunk
+
+    def _take_text(self, text: str, far_end: str, sent: bool) -> None:
+        self.traces.take(text, far_end, sent=sent)
+        if not sent:
+            hear_reason(text, self._find_call)
 
     def _find_call(self, sip_call_id: str) -> PjCall | None:
         return next((call for call in self._calls if call.owner.sip_call_id == sip_call_id), None)

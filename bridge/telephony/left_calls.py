@@ -20,9 +20,10 @@ from typing import Any
 
 import structlog
 
-from bridge.errors import TelephonyError
+from bridge.errors import Outcome, TelephonyError
 from bridge.sip.addresses import AddressError
 from bridge.sip.dialog import Dialog, Hop
+from bridge.telephony.end_reasons import HEADER, reason_for
 from bridge.telephony.library import READ_RECEIVED, import_pjsua2
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 from bridge.telephony.socket_address import SocketAddress
@@ -163,7 +164,8 @@ class LeftCalls:
             if await self._is_held(dialog):
                 log.warning("left_call_goes_on", call_id=call_id)
                 return
-            code = await self._ask(dialog, "BYE", _FAR_END_ANSWERS_WITHIN_S)
+            reason = f"{HEADER}: {reason_for(Outcome.NODE_LOST)}"
+            code = await self._ask(dialog, "BYE", _FAR_END_ANSWERS_WITHIN_S, reason)
             log.info("left_call_ended", call_id=call_id, sip_code=code)
         except (AddressError, TelephonyError) as error:
             log.warning("left_call_not_ended", call_id=call_id, error=str(error))
@@ -172,7 +174,7 @@ class LeftCalls:
         code = await self._ask(dialog.seen_from_there, "OPTIONS", _NODE_ANSWERS_WITHIN_S)
         return code is not None and code != _NO_SUCH_DIALOG
 
-    async def _ask(self, dialog: Dialog, method: str, within_s: float) -> int | None:
+    async def _ask(self, dialog: Dialog, method: str, within_s: float, *more: str) -> int | None:
         return await self._requests.ask(
-            lambda via: dialog.request(method, via), dialog.next_hop, within_s
+            lambda via: dialog.request(method, via, *more), dialog.next_hop, within_s
         )

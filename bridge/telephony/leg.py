@@ -16,8 +16,9 @@ from typing import Any, NewType, Protocol, Self
 import structlog
 
 from bridge.clock import SystemClock
-from bridge.errors import TelephonyError
+from bridge.errors import Outcome, TelephonyError
 from bridge.sip.dialog import Dialog, routes_of, uri_of_contact
+from bridge.telephony.end_reasons import HEADER, EndReason, reason_for, reason_of_status
 from bridge.telephony.info import Info
 from bridge.telephony.keys import KeyFilter, KeyPress
 from bridge.telephony.library import import_pjsua2
@@ -161,6 +162,7 @@ class Leg:
         telephone_event: keys go as RFC 4733 events, as both sides offered them.
         last_code: last SIP status of the INVITE.
         ended_by_far_end: who sent BYE or CANCEL, or refused.
+        far_end_reason: Reason header of the far end's BYE or CANCEL (RFC 3326); "" without one.
         lost: why the far end is taken to be gone without a BYE; None while it is not.
         transferring: the far end owes us news of a :meth:`transfer`.
         outbound: the bridge has called.
@@ -184,6 +186,7 @@ class Leg:
         self.rtp: RtpStats | None = None
         self.last_code = 0
         self.ended_by_far_end = True
+        self.far_end_reason = ""
         self.lost: Lost | None = None
         self.outbound = False
         self.replaceable = False
@@ -272,6 +275,8 @@ class Leg:
             # While the INVITE is still being offered, PJSUA's hangup would lose the headers.
             self._do("answer", lambda: self._pj_call.answer(parameters))
         else:
+            if sip_code and self.state is LegState.CONFIRMED:
+                add_headers(parameters, {HEADER: str(reason_of_status(sip_code, reason))})
             self._do("hangup", lambda: self._pj_call.hangup(parameters))
 
     def lose(self) -> None:
@@ -284,7 +289,7 @@ class Leg:
         self.lost = Lost.NO_MEDIA
         log.warning("far_end_lost", call_id=self.call_id, reason=self.lost)
         with contextlib.suppress(TelephonyError):  # then PJSIP has ended it
-            self.hangup()
+            self.hangup(reason_for(Outcome.CALLER_LOST))
         self.ended_by_far_end = True
         self.on_pj_state(LegState.DISCONNECTED, _TIMED_OUT)
 
@@ -316,9 +321,9 @@ class Leg:
             cseq=call.cseq,
         )
 
-    def hangup(self) -> None:
-        """Send BYE (CANCEL before the answer); ending twice is no error."""
-        self.reject(0, "")
+    def hangup(self, reason: EndReason | None = None) -> None:
+        """Send BYE (CANCEL before the answer), with its reason; ending twice is no error."""
+        self.reject(0, "", {} if reason is None else {HEADER: str(reason)})
 
     def send_digits(self, digits: str, *, by_info: bool = False) -> None:
         """Press keys: as telephone-events, else by SIP INFO, whose answers nobody waits for.
@@ -481,6 +486,10 @@ class Leg:
     def on_pj_rtp(self, rtp: RtpStats) -> None:
         """Take the figures of a stream that ends; a re-INVITE may bring another one."""
         self.rtp = add(self.rtp, rtp)
+
+    def on_pj_reason(self, reason: str) -> None:
+        """Take why the far end ends the call."""
+        self.far_end_reason = reason
 
     def on_pj_info(self, info: Info) -> None:
         """Take an INFO request of the far end's."""

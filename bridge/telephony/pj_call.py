@@ -17,8 +17,10 @@ from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.ports import ConferencePort
 from bridge.telephony.reliable_rings import ReliableRings
 from bridge.telephony.replaces import DialogId, InviteId
+from bridge.telephony.rtp_lock import RtpLocks
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
 from bridge.telephony.sdp import has_usable_audio, with_own_ptime
+from bridge.telephony.sip_messages import host_of
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -71,6 +73,10 @@ class CallOwner(Protocol):
         """Take a packet of an RFC 4733 event."""
         ...
 
+    def on_pj_reason(self, reason: str) -> None:
+        """Take why the far end ends the call."""
+        ...
+
     def on_pj_info(self, info: Info) -> None:
         """Take an INFO of the far end's."""
         ...
@@ -91,6 +97,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         account: ours.
         owner: gets what the call is told.
         calls: keeps this object until PJSUA has done with the call.
+        locks: of the far ends' RTP.
+        host: that its INVITE came from; "" where the bridge calls.
 
     Attributes:
         dialog: its name; None until both tags are known.
@@ -106,7 +114,10 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         owner: CallOwner,
         calls: PjCalls["PjCall"],
         pj_call_id: int = pj.PJSUA_INVALID_ID,
+        *,
         srtp: Srtp = "off",
+        locks: RtpLocks,
+        host: str = "",
     ) -> None:
         super().__init__(account, pj_call_id)
         self.owner = owner
@@ -120,6 +131,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self._stream = 0
         self._sip_signs = 0
         self._calls = calls
+        self._lock = locks.lock(self, self.getId, host)
         calls.add(self)
 
     def refuse(self, sip_code: int, reason: str) -> None:
@@ -137,6 +149,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
 
         SWIG would leave the pointer in ``this``, where it pointed.
         """
+        self._lock.end()
+        del self._lock  # which knows this object
         pj.Call.__swig_destroy__(self)
         del self.this
 
@@ -147,6 +161,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             state = _STATES.get(info.state)
             self.owner.sip_call_id = clean(str(info.callIdString))
             if state is LegState.DISCONNECTED:
+                self._lock.end()
                 self._calls.over(self)
             if state is not None:
                 self.owner.on_pj_state(state, int(info.lastStatusCode))
@@ -156,6 +171,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
     def onCallMediaState(self, prm: Any) -> None:
         """Pass the call's audio on."""
         try:
+            self._lock.renew()
             active = self._active_audio()
             if active is None:
                 self.owner.on_pj_media(None, "")
@@ -193,6 +209,16 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             prm.sdp.wholeSdp = with_own_ptime(own)
         except Exception:
             log.exception("sdp_failed", call_id=self.owner.call_id)
+
+    def onStreamPreCreate(self, prm: Any) -> None:
+        """Close the media's sockets to strangers, before anything of theirs can be heard."""
+        try:
+            index = int(prm.streamIdx)
+            places = str(prm.streamInfo.remoteRtpAddress), str(prm.streamInfo.remoteRtcpAddress)
+            self._stream = index
+            self._lock.begin(index, [host_of(place) for place in places])
+        except Exception:
+            log.exception("rtp_not_locked", call_id=self.owner.call_id)
 
     def onStreamDestroyed(self, prm: Any) -> None:
         """Keep the figures of a stream's RTP; a re-INVITE may bring another stream."""
@@ -251,17 +277,20 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         """
         prm.statusCode = pj.PJSIP_SC_DECLINE
 
+    def media_counts(self) -> tuple[int, int]:
+        """Return RTP packets that were played, and RTCP packets that were read, of the stream."""
+        try:
+            figures = self.getStreamStat(self._stream)  # owns what is read below
+        except pj.Error:  # no stream: the far end holds the call with `inactive`
+            return 0, 0
+        return int(figures.rtcp.rxStat.pkt), int(figures.rtcp.txStat.updateCount)
+
     def signs(self) -> tuple[int, int]:
         """Return RTP packets and RTCP reports that came, and SIP messages; both only grow.
 
         A new stream begins to count anew, which is a change, too.
         """
-        try:
-            figures = self.getStreamStat(self._stream)  # owns what is read below
-        except pj.Error:  # no stream: the far end holds the call with `inactive`
-            return 0, self._sip_signs
-        rtcp = figures.rtcp
-        return int(rtcp.rxStat.pkt) + int(rtcp.txStat.updateCount), self._sip_signs
+        return sum(self.media_counts()), self._sip_signs
 
     def onCallReplaceRequest(self, prm: Any) -> None:
         """Refuse to be replaced by PJSUA, which would have two calls share this object.
@@ -291,11 +320,18 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         transaction = change.tsx
         if change.type == pj.PJSIP_EVENT_RX_MSG and transaction.method in _REFRESHING:
             # Of a request or of a 2xx (RFC 3261 sections 12.2.1.2 and 12.2.2).
-            headers = read_headers(str(change.src.rdata.wholeMsg))
+            received = change.src.rdata
+            self._lock.heard_from(host_of(str(received.srcAddress)))
+            headers = read_headers(str(received.wholeMsg))
             self.contact = uri_of_contact(headers.get("contact", ())) or self.contact
         elif change.type == pj.PJSIP_EVENT_TX_MSG and transaction.role == pj.PJSIP_ROLE_UAC:
             number, *_ = read_headers(str(change.src.tdata.wholeMsg)).get("cseq", ("",))
             self.cseq = max(self.cseq, int(number.split(" ")[0] or 0))
+
+    @property
+    def sip_call_id(self) -> str:
+        """Its dialog's Call-ID."""
+        return clean(str(self.getInfo().callIdString))
 
     @property
     def local_contact(self) -> str:

@@ -54,7 +54,7 @@ class LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
 
 def identity_of(settings: SipSettings, port: int, user: str) -> str:
     """Return a user's SIP URI at our address as others see it; ``port`` is where SIP is heard."""
-    host = settings.public_address or _bound_address(settings) or "127.0.0.1"
+    host = settings.public_address or bound_address(settings) or "127.0.0.1"
     return f"sip:{user}@{host}:{port}"
 
 
@@ -100,7 +100,7 @@ def listen(endpoint: Any, settings: SipSettings) -> int:
 def transport_config(settings: SipSettings) -> Any:
     """Return the configuration of a socket at our address, without its port."""
     config = pj.TransportConfig()
-    config.boundAddress = _bound_address(settings)
+    config.boundAddress = bound_address(settings)
     config.publicAddress = settings.public_address or ""
     return config
 
@@ -139,12 +139,12 @@ def account_config(settings: SipSettings, port: int) -> Any:
     """Return the configuration of our account; ``port`` is where SIP is heard."""
     config = pj.AccountConfig()
     config.idUri = identity_of(settings, port, ACCOUNT)
-    config.mediaConfig.transportConfig.port = settings.rtp_port_min
-    config.mediaConfig.transportConfig.boundAddress = _bound_address(settings)
+    config.mediaConfig.transportConfig.boundAddress = bound_address(settings)
     config.mediaConfig.transportConfig.publicAddress = settings.public_address or ""
     config.natConfig.udpKaIntervalSec = 0
     return config
 
 
-def _bound_address(settings: SipSettings) -> str:
+def bound_address(settings: SipSettings) -> str:
+    """Return the address that sockets are bound to, "" for all of this machine's."""
     return "" if settings.host == "0.0.0.0" else settings.host

@@ -46,6 +46,15 @@ class MessageFinder:
             return None
         return self._words(rdata, info, b"INVITE")[2]
 
+    def message(self, rdata: int) -> int | None:
+        """Return the address of a message's `pjsip_msg`; None where :meth:`text` has none.
+
+        Raises:
+            TelephonyError: as of :meth:`invite`.
+        """
+        words = self._found(rdata)
+        return None if words is None else words[2]
+
     def text(self, rdata: int) -> tuple[int, int] | None:
         """Return where a message's text lies: its address and length in bytes.
 
@@ -54,11 +63,13 @@ class MessageFinder:
         Raises:
             TelephonyError: as of :meth:`invite`.
         """
+        words = self._found(rdata)
+        return None if words is None else words[:2]
+
+    def _found(self, rdata: int) -> tuple[int, int, int] | None:
         info = self._info_of(rdata)
         kind = _INFO.match(ctypes.string_at(info)) if info else None
-        if kind is None:
-            return None
-        return self._words(rdata, info, kind[1] or b"SIP/")[:2]
+        return None if kind is None else self._words(rdata, info, kind[1] or b"SIP/")
 
     def _words(self, rdata: int, info: int, begins: bytes) -> tuple[int, int, int]:
         """Return the text's address, its length, and the `pjsip_msg`."""

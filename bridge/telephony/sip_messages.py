@@ -1,4 +1,4 @@
-"""Publishes each SIP message as it passes the wire, for `/metrics` to count.
+"""Publishes each SIP message as it passes the wire, for `/metrics` and for the calls' traces.
 
 A module below PJSIP's transaction layer sees every message, both ways, retransmissions among them
 (RFC 3261 section 17); the layer above hides those, and responses, from whoever stands higher.
@@ -63,14 +63,21 @@ class SipMessages:
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
-        on_message: given the message, and whether we sent it.
+        on_message: given the message, and whether we sent it; None: nobody asks.
+        on_text: given the message's text, the far end's ``host:port``, and whether we sent it.
     """
 
-    def __init__(self, lib: ctypes.CDLL, on_message: Callable[[SipMessage, bool], None]) -> None:
+    def __init__(
+        self,
+        lib: ctypes.CDLL,
+        on_message: Callable[[SipMessage, bool], None] | None,
+        on_text: Callable[[str, str, bool], None],
+    ) -> None:
         self._read_received, self._read_sent = getattr(lib, READ_RECEIVED), getattr(lib, READ_SENT)
         # Filled anew with each message.
         self._received, self._sent = pj.SipRxData(), pj.SipTxData()
         self._on_message = on_message
+        self._on_text = on_text
         self._module = SipModule(
             lib,
             b"mod-messages",
@@ -85,17 +92,19 @@ class SipMessages:
 
     def _on_received(self, data: int) -> int:
         self._read_received(int(self._received.this), data)
-        return self._tell(self._received.info, self._received.srcAddress, sent=False)
+        return self._tell(self._received, self._received.srcAddress, sent=False)
 
     def _on_sent(self, data: int) -> int:
         self._read_sent(int(self._sent.this), data)
-        return self._tell(self._sent.info, self._sent.dstAddress, sent=True)
+        return self._tell(self._sent, self._sent.dstAddress, sent=True)
 
-    def _tell(self, info: str, address: str, *, sent: bool) -> int:
+    def _tell(self, data: Any, address: str, *, sent: bool) -> int:  # Any: SWIG without types
         try:
-            message = SipMessage.parse(info, address)
-            if message is not None:
+            message = SipMessage.parse(data.info, address)
+            if message is not None and self._on_message is not None:
                 self._on_message(message, sent)
+            if message is not None:
+                self._on_text(str(data.wholeMsg), address, sent)
         except Exception:
             log.exception("message_not_told")
         return PASS

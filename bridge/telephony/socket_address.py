@@ -3,6 +3,7 @@
 import ctypes
 import ipaddress
 import socket
+from contextlib import suppress
 from typing import Self
 
 _IPV6_PLACE = 4
@@ -46,3 +47,22 @@ class SocketAddress(ctypes.Structure):
     def size(self) -> int:
         """Bytes of it that a system call takes; 0 for an unknown family."""
         return {socket.AF_INET: 16, socket.AF_INET6: 28}.get(self.family, 0)
+
+
+def place_towards(host: str, port: int, far_end: str) -> str:
+    """Return our own ``host:port`` as a far end sees it.
+
+    Args:
+        host: that our socket is bound to; where that is every address of this machine, the one that
+            a datagram to the far end would leave from.
+        port: of our socket.
+        far_end: ``host:port``, an IPv6 address in brackets.
+    """
+    own = ipaddress.ip_address(host) if host else ipaddress.IPv4Address(0)
+    if own.is_unspecified:
+        far_host, _, far_port = far_end.rpartition(":")
+        family = socket.AF_INET6 if ":" in far_host else socket.AF_INET
+        with suppress(OSError, ValueError), socket.socket(family, socket.SOCK_DGRAM) as route:
+            route.connect((far_host.strip("[]"), int(far_port) or 1))  # sends nothing
+            own = ipaddress.ip_address(route.getsockname()[0].partition("%")[0])
+    return f"[{own}]:{port}" if own.version == 6 else f"{own}:{port}"

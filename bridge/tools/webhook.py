@@ -40,8 +40,8 @@ class ToolRequest:
 
     Attributes:
         key: the same for every attempt at one call of the tool (`Idempotency-Key`).
-        facts: what the receiver is told about the phone call: call_id, route, from, to,
-            sip_call_id, headers, and what its INVITE told (:class:`bridge.routing.origin.Origin`).
+        facts: sent to the receiver about the phone call: call_id, route, from, to,
+            sip_call_id, headers, and what its INVITE says (:class:`bridge.routing.origin.Origin`).
     """
 
     name: str

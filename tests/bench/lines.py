@@ -24,6 +24,7 @@ from bridge.live.upstream.listener import SessionListener
 from bridge.routing.models import Dialplan
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
+from bridge.telephony.end_reasons import EndReason
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg, LegState
 from bridge.telephony.ports import ConferencePort, Positions, Samples
@@ -112,7 +113,7 @@ class LineLeg(Leg):
         self.listener.on_media(True)
         self.answered.set()
 
-    def hangup(self) -> None:
+    def hangup(self, reason: EndReason | None = None) -> None:
         self.state = LegState.DISCONNECTED
         if self.row is not None:
             self._closing_row(self.row)

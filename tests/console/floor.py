@@ -21,6 +21,7 @@ from bridge.live.records.summary import CallSummary, HandedOver, ToolRun, Turn, 
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout import changes
+from bridge.sip.trace import CallTrace, TracedMessage, encode_trace
 from bridge.store.calls import CallStore
 from bridge.store.client import RedisLink
 from bridge.store.rollouts import RolloutStore, Signature
@@ -276,6 +277,27 @@ class Floor:
                 call_id, {"outcome": outcome, "fault": fault, "ended_at": since + 95_000}
             )
 
+    def _write_sip(self, directory: Path, began_ms: int) -> None:
+        texts = [
+            (0, False, "INVITE sip:+15550100@x SIP/2.0\r\nCSeq: 1 INVITE\r\n\r\n"),
+            (2, True, "SIP/2.0 200 OK\r\nCSeq: 1 INVITE\r\n\r\n"),
+            (502, True, "SIP/2.0 200 OK\r\nCSeq: 1 INVITE\r\n\r\n"),
+            (9_000, False, f"REFER sip:x SIP/2.0\r\nCSeq: 2 REFER\r\nReason: {EVIL}\r\n\r\n"),
+            (9_001, True, "SIP/2.0 603 Decline\r\nCSeq: 2 REFER\r\n\r\n"),
+            (
+                95_000,
+                False,
+                "BYE sip:x SIP/2.0\r\nCSeq: 3 BYE\r\nReason: a;text=+15550123456\r\n\r\n",
+            ),
+        ]
+        ends = ("10.0.0.1:5060", "192.0.2.7:5060")
+        messages = tuple(
+            TracedMessage((began_ms + at) * 10**6, sent, "caller", *ends, "UDP", text, at == 502)
+            for at, sent, text in texts
+        )
+        trace = CallTrace({"call_id": self.over}, messages)
+        CallFiles(directory, self.over).sip.write_bytes(encode_trace(trace))
+
     def _write_files(self) -> None:
         directory = self.directory / "recordings"
         (directory / "metrics").mkdir(parents=True)
@@ -313,6 +335,7 @@ class Floor:
             ),
             Turn(Speaker.CALLER, "Thank you."),
         ]
+        self._write_sip(directory, began)
         summary.tools = [
             ToolRun("track_parcel", ok=True, took_ms=420),
             ToolRun("notify", ok=False, took_ms=3000),

@@ -46,6 +46,7 @@ TABLE = {
     "GET /api/v1/calls": _SEES_CALLS,
     "GET /api/v1/calls/stream": _SEES_CALLS,
     f"GET {_CALL}": "viewer supervisor qa operator admin",  # it is over
+    f"GET {_CALL}/sip": "viewer supervisor qa operator admin",
     f"GET {_CALL}/events": _LOOKS_BACK,
     f"GET {_CALL}/stream": _LOOKS_BACK,
     f"POST {_CALL}/actions/whisper": _STEPS_IN,

@@ -20,6 +20,7 @@ from bridge.console.other_nodes import UNREACHABLE_CODE
 from bridge.console.services import Sources
 from bridge.errors import ConfigError
 from bridge.recordings.files import CallFiles
+from bridge.sip.trace import CallTrace, TracedMessage, encode_trace
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import KEYS, Room, Rooms, begin_call
@@ -220,6 +221,29 @@ async def test_answer_says_which_node_has_a_recording_that_cannot_be_had(
         assert await nodes.near.services.auditor.audit.latest(10) == []  # nothing was played
         await redis.ask(["HSET", KEYS.call(CALL), "node", "node-b"])  # this very node
         assert (await eve.get(f"{PATH}/recording"))[0] == 404
+
+
+async def test_sip_messages_come_from_the_node_that_took_the_call(
+    make_nodes: MakeNodes, redis: RedisLink
+) -> None:
+    nodes = await make_nodes()
+    await begin_call(redis, CALL, ended_at="1")
+    message = TracedMessage(0, False, "caller", "l:1", "f:2", "UDP", "BYE sip:x SIP/2.0\r\n\r\n")
+    files = CallFiles(nodes.far.services.sources.recordings_dir, CALL)
+    async with nodes.near.browser() as browser:
+        await nodes.near.add_user("qa", "qa", routes=("support",))
+        await nodes.near.sign_in(browser, "qa")
+        status, told = await browser.get(f"{PATH}/sip")
+        assert (status, told["messages"], "node-a" in told["missing"]) == (200, [], True)
+        files.sip.parent.mkdir(parents=True, exist_ok=True)
+        files.sip.write_bytes(encode_trace(CallTrace({"call_id": CALL}, (message,))))
+        status, told = await browser.get(f"{PATH}/sip")
+        assert (status, [each["what"] for each in told["messages"]]) == (200, ["BYE"])
+        path = f"/api/v1/relay/calls/{CALL}/sip"
+        async with aiohttp.ClientSession(nodes.far.url) as node:
+            for token in ("", "no-token"):
+                async with node.get(path, params={"token": token}) as answer:
+                    assert answer.status == 403
 
 
 async def test_recording_is_for_nodes_with_a_token_for_it(

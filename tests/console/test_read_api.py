@@ -64,14 +64,14 @@ async def test_scope_of_routes_holds_everywhere(console: Console, floor: Floor) 
         assert (await browser.get("/api/v1/alerts"))[1] == {"open": 0, "alerts": [], "nodes": {}}
         assert (await browser.get("/api/v1/routes"))[1] == {"routes": []}
         assert (await browser.get("/api/v1/queue"))[1]["waiting"] == []
-        for path in ("", "/events", "/stream", "/recording", "/outline"):
+        for path in ("", "/events", "/stream", "/recording", "/outline", "/sip"):
             status, _ = await browser.get(f"/api/v1/calls/{floor.over}{path}")
             assert status == 404, path
 
 
 async def test_no_file_but_a_calls_own_is_ever_named(ada: Browser) -> None:
     for call_id in ("..%2f..%2fetc%2fpasswd", "%2e%2e", "c_none", "a.json", "x" * 65, "c%00"):
-        for path in ("", "/recording", "/outline", "/events", "/stream"):
+        for path in ("", "/recording", "/outline", "/events", "/stream", "/sip"):
             status, _ = await ada.get(f"/api/v1/calls/{call_id}{path}")
             assert status == 404, (call_id, path)
 
@@ -112,6 +112,26 @@ async def test_outline_shows_who_spoke_when(ada: Browser, floor: Floor) -> None:
     assert found["duration_ms"] == 20_000
     assert found["caller"][5] > 0.1 > found["agent"][5]
     assert [each["kind"] for each in found["markers"]][-1] == "ended"
+
+
+async def test_sip_messages_of_a_call_that_is_over_are_told_in_short(
+    ada: Browser, floor: Floor
+) -> None:
+    status, found = await ada.get(f"/api/v1/calls/{floor.over}/sip")
+    assert status == 200
+    told = [(each["sent"], each["what"], each["repeats"]) for each in found["messages"]]
+    assert told == [
+        (False, "INVITE", False),
+        (True, "200 OK (INVITE)", False),
+        (True, "200 OK (INVITE)", True),
+        (False, "REFER", False),
+        (True, "603 Decline (REFER)", False),
+        (False, "BYE", False),
+    ]
+    assert {each["far_end"] for each in found["messages"]} == {"192.0.2.7:5060"}
+    assert found["messages"][1]["after_ms"] == 2
+    assert "15550123456" not in json.dumps(found)
+    assert (await ada.get(f"/api/v1/calls/{floor.live[0]}/sip"))[0] == 409
 
 
 async def test_recording_of_a_live_call_is_not_given(ada: Browser, floor: Floor) -> None:

@@ -206,6 +206,12 @@ async def test_words_and_names_that_are_markup_stay_words(desk: Desk) -> None:
         await expect(page.locator("#list .summary", has_text="onerror")).to_have_text(EVIL)
         await page.goto(f"{desk.url}/history/c_over0")
         await expect(page.locator(".turn.caller p").first).to_contain_text(EVIL)
+        refer = page.locator("#sip tr", has_text="REFER").first
+        await expect(refer).to_contain_text(EVIL)
+        assert await page.locator("#main script, #main img").count() == 0
+        assert await page.locator("#sip tbody tr").count() == 6
+        assert await page.locator("#sip .sent").count() == 3
+        assert await page.locator("#sip .again").count() == 1
 
 
 @pytest.mark.parametrize("width", [390, 1440])

@@ -12,6 +12,7 @@ from bridge.store.local import LocalRedis
 from tests.live.conftest import StartGateway
 from tests.live.ear import rendered, share_heard
 from tests.live.service import tone_service
+from tests.live.sip_kept import kept, short
 from tests.live.talk import DEAD_AIR_MS, Talk, placed, redis_call, redis_events, talking
 from tests.support.machine import Timing
 from tests.support.person import a_person, free_udp_port
@@ -130,6 +131,12 @@ async def test_caller_who_cannot_be_put_through_is_told(
         "config",
         "beta_api_shape_disabled",
     )
+    directory = talk.gateway._settings.media.recordings_dir
+    _, messages = await kept(directory, summary.call_id)
+    of_person = short([each for each in messages if each["party"] == "person"])
+    assert of_person[0] == ("<", "INVITE")
+    assert of_person[-2:] == [(">", "486 INVITE"), ("<", "ACK")]
+    assert (">", "603 REFER") in short([each for each in messages if each["party"] == "caller"])
     events = await told(redis, summary)
     assert events["handoff_failed"]["reason"] == "sip_486"
     state = await redis_call(redis, summary)

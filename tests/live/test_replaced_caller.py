@@ -7,7 +7,9 @@ import pytest
 from bridge.store.local import LocalRedis
 from tests.audio.signals import tone
 from tests.live.conftest import StartGateway
+from tests.live.sip_kept import kept
 from tests.live.talk import Talk, redis_call, redis_events, talking
+from tests.support.raw_phone import Received
 from tests.support.rtp_caller import RtpCaller
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
@@ -50,6 +52,11 @@ async def test_agent_record_and_recording_go_on(
         (talk.gateway._settings.media.recordings_dir / f"{summary.call_id}.json").read_text()
     )
     assert record["replaced"][0]["sip_call_id"] == first
+    directory = talk.gateway._settings.media.recordings_dir
+    _, messages = await kept(directory, summary.call_id)
+    dialogs = [Received(each["text"]).header("Call-ID") for each in messages]
+    assert set(dialogs) == {first, second}
+    assert (dialogs[0], dialogs[-1]) == (first, second)
     assert record["duration_ms"] > 1_000
 
 

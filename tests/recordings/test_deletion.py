@@ -204,3 +204,22 @@ def test_calls_that_the_network_says_are_the_callers_are_deleted_too(tmp_path: P
     record = json.loads(files.record.read_text())
     write_json(files.record, {**record, "asserted": '"Ann" <sip:+15550177@trunk.example>'})
     assert delete_of_caller(tmp_path, "+15550177").events == ["c_1"]
+
+
+def test_sip_messages_go_with_the_events_and_with_the_caller(tmp_path: Path) -> None:
+    about = {"caller": ALICE, "started_at_ms": 0, "keep_days": {"events": 3}}
+    kept = store(tmp_path, "c_1", days={"audio": 1, "events": 3})
+    alone = CallFiles(tmp_path, "c_2")  # of a call whose record is gone already
+    for files in (kept, alone):
+        files.sip.write_text(json.dumps({**about, "call_id": files.call_id}) + "\n")
+        os.utime(files.sip, (time.time() - 3600,) * 2)
+    sweep(tmp_path, 2 * DAY_MS)
+    assert kept.sip.exists()
+    hold(read_call(kept), "a lawsuit")
+    assert sweep(tmp_path, 4 * DAY_MS).events == ["c_2"]
+    assert (kept.sip.exists(), alone.sip.exists()) == (True, False)
+    release(read_call(kept))
+    alone.sip.write_text(json.dumps({**about, "call_id": "c_2"}) + "\n")
+    os.utime(alone.sip, (time.time() - 3600,) * 2)
+    assert set(delete_of_caller(tmp_path, "+15550100").events) == {"c_1", "c_2"}
+    assert left(tmp_path) == {CDR_FILE, DELETIONS_FILE}

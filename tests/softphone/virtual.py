@@ -18,6 +18,7 @@ from bridge.softphone.background import Background, NoiseLoop
 from bridge.softphone.call import PhoneCall
 from bridge.softphone.ear import PIECE_MS
 from bridge.softphone.events import PhoneEvent, Spoke
+from bridge.telephony.end_reasons import EndReason
 from bridge.telephony.leg import Leg, LegState
 from bridge.telephony.lines import Line, LineListener
 from bridge.telephony.ports import MediaPorts
@@ -46,7 +47,7 @@ class _Leg(Leg):
         self.state = LegState.CALLING
         self.row = 0
 
-    def hangup(self) -> None:
+    def hangup(self, reason: EndReason | None = None) -> None:
         self.ended_by_far_end = False
         if self._answers_bye:
             self.end()

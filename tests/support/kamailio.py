@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -62,8 +62,13 @@ class Kamailio:
 
 
 @asynccontextmanager
-async def kamailio(node_ports: Sequence[int]) -> AsyncIterator[Kamailio]:
-    """Run Kamailio in front of gateways on loopback; every process of it is gone afterwards."""
+async def kamailio(node_ports: Sequence[int], **defines: object) -> AsyncIterator[Kamailio]:
+    """Run Kamailio in front of gateways on loopback; every process of it is gone afterwards.
+
+    Args:
+        node_ports: of the gateways.
+        defines: of the configuration, beside those that every test sets.
+    """
     program = need_program("kamailio", _PACKAGE)
     with tempfile.TemporaryDirectory(prefix="kam-", dir="/tmp") as name:  # short: a unix socket
         directory = Path(name)
@@ -71,7 +76,7 @@ async def kamailio(node_ports: Sequence[int]) -> AsyncIterator[Kamailio]:
         nodes.write_text("".join(f"1 sip:127.0.0.1:{port} 0 0\n" for port in node_ports), "ascii")
         (directory / "address.list").write_text(f"1 {CARRIER}\n", "ascii")
         port = _free_port()
-        process = _start(program, directory, nodes, port)
+        process = _start(program, directory, nodes, port, defines)
         try:
             server = Kamailio(port, f"unix:{directory / 'kamailio_ctl'}")
             await _until_answers(port, process, directory)
@@ -80,7 +85,9 @@ async def kamailio(node_ports: Sequence[int]) -> AsyncIterator[Kamailio]:
             _end(process)
 
 
-def _start(program: str, directory: Path, nodes: Path, port: int) -> "subprocess.Popen[bytes]":
+def _start(
+    program: str, directory: Path, nodes: Path, port: int, more: Mapping[str, object]
+) -> "subprocess.Popen[bytes]":
     defines = {
         "SIP_UDP": f"udp:127.0.0.1:{port}",
         "SIP_TCP": f"tcp:127.0.0.1:{port}",
@@ -89,6 +96,7 @@ def _start(program: str, directory: Path, nodes: Path, port: int) -> "subprocess
         "PING_INTERVAL_S": PING_INTERVAL_S,
         "NODE_SILENT_MS": NODE_SILENT_MS,
         "WORKERS": 1,
+        **more,
     }
     chosen = [word for name, value in defines.items() for word in ("-A", f"{name}={value}")]
     with (directory / "log").open("wb") as log:

@@ -111,6 +111,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_trunk_registered": ("trunk", ""),
     "bridge_trunk_register_answers_total": ("trunk code", ""),
     "bridge_sip_turned_away_total": ("reason trunk", ""),
+    "bridge_rtp_stray_packets_total": ("trunk", ""),
     "bridge_queue_waiting": ("queue", ""),
     "bridge_queue_oldest_timestamp_seconds": ("queue", ""),
     "bridge_queue_wait_seconds": ("queue", "1 2 5 10 20 30 60 90 120 180 300 600 1800"),
@@ -239,6 +240,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.sip.set_registered("carrier-a", registered=True)
     metrics.sip.register_answered("carrier-a", "200")
     metrics.sip.turned_away(TurnedAway.CREDENTIALS, trunk="")
+    metrics.sip.dropped_rtp(3, trunk="")
     metrics.queues.joined("billing", NS_PER_S)
     metrics.queues.left("billing", NS_PER_S, 1)
     turns.silent("a")

@@ -123,6 +123,7 @@ class Rig:
         take: what is done with a new call; answers it unless the test says otherwise.
         refusal: what the door says to a new INVITE.
         turned_away: host, method and reason of each request that was not served for its source.
+        strays: far end's host and number of packets that strangers sent to its media.
     """
 
     def __init__(
@@ -136,11 +137,13 @@ class Rig:
         self.take: Callable[[Call], None] = lambda call: call.leg.answer()
         self.refusal: Callable[[], str | None] = lambda: None
         self.turned_away: list[tuple[str, str, TurnedAway]] = []
+        self.strays: list[tuple[str, int]] = []
         self.endpoint = SipEndpoint(
             settings,
             on_incoming=self._on_incoming,
             refusal=lambda method: self.refusal(),
             on_turned_away=lambda *one: self.turned_away.append(one),
+            on_stray_packets=lambda *one: self.strays.append(one),
             media_ports=media_ports,
             trunk_secrets=trunk_secrets or {},
         )

@@ -180,3 +180,14 @@ async def test_pjsip_goes_down_beside_a_probe_without_an_answer(started: StartRi
         for host in (TRUNK, ELSEWHERE):
             rig.endpoint.ask_options(f"sip:{host}:{far.port}")
         await far.request("OPTIONS")
+
+
+async def test_a_stronger_challenge_with_a_nonce_of_its_own_is_answered(started: StartRig) -> None:
+    async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
+        rig.dial(f"sip:+15550100@{TRUNK}:{far.port}")
+        values = [challenge("SHA-256", "a"), challenge("MD5", "b")]
+        lines = [f"WWW-Authenticate: {each}" for each in values]
+        far.answer(await far.request("INVITE"), "401 Prove It", lines)
+        signed = await far.request("INVITE", 1)
+        assert [judge(signed), read(credentials_of(signed))["nonce"]] == ["SHA-256", "a"]
+        far.answer(signed, "486 Busy Here")

@@ -1,7 +1,7 @@
-"""Counts and logs the SIP requests that are not served for their source.
+"""Counts and logs what strangers send in vain: SIP requests, and packets to calls' RTP ports.
 
-The log line is what fail2ban reads (`deploy/fail2ban/`); floods are kept out of the log by
-:mod:`bridge.telemetry.log_limits`.
+The log line of a request is what fail2ban reads (`deploy/fail2ban/`); floods are kept out of the
+log by :mod:`bridge.telemetry.log_limits`.
 """
 
 import logging
@@ -27,5 +27,17 @@ def turned_away_counter(
         metrics.turned_away(reason, trunk=trunk_of(source))
         level = logging.DEBUG if reason in _IN_ORDER else logging.WARNING
         log.log(level, "sip_turned_away", source=source, method=method, reason=reason.value)
+
+    return count
+
+
+def stray_packet_counter(
+    trunk_of: Callable[[str], str], metrics: SipMetrics
+) -> Callable[[str, int], None]:
+    """Return what counts dropped packets: given the host of the call's far end, and how many."""
+
+    def count(host: str, packets: int) -> None:
+        metrics.dropped_rtp(packets, trunk=trunk_of(host))
+        log.warning("rtp_from_elsewhere_dropped", far_end=host, packets=packets)
 
     return count

@@ -181,7 +181,7 @@ class _Soak:
 
     async def _live(self, name: str, seconds: float) -> Mapping[str, object]:
         plan = self._plan
-        await self._crowd.tell(
+        await self._crowd.send_order(
             {
                 "do": "live",
                 "name": name,

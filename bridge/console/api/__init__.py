@@ -13,6 +13,7 @@ from bridge.console.api import (
     rollouts,
     routes,
     session,
+    sip,
     users,
     wrap_up,
 )
@@ -26,6 +27,8 @@ ROUTERS = (
     recordings.router,
     recordings.relay_router,
     recordings.script_router,
+    sip.router,
+    sip.relay_router,
     queue.router,
     wrap_up.router,
     presence.router,

@@ -125,12 +125,21 @@ async def make_script(
         raise HTTPException(409, str(error)) from error
 
 
-async def _kept(call_id: str, token: str, services: ConsoleServices) -> CallFiles:
+async def redeem(call_id: str, token: str, services: ConsoleServices) -> None:
+    """Use up the token with which another node asks for a call's files.
+
+    Raises:
+        HTTPException: 403: it is not good.
+    """
     try:
         await services.tokens.redeem(token, call_id, CallTokenKind.RELAY_RECORDING)
     except TokenRefused as error:
         log.warning("relay_refused", kind="recording", reason=str(error))
         raise HTTPException(403, "the token is not good") from error
+
+
+async def _kept(call_id: str, token: str, services: ConsoleServices) -> CallFiles:
+    await redeem(call_id, token, services)
     files = CallFiles(services.sources.recordings_dir, call_id)
     if not files.audio.is_file():
         raise HTTPException(404, "no recording of this call is kept here")

@@ -41,7 +41,10 @@ def close(call: CallState, ending: CallEnd, *, dialog_over: bool = False) -> Eff
         yield LetPersonGo()
     if not dialog_over:
         unanswered = call.stage in (Stage.NEW, Stage.RINGING)
-        yield RejectCall(SIP_SERVICE_UNAVAILABLE, "Service Unavailable") if unanswered else HangUp()
+        if unanswered:
+            yield RejectCall(SIP_SERVICE_UNAVAILABLE, "Service Unavailable")
+        else:
+            yield HangUp(ending.outcome)
     if call.stage is not Stage.NEW:
         yield CloseSession()
     for timer in sorted(call.timers):

@@ -244,6 +244,17 @@ class CallRecord:
         """Record an event (:meth:`bridge.live.records.events.CallEvents.record`)."""
         self._events.record(kind, fields)
 
+    @property
+    def owner(self) -> Mapping[str, object]:
+        """Whose call it is, as the files beside the record have it."""
+        names = ("call_id", "caller", "asserted", "keep_days", "started_at_ms")
+        return {name: getattr(self.summary, name) for name in names}
+
+    @property
+    def redactor(self) -> Redactor:
+        """Redacts what is kept of the call."""
+        return self._redactor
+
     def redact(self, text: str) -> str:
         """Return words as they may be published."""
         return self._redactor.redact(text)
@@ -268,6 +279,7 @@ class CallRecord:
         self.watch.report(summary, talk_ms=self.talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
+        summary.far_end_reason = self.redact(self._leg.far_end_reason)
         if self._recording.begun:
             summary.recording = str(self._recording.path)
         duration_ns = self._services.clock.now_ns() - self._events.begun_ns
@@ -287,7 +299,12 @@ class CallRecord:
             fault=effect.fault,
             duration_ns=duration_ns,
         )
-        ended = {"outcome": summary.outcome, "reason": effect.reason, **summary.figures()}
+        ended = {
+            "outcome": summary.outcome,
+            "reason": effect.reason,
+            "far_end_reason": summary.far_end_reason or None,
+            **summary.figures(),
+        }
         self.event("ended", ended)
         self._services.store.end(
             self._leg.call_id,
@@ -373,8 +390,5 @@ def _redacted_origin(
     """Return what is kept of an INVITE's origin; what an application wrote is redacted."""
     texts = origin.texts()
     user_to_user = redactor.redact(texts.pop("user_to_user", ""))
-    headers = {
-        name: redactor.redact(value, asked=name.replace("-", " "))
-        for name, value in origin.headers.items()
-    }
+    headers = {name: redactor.redact_header(value, name) for name, value in origin.headers.items()}
     return {**texts, "user_to_user": user_to_user, "headers": headers}

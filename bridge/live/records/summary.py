@@ -176,6 +176,7 @@ class CallSummary:
         rescued_by: the arm that took over before the greeting; empty where none had to.
         called, caller: as SIP named them; the last caller, where one took another's place.
         sip_call_id: the Call-ID of the INVITE, which the other end knows, too; likewise.
+        far_end_reason: Reason header of the far end's BYE or CANCEL (RFC 3326), redacted.
         replaced: the callers before, in order.
         verstat: what the carrier says of the caller's number.
         asserted, privacy, diversion, history_info, user_to_user, headers: see
@@ -211,6 +212,7 @@ class CallSummary:
     rescued_by: str = ""
     caller: str = ""
     sip_call_id: str = ""
+    far_end_reason: str = ""
     replaced: list[ReplacedCaller] = field(default_factory=list)
     verstat: str = Verstat.NONE.value
     asserted: str = ""
@@ -388,6 +390,7 @@ def call_detail_record(summary: CallSummary) -> dict[str, object]:
         "outcome": summary.outcome,
         "fault": summary.fault,
         "reason": summary.reason,
+        "far_end_reason": summary.far_end_reason,
         "sessions": [asdict(session) for session in summary.sessions],
         "recording": summary.recording,
         "consent": None if summary.consent is None else asdict(summary.consent),

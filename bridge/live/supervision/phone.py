@@ -19,6 +19,7 @@ from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.resample import Upsampler
 from bridge.audio.supervisor_frames import TalkFrame
 from bridge.telephony.audience import in_stereo
+from bridge.telephony.end_reasons import HANDED_BACK
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 from bridge.telephony.lines import Line
@@ -130,7 +131,7 @@ class SupervisorPhone:
 
     def let_go(self) -> None:
         """End its call, from whatever state it is in."""
-        self._leg.hangup()
+        self._leg.hangup(HANDED_BACK)
 
     # Listener of the leg
 

@@ -11,6 +11,7 @@ from bridge.errors import TelephonyError
 from bridge.live.services import Services
 from bridge.live.supervision.phone import PhoneUse, SupervisorPhone, Wish
 from bridge.routing.supervisor_verbs import HandBackOrder, Order, TakeOverOrder
+from bridge.sip.trace import SUPERVISOR
 from bridge.telephony.leg import Leg
 from bridge.telephony.lines import Line
 
@@ -64,12 +65,16 @@ class SupervisorPhones:
     Args:
         desk: what they do to the call.
         services: what calls share.
+        call_id: the call.
         line: the call's; None before there is media, and after its end.
     """
 
-    def __init__(self, desk: Desk, services: Services, line: Callable[[], Line | None]) -> None:
+    def __init__(
+        self, desk: Desk, services: Services, call_id: str, line: Callable[[], Line | None]
+    ) -> None:
         self._desk: Desk = desk
         self._services = services
+        self._call_id = call_id
         self._pump = services.pump
         self._line = line
         self._ringing: dict[SupervisorPhone, asyncio.TimerHandle] = {}
@@ -97,7 +102,7 @@ class SupervisorPhones:
         except TelephonyError as error:
             log.warning("phone_not_dialled", error=error.what)
             return "not_dialled"
-        self._keep(SupervisorPhone(use, leg, self._pump, self))
+        self._keep(SupervisorPhone(use, leg, self._pump, self), leg)
         return None
 
     def take(self, leg: Leg, use: PhoneUse) -> SupervisorPhone | None:
@@ -105,7 +110,7 @@ class SupervisorPhones:
         if self._line() is None or self._taken(use.by) is not None:
             return None
         phone = SupervisorPhone(use, leg, self._pump, self)
-        self._keep(phone)
+        self._keep(phone, leg)
         leg.answer()
         return phone
 
@@ -130,7 +135,9 @@ class SupervisorPhones:
     def _taken(self, by: str) -> str | None:
         return "already" if any(phone.by == by for phone in self._ringing) else None
 
-    def _keep(self, phone: SupervisorPhone) -> None:
+    def _keep(self, phone: SupervisorPhone, leg: Leg) -> None:
+        if not phone.private:  # nobody is to see that they were there
+            self._services.endpoint.traces.join(self._call_id, leg.sip_call_id, SUPERVISOR)
         loop = asyncio.get_running_loop()
         self._ringing[phone] = loop.call_later(RING_S, phone.let_go)
 

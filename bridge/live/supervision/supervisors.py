@@ -78,7 +78,9 @@ class Supervision:
         self._pump = services.pump
         self._line = line
         self._metrics = services.metrics.supervision
-        self._phones = SupervisorPhones(self, services, lambda: self._line())
+        self._phones = SupervisorPhones(
+            self, services, record.summary.call_id, lambda: self._line()
+        )
         self._wishes = 0
         self._asked: dict[str, Order] = {}
         self._answers: dict[str, Answer] = {}

@@ -117,7 +117,7 @@ class Load:
         )
 
     async def _order(self, **order: object) -> Mapping[str, object]:
-        await self._talkers.tell(order)
+        await self._talkers.send_order(order)
         return await self._talkers.report(self._calls / _RATE + _WITHIN_S)
 
     async def _scrape(self) -> Scrape:

@@ -82,7 +82,7 @@ class Worker:
         end = file.script.end
         longest_s = (end.after_s or end.max_duration_s) + _PREPARED_WITHIN_S
         parts = [self._caller, *(self._environment.parts if self._environment is not None else ())]
-        await self._caller.tell(encode_order(order))
+        await self._caller.send_order(encode_order(order))
         try:
             async with CpuWaits({part.name: part.pid for part in parts}) as waits:
                 return ANSWERS.validate_python(await self._caller.report(longest_s)), waits

@@ -30,6 +30,12 @@ class SipMetrics:
             "reason",
             "trunk",
         )
+        self._dropped_rtp = make.counter(
+            "rtp_stray_packets_total",
+            "Packets to calls' RTP and RTCP that were dropped, for they came from elsewhere than "
+            "the far end.",
+            "trunk",
+        )
         self._probes = make.counter(
             "trunk_probes_total", "OPTIONS that asked whether a trunk can be reached.", "trunk"
         )
@@ -60,6 +66,10 @@ class SipMetrics:
     def turned_away(self, reason: TurnedAway, *, trunk: str) -> None:
         """Count a request that is not served for its source; ``trunk`` is empty for strangers."""
         self._turned_away.labels(reason, trunk or UNKNOWN_TRUNK).inc()
+
+    def dropped_rtp(self, packets: int, *, trunk: str) -> None:
+        """Count packets that came to a call's media from elsewhere; ``trunk``: of its far end."""
+        self._dropped_rtp.labels(trunk or UNKNOWN_TRUNK).inc(packets)
 
     def expect_probes(self, trunks: Iterable[str]) -> None:
         """Publish the series of trunks that are to be asked."""

@@ -163,7 +163,7 @@ def test_caller_without_an_agent_is_told_so_and_the_call_ends(
     assert spoken.text == SORRY
     call.feed(PlayoutStarted(spoken.item_id, 0))
     effects = call.feed(PlayoutDrained())
-    assert HangUp() in effects
+    assert HangUp(closed.outcome) in effects
     assert effects[-1] == closed
 
 

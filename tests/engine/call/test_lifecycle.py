@@ -137,7 +137,7 @@ def test_session_failed_after_our_200_sends_bye_not_503() -> None:
     call.feed(SessionReady("sess_1"))
     gone = UpstreamError("gone", code="invalid_model")
     assert call.feed(SessionFailed(gone))[-5:] == [
-        HangUp(),
+        HangUp(Outcome.SESSION_LOST),
         CloseSession(),
         *ends(State.IDLE),
         CallClosed(Outcome.SESSION_LOST, Fault.CONFIG, "invalid_model"),
@@ -223,7 +223,7 @@ def test_caller_who_vanishes_has_an_outcome_of_their_own(by_caller: bool) -> Non
 def test_max_duration_hangs_up() -> None:
     call = answered(call_policy(greet=False, max_call_ms=60_000))
     effects = call.feed(TimerFired(Timer.MAX_DURATION))
-    assert effects[:2] == [HangUp(), CloseSession()]
+    assert effects[:2] == [HangUp(Outcome.MAX_DURATION), CloseSession()]
     assert effects[-1] == CallClosed(Outcome.MAX_DURATION, Fault.NONE, "max_duration")
 
 
@@ -235,14 +235,14 @@ def test_shutdown_before_answer_refuses() -> None:
 
 def test_shutdown_in_the_call_silences_and_hangs_up() -> None:
     effects = speaking().feed(ShutdownRequested())
-    assert effects[:3] == [FlushPlayout(), HangUp(), CloseSession()]
+    assert effects[:3] == [FlushPlayout(), HangUp(Outcome.SHUTDOWN), CloseSession()]
     assert effects[-1] == CallClosed(Outcome.SHUTDOWN, Fault.NONE, "shutdown")
 
 
 def test_audio_that_stands_still_for_good_ends_the_call_and_is_in_its_silence() -> None:
     effects = speaking().feed(AudioStopped(9_000))
     assert effects[0] == SilenceMeasured(9_000, "bridge")
-    assert HangUp() in effects
+    assert HangUp(Outcome.MEDIA_FAILED) in effects
     assert effects[-1] == CallClosed(Outcome.MEDIA_FAILED, Fault.BRIDGE, "audio_stopped")
 
 

@@ -249,7 +249,7 @@ def test_refer_that_is_taken_and_done_ends_the_call() -> None:
     call.feed(TransferProgressed(100))
     effects = call.feed(TransferCompleted(200), after_ms=700)
     assert of(HandoffCompleted, effects) == [HandoffCompleted(Way.BLIND, 700)]
-    assert of(HangUp, effects) == [HangUp()]
+    assert of(HangUp, effects) == [HangUp(Outcome.TRANSFERRED)]
     assert effects[-1] == CallClosed(Outcome.TRANSFERRED, Fault.NONE, "transfer_to_human")
 
 
@@ -436,7 +436,7 @@ def test_caller_who_says_nothing_once_they_were_moved_counts_as_transferred() ->
 
 def test_person_who_hangs_up_ends_the_call() -> None:
     effects = bridged().feed(PersonLeft(200))
-    assert of(HangUp, effects) == [HangUp()]
+    assert of(HangUp, effects) == [HangUp(Outcome.TRANSFERRED)]
     assert of(HandoffCompleted, effects) == []  # told when they were joined
     assert effects[-1] == CallClosed(Outcome.TRANSFERRED, Fault.NONE, "transfer_to_human")
 

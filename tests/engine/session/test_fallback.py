@@ -108,7 +108,7 @@ def test_call_ends_once_the_phrase_was_heard() -> None:
     call = answered(SPEAKS)
     call.feed(GONE)
     effects = call.feed(PlayoutDrained(), after_ms=3_000)
-    assert HangUp() in effects
+    assert HangUp(Outcome.SESSION_LOST) in effects
     assert effects[-1] == CallClosed(Outcome.SESSION_LOST, Fault.CONFIG, "beta_api_shape_disabled")
 
 
@@ -145,7 +145,7 @@ def test_transfer_that_succeeds_ends_the_call_as_transferred() -> None:
     assert of(CallClosed, call.feed(TransferProgressed(100))) == []
     effects = call.feed(TransferCompleted(200), after_ms=700)
     assert of(HandoffCompleted, effects) == [HandoffCompleted(Way.BLIND, 700)]
-    assert of(HangUp, effects) == [HangUp()]
+    assert of(HangUp, effects) == [HangUp(Outcome.TRANSFERRED)]
     assert effects[-1] == CallClosed(Outcome.TRANSFERRED, Fault.CONFIG, "beta_api_shape_disabled")
 
 
@@ -157,7 +157,7 @@ def test_transfer_that_is_refused_is_told_and_the_call_ends() -> None:
     assert said(effects) == [UNREACHABLE]
     assert call.core.state is State.RECOVERING
     effects = call.feed(PlayoutDrained())
-    assert of(HangUp, effects) == [HangUp()]
+    assert of(HangUp, effects) == [HangUp(Outcome.SESSION_LOST)]
     assert of(CallClosed, effects)[0].outcome is Outcome.SESSION_LOST
 
 

@@ -185,7 +185,7 @@ def test_refusal_between_our_answer_and_the_conversation_hangs_up() -> None:
     call.feed(CallOffered(), SessionReady("sess_1"))
     error = UpstreamError("no", code="beta_api_shape_disabled")
     effects = call.feed(SessionFailed(error))
-    assert of(HangUp, effects) == [HangUp()]
+    assert of(HangUp, effects) == [HangUp(Outcome.SESSION_LOST)]
     assert of(CallClosed, effects)[0].outcome is Outcome.SESSION_LOST
 
 
@@ -351,7 +351,7 @@ def test_over_budget_takes_the_fallback_after_a_tone() -> None:
     assert of(GaveUp, effects) == [GaveUp("too_long", "hang_up")]
     assert of(PlayFiller, effects)[-1] == PlayFiller(pause=False)
     effects = call.feed(PlayoutDrained())
-    assert of(HangUp, effects) == [HangUp()]
+    assert of(HangUp, effects) == [HangUp(Outcome.SESSION_LOST)]
     assert effects[-1] == CallClosed(Outcome.SESSION_LOST, Fault.PROVIDER, "http_503")
 
 

@@ -460,7 +460,7 @@ def test_end_of_the_longest_call_is_told_before() -> None:
     assert said(fire(call, Timer.MAX_WARNING, 30_000)) == ["Nearly over."]
     heard(call, SAY_1)
     assert call.core.state is State.LISTENING
-    assert fire(call, Timer.MAX_DURATION, 30_000)[0] == HangUp()
+    assert fire(call, Timer.MAX_DURATION, 30_000)[0] == HangUp(Outcome.MAX_DURATION)
 
 
 def test_a_process_that_stood_still_was_silent_whoever_had_the_floor() -> None:

@@ -12,9 +12,11 @@ from bridge.console.services import ConsoleServices
 from bridge.store.users import User
 from tests.audio.signals import tone
 from tests.live.conftest import StartGateway
+from tests.live.sip_kept import kept
 from tests.live.supervision.test_supervisors import AGENT_HZ, PHONE_HZ, sound_of
 from tests.live.talk import Talk, talking
 from tests.support.person import a_person, free_udp_port
+from tests.support.raw_phone import Received
 from tests.support.rtp_caller import RtpCaller
 from tests.support.supervisor import RATE_HZ, Supervisor, has_tone, heard_by
 from tests.support.waiting import wait_until
@@ -150,6 +152,12 @@ async def test_phones_that_listen_have_names_but_private_ones(start_gateway: Sta
         await talk.caller.hang_up()
         await talk.over()
         await until("0", "")
+    _, messages = await kept(talk.gateway._settings.media.recordings_dir, runner.call_id)
+    dialogs = {(each["party"], Received(each["text"]).header("Call-ID")) for each in messages}
+    seen = {"caller": talk.caller, "supervisor": phone}  # and not the one that is there privately
+    assert dialogs == {(party, each.header("Call-ID")) for party, each in seen.items()}
+    tickets = [re.search(r"listen-c_[0-9a-f]+-([0-9a-f]+)", each["text"]) for each in messages]
+    assert not any(tickets)
 
 
 async def test_phone_is_let_go_with_the_role(start_gateway: StartGateway) -> None:

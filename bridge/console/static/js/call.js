@@ -5,6 +5,7 @@ import { attempt, get, may, post, user } from "./api.js";
 import { outcomeBadge } from "./badges.js";
 import { $, badge, empty, fill, h, toast } from "./dom.js";
 import { arms, clock, percent, span, when, words } from "./format.js";
+import { sipLadder } from "./ladder.js";
 import { sentence } from "./sentences.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
@@ -32,6 +33,7 @@ async function load() {
     h("div", { class: "account" }, ending(found, record, call),
       h("section", { class: "card said", "aria-label": "Conversation" }, h("h2", { text: "Conversation" }), conversation(record, wave)),
       h("div", { class: "stack" }, latency(record), tools(record), people(record))),
+    h("section", { class: "card", "aria-label": "SIP", id: "sip", hidden: true }, h("h2", { text: "SIP" })),
     h("section", { class: "card", "aria-label": "Events" }, h("h2", { text: "Events" }), h("ol", { class: "timeline", tabindex: 0, id: "events", "aria-label": "Events" })),
   ];
   fill(box, cards);
@@ -42,6 +44,7 @@ async function load() {
   if (call.handled_by === user) tool("Wrap up", "queue.accept", async () => { if (await wrapUp(callId)) location.reload(); });
   tool("Show whole numbers", "unmask", () => unmask(callId));
   wave?.load();
+  sip();
   if (may("transcript.view")) events(record);
 }
 
@@ -56,7 +59,7 @@ function ending(found, record, call) {
   // Redis has it at once, the record once its node has answered.
   const wrapped = call.wrap_up_code || call.wrap_up_note ? { code: call.wrap_up_code, note: call.wrap_up_note, by: call.wrapped_up_by } : record.wrap_up ?? {};
   const facts = [
-    ["End", outcomeBadge(outcome ?? "unknown")], ["Reason", words(record.reason)],
+    ["End", outcomeBadge(outcome ?? "unknown")], ["Reason", words(record.reason)], ["Far end's reason", record.far_end_reason],
     ["Fault owner", fault === "none" ? "nobody: it ended as it should" : badge("bad", BY_WHOM[fault] ?? fault, "warn")],
     ["Length", clock(record.duration_ms ?? (call.ended_at - call.started_at))], ["Answered", when(record.answered_at_ms ?? call.answered_at) || "not answered"],
     ["Arm", arms({ ...record, ...call })], ["Model", record.model ?? call.model], ["Codec", record.codec], ["Node", call.node],
@@ -108,6 +111,15 @@ function people(record) {
   return h("section", { class: "card", "aria-label": "Transfers and failures" }, h("h2", { text: "Transfers and failures" }), h("ul", { class: "stack" },
     handoffs.map((each) => h("li", {}, badge(each.result === "completed" ? "good" : "warn", words(each.result)), ` ${clock(each.at_ms)}, ${each.way} transfer to ${each.target}`)),
     failures.map((each) => h("li", {}, badge("bad", words(each.code), "bad"), ` ${clock(each.at_ms)}, fault of ${BY_WHOM[each.fault] ?? each.fault}`))));
+}
+
+/** Show the call's SIP messages, where some are kept. */
+async function sip() {
+  const found = await get(`/calls/${callId}/sip`).catch(() => null);
+  const drawn = found && sipLadder(found.messages);
+  if (!drawn) return;
+  $("#sip").append(h("div", { class: "rungs", tabindex: 0, role: "region", "aria-label": "SIP messages" }, drawn));
+  $("#sip").hidden = false;
 }
 
 async function events(record) {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.telemetry.quality import estimated_mos
+from bridge.live.records.rtp import estimated_mos
 
 
 @pytest.mark.parametrize(("loss", "mos"), [(0.01, 4.23), (0.03, 4.00), (0.05, 3.77)])

@@ -1,0 +1,216 @@
+"""Locks the RTP and RTCP of calls on their far ends, so that nobody else hears or is heard.
+
+PJMEDIA follows a new source after 10 packets from it with none of the old one between, and at once
+where the SDP's address never sent. So each socket has a filter in the kernel before its stream
+begins, and :class:`bridge.sip.media_sources.SourceLock` says whose packets pass. A hold keeps the
+filters; without a call no socket is open. Runs in the loop's thread.
+"""
+
+import ctypes
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from bridge.clock import NS_PER_MS, NS_PER_S, Clock
+from bridge.sip.media_sources import Network, Place, SourceLock, networks_of
+from bridge.telephony import packet_filter
+from bridge.telephony.media_sockets import MediaSockets
+
+_LEARN_EVERY_NS = 100 * NS_PER_MS
+_LOOK_EVERY_NS = NS_PER_S
+_RTP_SILENT_NS = 2 * NS_PER_S
+_RTCP_SILENT_NS = 15 * NS_PER_S
+"""RTCP comes each 5 s (RFC 3550 section 6.2)."""
+
+_RTP, _RTCP = 0, 1
+"""Places of the two in a call's pairs."""
+
+NetworksOf = Callable[[str], tuple[Network, ...]]
+"""Given the host that a far end's SIP comes from, the networks that its media may come from."""
+OnDropped = Callable[[str, int], None]
+"""Given the host that a far end's SIP comes from, and a number of packets that were dropped."""
+
+
+class CountedCall(Protocol):
+    """A call whose streams count packets."""
+
+    def media_counts(self) -> tuple[int, int]:
+        """Return RTP and RTCP packets that were played or read so far; (0, 0) without a stream."""
+        ...
+
+
+class _Door:
+    """One socket's filter and lock."""
+
+    def __init__(self, silent_ns: int) -> None:
+        self.lock = SourceLock(silent_ns)
+        self.dropped = 0
+        self.fd = -1
+
+    def open(self, fd: int, networks: tuple[Network, ...], packets: int) -> None:
+        is_new = fd != self.fd
+        if is_new:
+            self.fd, self.dropped = fd, 0
+        self.lock.open(networks, packets)
+        self.apply()
+        if is_new:
+            packet_filter.drain(fd)
+
+    def apply(self) -> None:
+        packet_filter.attach(self.fd, self.lock.rule)
+
+    def count(self) -> int:
+        """Return how many packets were dropped since this was asked last."""
+        before, self.dropped = self.dropped, packet_filter.dropped(self.fd)
+        return (self.dropped - before) % (1 << 32)
+
+    def learn(self, packets: int, last: Place | None) -> None:
+        if self.lock.learn(packets, last):
+            self.apply()
+
+
+class CallLock:
+    """The lock of one PJSUA call: its far end's addresses, and a door for each socket.
+
+    Args:
+        call: PJSUA's, for its counts.
+        pj_call_id: returns its number.
+        host: that the far end's SIP comes from; "" while that isn't known.
+    """
+
+    def __init__(
+        self,
+        locks: "RtpLocks",
+        call: CountedCall,
+        pj_call_id: Callable[[], int],
+        host: str,
+    ) -> None:
+        self._locks = locks
+        self._call = call
+        self._pj_call_id = pj_call_id
+        self._host = host
+        self._media = -1
+        self._described: tuple[str, ...] = ()
+        self._doors = _Door(_RTP_SILENT_NS), _Door(_RTCP_SILENT_NS)
+
+    def heard_from(self, host: str) -> None:
+        """Take the source of a message that may change the dialog; a new one opens the lock."""
+        if host and host != self._host:
+            self._host = host
+            self.renew()
+
+    def end(self) -> None:
+        """Look no more after it: the call is over."""
+        self._media = -1
+        self._locks.forget(self)
+
+    def begin(self, media: int, described: Iterable[str]) -> None:
+        """Set the filters up before a stream begins.
+
+        Args:
+            media: number of its m= line.
+            described: the far end's addresses, as its SDP has them.
+        """
+        self._media, self._described = media, tuple(described)
+        self._open((0, 0))
+
+    def renew(self) -> None:
+        """Learn the source anew, after an offer and answer."""
+        if self._media >= 0:
+            self._open(self._call.media_counts())
+
+    def _open(self, counts: tuple[int, int]) -> None:
+        sockets = self._sockets()
+        if sockets is None:
+            return
+        more = self._locks.media_from(self._host)
+        networks = (*networks_of([*self._described, self._host]), *more)
+        for door, fd, packets in zip(self._doors, (sockets.rtp, sockets.rtcp), counts, strict=True):
+            door.open(fd, networks, packets)
+        self._locks.watch(self)
+
+    def learn(self) -> bool:
+        """Lock on the source of RTP, if it sent; return whether that is still awaited."""
+        sockets, door = self._own_sockets(), self._doors[_RTP]
+        if sockets is None:
+            return False
+        if sockets.rtp_source is not None:
+            door.learn(self._call.media_counts()[_RTP], sockets.rtp_source)
+        return door.lock.source is None
+
+    def look(self, now_ns: int) -> None:
+        """Count what was dropped, doubt sources that are silent meanwhile, learn that of RTCP."""
+        sockets = self._own_sockets()
+        if sockets is None:
+            return
+        rtcp = self._doors[_RTCP]
+        if rtcp.lock.source is None and sockets.rtcp_source is not None:
+            rtcp.learn(self._call.media_counts()[_RTCP], sockets.rtcp_source)
+        new = [door.count() for door in self._doors]
+        if not any(new):
+            return
+        self._locks.on_dropped(self._host, sum(new))
+        counts = self._call.media_counts()
+        for door, packets, drops in zip(self._doors, counts, new, strict=True):
+            if drops and door.lock.doubt(packets, now_ns):
+                door.apply()
+                self._locks.watch(self)
+
+    def _own_sockets(self) -> MediaSockets | None:
+        """Find the sockets that the doors are at; None where the call has others, or none."""
+        sockets = self._sockets()
+        own = tuple(door.fd for door in self._doors)
+        return sockets if sockets is not None and (sockets.rtp, sockets.rtcp) == own else None
+
+    def _sockets(self) -> MediaSockets | None:
+        call_id = self._pj_call_id()
+        return None if call_id < 0 else self._locks.sockets(call_id, self._media)
+
+
+class RtpLocks:
+    """Keeps the locks of all calls of one endpoint.
+
+    Args:
+        lib: PJSIP's symbols.
+        media_from: networks of a trunk's media, beside what its SDP says.
+        on_dropped: told of packets that strangers sent.
+    """
+
+    def __init__(
+        self, lib: ctypes.CDLL, clock: Clock, media_from: NetworksOf, on_dropped: OnDropped
+    ) -> None:
+        self.media_from = media_from
+        self.on_dropped = on_dropped
+        self._lib = lib
+        self._clock = clock
+        self._watched: set[CallLock] = set()
+        self._open: set[CallLock] = set()
+        self._learn_ns = self._look_ns = 0
+
+    def lock(self, call: CountedCall, pj_call_id: Callable[[], int], host: str) -> CallLock:
+        """Make the lock of a new call."""
+        return CallLock(self, call, pj_call_id, host)
+
+    def sockets(self, pj_call_id: int, media: int) -> MediaSockets | None:
+        """Find the sockets of a call's m= line."""
+        return MediaSockets.of(self._lib, pj_call_id, media)
+
+    def watch(self, lock: CallLock) -> None:
+        """Look after a lock that was opened."""
+        self._watched.add(lock)
+        self._open.add(lock)
+
+    def forget(self, lock: CallLock) -> None:
+        """Look no more after the lock of a call that is over."""
+        self._watched.discard(lock)
+        self._open.discard(lock)
+
+    def poll(self) -> None:
+        """Look after all locks as often as is due; call it as often as you like."""
+        now_ns = self._clock.now_ns()
+        if now_ns - self._learn_ns >= _LEARN_EVERY_NS:
+            self._learn_ns = now_ns
+            self._open = {lock for lock in self._open if lock.learn()}
+        if now_ns - self._look_ns >= _LOOK_EVERY_NS:
+            self._look_ns = now_ns
+            for lock in list(self._watched):
+                lock.look(now_ns)

@@ -1,0 +1,267 @@
+"""A thief and an injector at other addresses of loopback, while calls go on over real sockets.
+
+Each try is of a new address and port: audio loud enough to be heard, with the far end's SSRC and
+with others, and RTCP. The thief hears if one packet reaches it; it is heard if the bridge's caller
+audio is ever loud, for the far ends here send silence.
+"""
+
+import asyncio
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+import numpy as np
+import pytest
+
+from bridge.config.sip import SipSettings
+from tests.support.raw_phone import RawCall, RawPhone, sdp
+from tests.support.waiting import wait_until
+from tests.telephony.rig import Call, Rig
+
+pytestmark = pytest.mark.sip
+
+SILENCE, LOUD = bytes([0xFF]) * 160, bytes([0x80, 0x00]) * 80
+OWN_SSRC = 7
+PACKETS_A_TRY = 12
+_numbers = count(1)
+
+
+class Media:
+    """RTP and RTCP sockets of an address, and what came to them."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.received = 0
+        self.rtp, self.rtcp = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in "12")
+        for each in (self.rtp, self.rtcp):
+            each.setblocking(False)
+            each.bind((host, 0))
+        self.port: int = self.rtp.getsockname()[1]
+        self._sequence = count(1)
+
+    def send(self, to: int, payload: bytes = SILENCE, ssrc: int = OWN_SSRC) -> None:
+        number = next(self._sequence)
+        header = struct.pack("!BBHII", 0x80, 0, number & 0xFFFF, number * 160, ssrc)
+        self.rtp.sendto(header + payload, ("127.0.0.1", to))
+
+    def report(self, to: int, ssrc: int = OWN_SSRC) -> None:
+        report = struct.pack("!BBHIIIIIII", 0x81, 201, 7, ssrc, 8, 0, 1, 0, 0, 0)
+        self.rtcp.sendto(report, ("127.0.0.1", to + 1))
+
+    def read(self) -> int:
+        """Return how many packets came in all."""
+        for each in (self.rtp, self.rtcp):
+            while True:
+                try:
+                    each.recv(2048)
+                except BlockingIOError:
+                    break
+                self.received += 1
+        return self.received
+
+    def close(self) -> None:
+        self.rtp.close()
+        self.rtcp.close()
+
+
+def rtp_port_of(call: RawCall) -> int:
+    found = re.search(r"(?m)^m=audio (\d+)", call.finals("INVITE")[-1].text)
+    assert found is not None
+    return int(found[1])
+
+
+class Stage:
+    """One call between a raw phone and the bridge, whose agent speaks all the time.
+
+    Args:
+        sends: the far end sends RTP by itself.
+    """
+
+    def __init__(self, caller: RawCall, call: Call, media: Media, *, sends: bool) -> None:
+        self.caller, self.call, self.media = caller, call, media
+        self.sends = sends
+        self.to = rtp_port_of(caller)
+        self.thieves: list[Media] = []
+        self._task = asyncio.create_task(self._keep_sending())
+
+    async def _keep_sending(self) -> None:
+        for number in count():
+            if self.sends:
+                self.media.send(self.to)
+                if number % 10 == 0:
+                    self.media.report(self.to)
+            if number % 50 == 0:
+                self.call.play_tone(400, 1000, f"item{number}")
+            await asyncio.sleep(0.02)
+
+    async def steal(self, host: str = "") -> None:
+        """Try once to hear and to be heard."""
+        number = next(_numbers)
+        thief = Media(host or f"127.7.{number // 250}.{number % 250 + 1}")
+        self.thieves.append(thief)
+        ssrc = OWN_SSRC if number % 2 else 1000 + number
+        for _ in range(PACKETS_A_TRY):
+            thief.send(self.to, LOUD, ssrc)
+            thief.report(self.to, ssrc)
+            await asyncio.sleep(0.005)
+
+    async def agreed(self, offers: int) -> None:
+        """Wait until so many offers have their answers."""
+        await self.caller.until(lambda: len(self.caller.finals("INVITE")) == offers)
+
+    def thefts(self) -> int:
+        """Return how many thieves have heard something."""
+        return sum(bool(thief.read()) for thief in self.thieves)
+
+    def injected(self) -> bool:
+        """Return whether the bridge has heard a thief."""
+        heard = self.call.heard_since(0)
+        return bool(len(heard)) and int(np.abs(heard.astype(int)).max()) > 1000
+
+    async def hears_agent(self) -> None:
+        before = self.media.read()
+        await wait_until(lambda: self.media.read() >= before + 10, "the far end hears nothing")
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        for each in (self.media, *self.thieves):
+            each.close()
+
+
+@asynccontextmanager
+async def stage(
+    *,
+    sends: bool,
+    sip_host: str = "127.0.0.1",
+    media_host: str = "",
+    says: str = "",
+    **more: object,
+) -> AsyncIterator[tuple[RawPhone, Stage, Rig]]:
+    """Have a call that is up.
+
+    Args:
+        sends: its far end sends RTP.
+        sip_host, media_host: where its SIP and its RTP come from.
+        says: the address in its SDP.
+        more: settings of SIP.
+    """
+    settings = {"host": "127.0.0.1", "port": 0, "far_end_silent_s": None, **more}
+    rig = Rig(SipSettings.model_validate(settings))
+    rig.start()
+    media = Media(media_host or sip_host)
+    try:
+        async with RawPhone(rig.endpoint.port, sip_host) as phone:
+            caller = phone.call()
+            caller.invite(sdp(media.port, address=says or media.host))
+            await caller.answered()
+            call = await rig.call_in()
+            await call.until(lambda: call.media, "media")
+            one = Stage(caller, call, media, sends=sends)
+            try:
+                yield phone, one, rig
+            finally:
+                await one.close()
+                assert await caller.bye() == 200
+    finally:
+        rig.stop()
+
+
+async def try_often(one: Stage, tries: int) -> None:
+    for _ in range(tries):
+        await one.steal()
+    await one.call.hear(300)
+    assert (one.thefts(), one.injected()) == (0, False)
+
+
+TRIES = [8, pytest.param(250, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])]
+
+
+@pytest.mark.usefixtures("garbage_in_this_thread")
+@pytest.mark.parametrize("tries", TRIES)
+class TestThieves:
+    """Of each 1,000 tries in the nightly run none may succeed: 250 in each way of a call."""
+
+    async def test_of_a_call_that_talks(self, tries: int) -> None:
+        async with stage(sends=True) as (_, one, _rig):
+            await one.hears_agent()
+            await try_often(one, tries)
+            await one.hears_agent()
+
+    async def test_of_a_call_that_listens(self, tries: int) -> None:
+        async with stage(sends=False) as (_, one, _rig):
+            await try_often(one, tries)
+            await one.hears_agent()
+
+    async def test_of_a_call_on_hold(self, tries: int) -> None:
+        async with stage(sends=True) as (_, one, _rig):
+            await one.hears_agent()
+            one.sends = False
+            for version, direction in enumerate(("sendonly", "inactive"), 2):
+                body = sdp(one.media.port, direction=direction, version=version)
+                one.caller.invite(body)
+                await one.agreed(version)
+                for _ in range(tries // 2):
+                    await one.steal()
+            one.caller.invite(sdp(one.media.port, version=4))
+            await one.agreed(4)
+            await try_often(one, 2)
+            await one.hears_agent()
+
+    async def test_of_a_call_that_has_moved_behind_nat(self, tries: int) -> None:
+        async with stage(sends=True, sip_host="127.0.0.5", says="127.99.0.1") as (phone, one, rig):
+            await one.hears_agent()  # at a port and an address that its SDP does not say
+            async with RawPhone(rig.endpoint.port, "127.0.0.6") as elsewhere:
+                one.media.close()
+                one.media = Media("127.0.0.6")
+                one.caller.phone = elsewhere
+                elsewhere.calls[one.caller.call_id] = one.caller
+                one.caller.invite(sdp(one.media.port, address="127.99.0.1", version=2))
+                await one.agreed(2)
+                await one.hears_agent()
+                await try_often(one, tries)
+                await one.hears_agent()
+                one.caller.phone = phone
+
+
+@pytest.mark.usefixtures("garbage_in_this_thread")
+class TestFarEnds:
+    async def test_another_port_of_its_address_is_no_thiefs_while_the_first_one_sends(self) -> None:
+        async with stage(sends=True) as (_, one, _rig):
+            await one.hears_agent()
+            await one.call.hear(1500)  # and its RTCP is known
+            for _ in range(3):
+                await one.steal("127.0.0.1")
+            await one.call.hear(300)
+            assert (one.thefts(), one.injected()) == (0, False)
+
+    async def test_another_port_of_its_address_is_followed_once_the_first_one_is_silent(
+        self,
+    ) -> None:
+        async with stage(sends=True) as (_, one, _rig):
+            await one.hears_agent()
+            await one.call.hear(300)
+            one.media.close()
+            one.media = Media("127.0.0.1")
+            await one.hears_agent()
+
+    async def test_media_from_a_relay_that_nothing_names_is_dropped_and_counted(self) -> None:
+        async with stage(sends=True, says="127.99.0.1", media_host="127.0.0.8") as (_, one, rig):
+            await wait_until(lambda: sum(n for _, n in rig.strays) >= 10, "nothing was counted")
+            assert {host for host, _ in rig.strays} == {"127.0.0.1"}
+            assert one.media.read() == 0
+
+    async def test_media_from_a_relay_that_its_trunk_has_is_taken(self) -> None:
+        trunk = {"addresses": ["127.0.0.2"], "media_from": ["127.0.0.8/31"]}
+        async with stage(
+            sends=True,
+            sip_host="127.0.0.2",
+            says="127.99.0.1",
+            media_host="127.0.0.8",
+            trunks={"carrier": trunk},
+        ) as (_, one, _rig):
+            await one.hears_agent()
+            await try_often(one, 4)
