@@ -6,7 +6,7 @@ The whole of it (20,000 datagrams) runs with ``pytest -m nightly tests/app/test_
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -37,7 +37,8 @@ def gateway(tmp_path: Path, simulator: str) -> Iterator[Gateway]:
     dialplans = tmp_path / "dialplans"
     dialplans.mkdir()
     write_dialplan(dialplans, called="support")  # strangers' calls are refused: the wheel holds 4
-    with serving(tmp_path, simulator, dialplans) as gateway:
+    # A call that a broken INVITE began can't always be hung up: it ends for want of sound.
+    with serving(tmp_path, simulator, dialplans, sip={"far_end_silent_s": 5}) as gateway:
         yield gateway
 
 
@@ -46,11 +47,12 @@ async def check_alive(sip: RawSip) -> None:
     assert (await sip.talk().ask("OPTIONS")).code in {200, 503}
 
 
-async def check_a_call(sip: RawSip) -> None:
+async def check_a_call(sip: RawSip, before_each: Callable[[], None] = lambda: None) -> None:
     """Place a call; one that is refused because broken ones are still up is placed again."""
     codes: list[int] = []
 
     async def answered() -> bool:
+        before_each()
         talk = sip.talk()
         answer = await talk.invite(sdp())
         codes.append(answer.code)
@@ -183,8 +185,7 @@ async def test_malformed_invites_leave_the_process_and_a_call_is_taken_after_eac
                 answers.update(_hang_up(sip))
             if number % BETWEEN_MALFORMED == 0:
                 sip.send(MESSAGES[number // BETWEEN_MALFORMED % len(MESSAGES)].from_here())
-                await check_a_call(sip)
-                answers.update(_hang_up(sip))
+                await check_a_call(sip, lambda: answers.update(_hang_up(sip)))
                 assert is_up(process), number
     resident = process.memory_info().rss / 2**20
     show(
