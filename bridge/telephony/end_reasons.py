@@ -62,11 +62,6 @@ def reason_for(outcome: Outcome) -> EndReason:
     return _REASONS[outcome]
 
 
-def reason_of_status(sip_code: int, phrase: str) -> EndReason:
-    """Return the reason of a BYE in the place of a refusal, which the answered call can't get."""
-    return EndReason("SIP", sip_code, phrase)
-
-
 class _Owner(Protocol):
     def on_pj_reason(self, reason: str) -> None:
         """Take why the far end ends the call."""

@@ -18,7 +18,7 @@ import structlog
 from bridge.clock import SystemClock
 from bridge.errors import Outcome, TelephonyError
 from bridge.sip.dialog import Dialog, routes_of, uri_of_contact
-from bridge.telephony.end_reasons import HEADER, EndReason, reason_for, reason_of_status
+from bridge.telephony.end_reasons import HEADER, EndReason, reason_for
 from bridge.telephony.info import Info
 from bridge.telephony.keys import KeyFilter, KeyPress
 from bridge.telephony.library import import_pjsua2
@@ -263,7 +263,10 @@ class Leg:
         self._answer(200)
 
     def reject(self, sip_code: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
-        """Refuse the INVITE with a final status, or end the call if it is answered already."""
+        """Refuse the INVITE with a final status, or end the call if it is answered already.
+
+        PJSUA gives the BYE of an answered call the status as its Reason (RFC 3326).
+        """
         if self._pj_call is None:
             return
         self.ended_by_far_end = False
@@ -275,8 +278,6 @@ class Leg:
             # While the INVITE is still being offered, PJSUA's hangup would lose the headers.
             self._do("answer", lambda: self._pj_call.answer(parameters))
         else:
-            if sip_code and self.state is LegState.CONFIRMED:
-                add_headers(parameters, {HEADER: str(reason_of_status(sip_code, reason))})
             self._do("hangup", lambda: self._pj_call.hangup(parameters))
 
     def lose(self) -> None:

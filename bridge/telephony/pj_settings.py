@@ -139,6 +139,7 @@ def account_config(settings: SipSettings, port: int) -> Any:
     """Return the configuration of our account; ``port`` is where SIP is heard."""
     config = pj.AccountConfig()
     config.idUri = identity_of(settings, port, ACCOUNT)
+    config.mediaConfig.transportConfig.port = 0  # the kernel's choice; PJSUA's is 4000 upwards
     config.mediaConfig.transportConfig.boundAddress = bound_address(settings)
     config.mediaConfig.transportConfig.publicAddress = settings.public_address or ""
     config.natConfig.udpKaIntervalSec = 0
