@@ -73,7 +73,7 @@ class FarEnds:
                 leg.lose(Lost.NO_MEDIA)
 
     def _look_for_acks(self, legs: Collection[Leg], now_ns: int) -> None:
-        waiting = [leg for leg in legs if leg.answered and leg.state in _UNACKNOWLEDGED]
+        waiting = [leg for leg in legs if leg.answer_sent and leg.state in _UNACKNOWLEDGED]
         self._unacknowledged = {leg: self._unacknowledged.get(leg, now_ns) for leg in waiting}
         for leg, since_ns in self._unacknowledged.items():
             if now_ns - since_ns >= _ACKNOWLEDGED_WITHIN_NS:

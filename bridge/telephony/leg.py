@@ -165,7 +165,7 @@ class Leg:
         far_end_reason: Reason header of the far end's BYE or CANCEL (RFC 3326); "" without one.
         lost: why the far end is taken to be gone without a BYE; None while it is not.
         transferring: the far end owes us news of a :meth:`transfer`.
-        answered: it was sent a 200, which may be without its ACK yet.
+        answer_sent: it was sent a 200, which may be without its ACK yet.
         outbound: the bridge has called.
         replaceable: another far end may take this one's place, as in an attended transfer.
         heir: the dialog that is about to do so.
@@ -189,7 +189,7 @@ class Leg:
         self.ended_by_far_end = True
         self.far_end_reason = ""
         self.lost: Lost | None = None
-        self.answered = False
+        self.answer_sent = False
         self.outbound = False
         self.replaceable = False
         self.heir: Heir | None = None
@@ -263,7 +263,7 @@ class Leg:
     def answer(self) -> None:
         """Send 200 OK."""
         self._answer(200)
-        self.answered = True
+        self.answer_sent = True
 
     def reject(self, sip_code: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         """Refuse the INVITE with a final status, or end the call if it is answered already.

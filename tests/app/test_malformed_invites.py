@@ -10,6 +10,7 @@ import ssl
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -54,14 +55,22 @@ class Peer:
         self._sip = sip
 
     async def place(self, number: int, case: Malformed) -> None:
-        """Send an INVITE, every other time CANCEL and ACK after it; end what comes of it."""
+        """Send an INVITE, every other time CANCEL and ACK after it; end what comes of it.
+
+        What finds no room, or comes too fast for the wheel's table of sockets, is sent again.
+        """
+        attempts = (case.again(attempt) if attempt else case for attempt in count())
+        while 503 in await self._try(number, next(attempts)):
+            pass
+
+    async def _try(self, number: int, case: Malformed) -> set[int]:
         messages = [case.invite, case.cancel, case.ack] if number % 2 else [case.invite]
         await self._send(number, messages)
         await self._check_alive(case)
         await self._check_alive(case)  # what a stream brought has been read by then, too
         if self._waits_for_answer():
             await self._sip.reply(lambda reply: self._is_final(reply))
-        await self._end(case)
+        return await self._end(case)
 
     async def close(self) -> None:
         """Part from the gateway."""
@@ -89,8 +98,8 @@ class Peer:
         codes = [reply.code for reply in self._sip.replies if self._is_of_case(reply)]
         return bool(codes) and max(codes) < 200
 
-    async def _end(self, case: Malformed) -> None:
-        """Acknowledge what was answered, as callers do, and hang up."""
+    async def _end(self, case: Malformed) -> set[int]:
+        """Acknowledge what was answered, as callers do, and hang up; return the codes."""
         finals = [reply for reply in self._sip.replies if self._is_final(reply)]
         self.answers.update({reply.header("Via"): reply.code for reply in finals}.values())
         for reply in finals:
@@ -100,6 +109,7 @@ class Peer:
         if any(reply.code == 200 for reply in finals):
             await self._check_alive(case)
         self._sip.replies.clear()
+        return {reply.code for reply in finals}
 
 
 class StreamPeer(Peer):
@@ -206,9 +216,7 @@ def tls_port() -> int:
 
 
 @pytest.fixture
-def gateway(
-    tmp_path: Path, simulator: str, transport: str, tls_port: int
-) -> Iterator[Gateway]:
+def gateway(tmp_path: Path, simulator: str, transport: str, tls_port: int) -> Iterator[Gateway]:
     """A gateway; a call that a broken INVITE began can't always be hung up, and ends in silence."""
     dialplans = tmp_path / "dialplans"
     dialplans.mkdir()
@@ -232,10 +240,9 @@ def peer_by(transport: str, sip: RawSip, tls_port: int) -> Peer:
 
 
 @pytest.mark.parametrize(
-    ("transport", "count"),
+    ("transport", "cases"),
     [
         ("UDP", A_FEW),
-        ("TCP", A_FEW),
         pytest.param("UDP", ALL, marks=NIGHTLY),
         pytest.param("TCP", ALL, marks=NIGHTLY),
         pytest.param("TLS", ALL, marks=[NIGHTLY, CAPACITY]),
@@ -243,15 +250,15 @@ def peer_by(transport: str, sip: RawSip, tls_port: int) -> Peer:
 )
 @pytest.mark.timeout(3600)
 async def test_malformed_invites_leave_the_process_and_a_call_is_heard_after_each_hundred(
-    gateway: Gateway, transport: str, tls_port: int, count: int, request: pytest.FixtureRequest
+    gateway: Gateway, transport: str, tls_port: int, cases: int, request: pytest.FixtureRequest
 ) -> None:
     """The RFC's torture messages are sent between them."""
     process = psutil.Process(gateway.process.pid)
     async with RawSip(gateway.sip_port) as sip:
         await hear_a_call(gateway)
-        before = await settled_memory(gateway) if count == ALL else 0
+        before = await settled_memory(gateway) if cases == ALL else 0
         peer = peer_by(transport, sip, tls_port)
-        for number, case in enumerate(malformed_calls(count, sip.port, transport), 1):
+        for number, case in enumerate(malformed_calls(cases, sip.port, transport), 1):
             await peer.place(number, case)
             assert is_up(process), case.name
             if number % BETWEEN_CALLS == 0:
@@ -259,12 +266,12 @@ async def test_malformed_invites_leave_the_process_and_a_call_is_heard_after_eac
                 await hear_a_call(gateway)
         await peer.close()
         await gateway.until_active(0)
-    after = await settled_memory(gateway) if count == ALL else 0
+    after = await settled_memory(gateway) if cases == ALL else 0
     show(
         request.config,
         f"malformed INVITEs, {transport}",
         [
-            f"{count} cases, {sum(peer.answers.values())} answered: "
+            f"{cases} cases, {sum(peer.answers.values())} answered: "
             f"{dict(sorted(peer.answers.items()))}; {before / 2**20:.1f} -> {after / 2**20:.1f} MB"
         ],
     )

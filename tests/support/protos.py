@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, product
 from types import MappingProxyType
+from typing import Self
 
 MOST_BYTES = 65_507
 """Of a datagram over IPv4."""
@@ -60,12 +61,35 @@ _ADDRESSES = (
 )
 _URIS = (
     *("", " ", "*", ":", "sip", "sip:", "sip:@", "sip::", "sip:a@", "sip:@b", "sip:a@b:", "tel:"),
-    *("sip:a@b;;", "sip:a@b;=", "sip:a@b?", "sip:a@b?=&=", "sip:a@b?To=%0d%0aX:%20y", "sip:%", "x:y"),
+    *(
+        "sip:a@b;;",
+        "sip:a@b;=",
+        "sip:a@b?",
+        "sip:a@b?=&=",
+        "sip:a@b?To=%0d%0aX:%20y",
+        "sip:%",
+        "x:y",
+    ),
     *("sip:%00@b", "sip:%zz@b", "sip:a@[::1", "sip:a@b@c", "sip:a:b:c@d", "sip:a:@b", "mailto:a@b"),
-    *("<sip:a@b", "sip:a@b>", "<<sip:a@b>>", '"<sip:a@b>', '"\\', "<>", "sips:a@b;lr;lr", "sip:a@b:0"),
+    *(
+        "<sip:a@b",
+        "sip:a@b>",
+        "<<sip:a@b>>",
+        '"<sip:a@b>',
+        '"\\',
+        "<>",
+        "sips:a@b;lr;lr",
+        "sip:a@b:0",
+    ),
     *("sip:a@b:-1", "sip:a@b:65536", "sip:a@b:4294967296", "sip:a@b:99999999999999999999"),
     *("sip:a@b;maddr=", "sip:a@b;transport=", "sip:a@b;transport=x", "sip:a@b;ttl=-1", "SIP:a@b"),
-    *("sip:%s%n@%s%n", "sip:\xff\xfe@b", "sip:a@b;lr=\x00", "http://a/b", "sip:a@127.0.0.1;method=x"),
+    *(
+        "sip:%s%n@%s%n",
+        "sip:\xff\xfe@b",
+        "sip:a@b;lr=\x00",
+        "http://a/b",
+        "sip:a@127.0.0.1;method=x",
+    ),
     *(f"sip:{'a' * size}@b" for size in _LONG[2:11]),
     *(f"sip:a@{'b' * size}" for size in _LONG[2:11]),
     *(f"sip:a:{'b' * size}@c" for size in (65, 1_025)),
@@ -77,7 +101,16 @@ _URIS = (
 _VERSIONS = (
     *("", " ", "SIP", "SIP/", "/2.0", "SIP/2", "SIP/2.", "SIP/.0", "SIP/2.1", "SIP/1.0", "SIP/3.0"),
     *("SIP/7.0", "SIP/-1.0", "SIP/2.-1", "SIP/02.0", "SIP/2.00", "SIP/2.0.0", "SIP/2,0", "SIP 2.0"),
-    *("sip/2.0", "Sip/2.0", "SIP//2.0", "SIP/2.0 ", "SIP/2.0\t", "SIP\\2.0", "HTTP/1.1", "SIPS/2.0"),
+    *(
+        "sip/2.0",
+        "Sip/2.0",
+        "SIP//2.0",
+        "SIP/2.0 ",
+        "SIP/2.0\t",
+        "SIP\\2.0",
+        "HTTP/1.1",
+        "SIPS/2.0",
+    ),
     *("SIP/a.b", "SIP/%s.%n", "SIP/%d.%d", "%s%n/2.0", "SIP/2.0\x00", "SIP/\xb2.0", "\xff\xfe/2.0"),
     *("SIP/2147483648.0", "SIP/2.4294967296", "SIP/65536.0", "SIP/2.65536", "SIP/1e9.0", "RTP/2.0"),
     *(f"SIP/{'9' * size}.0" for size in _LONG),
@@ -85,8 +118,35 @@ _VERSIONS = (
     *(f"{'S' * size}/2.0" for size in _LONG[:9]),
 )
 _TAGS = (
-    *("", " ", ";", "=", ";tag=1", "1;tag=2", '"1"', '"1', "<1>", "a b", "a,b", "a\tb", "a=b", "\x00"),
-    *("%s%n", "%00", "\xff", "\xc0\xaf", "\r\n", "\r\n ", "z9hG4bK", "z9hG4bKz9hG4bK", "@", "?", "\\"),
+    *(
+        "",
+        " ",
+        ";",
+        "=",
+        ";tag=1",
+        "1;tag=2",
+        '"1"',
+        '"1',
+        "<1>",
+        "a b",
+        "a,b",
+        "a\tb",
+        "a=b",
+        "\x00",
+    ),
+    *(
+        "%s%n",
+        "%00",
+        "\xff",
+        "\xc0\xaf",
+        "\r\n",
+        "\r\n ",
+        "z9hG4bK",
+        "z9hG4bKz9hG4bK",
+        "@",
+        "?",
+        "\\",
+    ),
     *(("a" * size) for size in _LONG),
     *(text * 257 for text in (";", "=", "%s", "%n", '"', "\xff", " ", "z9hG4bK", "\\")),
 )
@@ -104,7 +164,19 @@ _TYPES = (
     *(f"application/sdp;x={'y' * size}" for size in _LONG[:9]),
 )
 _LINE_ENDS = (
-    *("", "\r", "\n", "\n\r", "\r\r\n", "\r\n\r\n", "\r\n\r\n\r\n", "\x00", "\x0b", "\x0c", " \r\n"),
+    *(
+        "",
+        "\r",
+        "\n",
+        "\n\r",
+        "\r\r\n",
+        "\r\n\r\n",
+        "\r\n\r\n\r\n",
+        "\x00",
+        "\x0b",
+        "\x0c",
+        " \r\n",
+    ),
     *("\r\n ", "\\r\\n", "%0d%0a", "\x85", "\r\n" * 300, "\n" * 5_000, "\r" * 5_000),
 )
 _NAMES = ("", "x", "AUDIO", "-", "0", "video", "telephone-event", "PCMU", "IN IN", "*")
@@ -112,7 +184,23 @@ _NAMES = ("", "x", "AUDIO", "-", "0", "video", "telephone-event", "PCMU", "IN IN
 _TEXTS = (*_OVERFLOWS, *_FORMATS, *_BYTES, *_INTEGERS[:10], *_NAMES)
 _WORDS = (*_NAMES, *_OVERFLOWS[: len(_LONG) + 60], *_FORMATS[:10], *_BYTES, *_INTEGERS[:4])
 _DELIMITERS = (
-    *("", " ", "  ", "\t", "\x00", "\xff", "a", "%s", "%n", "\r\n ", "\r\n", "<<", ">>", "::", "@@"),
+    *(
+        "",
+        " ",
+        "  ",
+        "\t",
+        "\x00",
+        "\xff",
+        "a",
+        "%s",
+        "%n",
+        "\r\n ",
+        "\r\n",
+        "<<",
+        ">>",
+        "::",
+        "@@",
+    ),
     *("==", "//", ",", ";", '"', "?", "\\", *(text * 1_025 for text in ":<>@=/ ")),
 )
 
@@ -248,6 +336,13 @@ class Malformed:
     invite: bytes
     cancel: bytes
     ack: bytes
+
+    def again(self, attempt: int) -> Self:
+        """Return it with other names: of another call."""
+        messages = (self.invite, self.cancel, self.ack)
+        return type(self)(
+            self.name, *(each.replace(b"protos", b"again%d-" % attempt) for each in messages)
+        )
 
 
 def malformed_calls(count: int, port: int, transport: str = "UDP") -> Iterator[Malformed]:
