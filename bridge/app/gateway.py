@@ -64,6 +64,7 @@ from bridge.console.server import HttpServer
 from bridge.descriptors import none_left
 from bridge.live.records.keeper import RecordKeeper
 from bridge.live.services import Services
+from bridge.sip.addresses import host_and_port
 from bridge.store.calls import CallStore
 from bridge.store.control import ControlInbox
 from bridge.telemetry.metrics import Metrics
@@ -235,7 +236,8 @@ class Gateway:
         self._http_url = http_url(self._settings, await self._http.start())
         probes_url = self._http_url
         if self._probes is not None:
-            probes_url = f"http://{self._settings.http.probes_host}:{await self._probes.start()}"
+            probes_port = await self._probes.start()
+            probes_url = f"http://{host_and_port(self._settings.http.probes_host, probes_port)}"
         warn_of_open_http(self._settings)
         warn_of_strangers(self._settings.sip)
         warn_of_open_keys(self._settings.sip)
@@ -251,7 +253,7 @@ class Gateway:
         if self._console is not None:
             admin_link = await invite_admin(self._console, self._settings, self._http_url)
         return Addresses(
-            sip=f"sip:{self._settings.sip.host}:{self._endpoint.port}",
+            sip=f"sip:{host_and_port(self._settings.sip.host, self._endpoint.port)}",
             http=self._http_url,
             probes=probes_url,
             node=self._node,

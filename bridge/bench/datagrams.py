@@ -120,7 +120,7 @@ class Datagrams:
             at = messages.ctypes.data + sent * _MESSAGE.itemsize
             count = min(len(messages) - sent, _MOST_A_CALL)
             taken = int(self._c.sendmmsg(self._socket.fileno(), ctypes.c_void_p(at), count, 0))
-            if taken <= 0:  # a port that has closed: its error is told with the next send
+            if taken <= 0:  # a port that has closed: its error comes with the next send
                 sent += 1
                 continue
             sent += taken

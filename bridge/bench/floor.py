@@ -19,7 +19,7 @@ _TICK_MS = 10
 
 
 async def run_floor(announce: Callable[[Ready], None], stopped: Awaitable[object]) -> None:
-    """Take calls until told to stop.
+    """Take calls until ``stopped`` is done.
 
     Args:
         announce: receives where it listens.

@@ -1,6 +1,6 @@
 """RTP of many calls on few sockets ("lanes"): quiet rooms, speech, keys, and the agent's audio.
 
-Every call of a lane names the same port in its SDP, and what comes is told apart by where it comes
+Every call of a lane names the same port in its SDP, and what comes is sorted by where it comes
 from. A lane's calls send together, once in 20 ms.
 """
 

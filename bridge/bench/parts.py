@@ -26,8 +26,8 @@ _WITHOUT_END = 1_000_000
 _ANSWER_WITHIN_S = 60.0
 """Beyond the time that an order itself takes: an INVITE is given up after 32 s."""
 
-_TELLS_WITHIN_S = 15.0
-"""A process at the end of its strength is slow to tell its figures."""
+_ANSWERS_WITHIN_S = 15.0
+"""A process at the end of its strength is slow to answer with its figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Peer:
         """Return how much caller audio it has got, of all calls."""
         parts = urlsplit(self.url)
         try:
-            stats = json.loads(await get(f"http://{parts.netloc}{STATS_PATH}", _TELLS_WITHIN_S))
+            stats = json.loads(await get(f"http://{parts.netloc}{STATS_PATH}", _ANSWERS_WITHIN_S))
         except (OSError, TimeoutError, ValueError) as error:
             raise InfrastructureError("the light Realtime server tells no figures") from error
         return float(stats["audio_ms"])
@@ -78,7 +78,7 @@ class BenchTarget:
         if self.http is None:
             return None
         try:
-            return Scrape.parse(await get(f"{self.http}/metrics", _TELLS_WITHIN_S))
+            return Scrape.parse(await get(f"{self.http}/metrics", _ANSWERS_WITHIN_S))
         except (OSError, TimeoutError) as error:
             raise InfrastructureError(f"{self.child.name} gives no metrics: {error!r}") from error
 

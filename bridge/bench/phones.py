@@ -40,7 +40,7 @@ class Phones:
         user: who is called.
 
     Attributes:
-        orders: what can be told, by the order's ``do``.
+        orders: the handler of each order, by its ``do``.
         up: slots of the calls that are up, and since when (monotonic ns).
         free: slots without a call.
         lags_ns: how late lanes sent.

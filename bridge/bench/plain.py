@@ -132,7 +132,7 @@ class _Account(pj.Account):  # type: ignore[misc]  # SWIG class without types
 async def run_plain(
     url: str, dialect: str, key: str, announce: Callable[[Ready], None], stopped: Awaitable[object]
 ) -> None:
-    """Take calls until told to stop.
+    """Take calls until ``stopped`` is done.
 
     Args:
         url: WebSocket URL of the Realtime server, without the model.

@@ -43,13 +43,13 @@ async def run_rollout_demo(
         link = RedisLink(redis_url, timeout_s=2.0)
         stack.push_async_callback(link.aclose)
         store = RolloutStore(link, RedisSettings())
-        told = []
+        outcomes = []
         for story in plan.stories:
             view.doing(f"{story.title}: calls come in")
-            told.append(await _Player(plan, story, parts, store).play())
-            view.step(story.name, _line(told[-1]))
+            outcomes.append(await _Player(plan, story, parts, store).play())
+            view.step(story.name, _line(outcomes[-1]))
         view.doing("stopping everything, in order")
-    return RolloutResult(tuple(told), time.monotonic() - begun_s)
+    return RolloutResult(tuple(outcomes), time.monotonic() - begun_s)
 
 
 class _Player:
@@ -179,10 +179,10 @@ def _read_records(directory: Path) -> list[Mapping[str, object]]:
     return [json.loads(line) for line in lines]
 
 
-def _line(told: StoryOutcome) -> str:
-    if told.seconds is None:
-        return f"no action came in {told.all_calls} calls"
+def _line(story: StoryOutcome) -> str:
+    if story.seconds is None:
+        return f"no action came in {story.all_calls} calls"
     return (
-        f"{told.action} after {told.seconds:g} s and {told.new_arm_calls} calls of the new arm;"
-        f" {told.harmed} callers harmed, {told.rescued} rescued"
+        f"{story.action} after {story.seconds:g} s and {story.new_arm_calls} calls of the new arm;"
+        f" {story.harmed} callers harmed, {story.rescued} rescued"
     )

@@ -107,7 +107,7 @@ def _settings(
             }
             for arm, dialect in _DIALECTS.items()
         },
-        "rollouts": {flag: dict(told) for flag, told in flags.items()},
+        "rollouts": {flag: dict(settings) for flag, settings in flags.items()},
         "rollout_key_env": _SECRET_VARIABLE,
         "sip": {"host": "127.0.0.1", "port": 0},
         "http": {"port": 0},

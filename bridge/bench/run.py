@@ -112,7 +112,7 @@ class _Run:
             pjsip: dict[str, object] = {"version": target.pjsip, "call_limit": limit}
             pjsip["ports"] = target.ports
             if not self._calls:
-                self._tell(target)
+                self._show_target(target)
                 self._calls = choose_calls(self._plan.calls, limit)
             if self._plan.soak:
                 return None, pjsip
@@ -120,7 +120,7 @@ class _Run:
             way = await trial.at(self._calls)
         return way, pjsip
 
-    def _tell(self, target: BenchTarget) -> None:
+    def _show_target(self, target: BenchTarget) -> None:
         limit = target.max_calls
         self._view.step("PJSIP", f"{target.pjsip}, holds {limit} calls, {target.ports} ports")
         if choose_calls(self._plan.calls, limit) == limit:
@@ -315,7 +315,7 @@ class _Sampler:
     async def _sample(self) -> None:
         begun_ns = then_ns = time.monotonic_ns()
         then = self._target.usage()
-        with suppress(InfrastructureError):  # it is stopped, or has died: others tell of that
+        with suppress(InfrastructureError):  # it is stopped, or has died: others report that
             while True:
                 await asyncio.sleep(_SAMPLE_EVERY_S)
                 now_ns, now = time.monotonic_ns(), self._target.usage()

@@ -198,18 +198,18 @@ def _silences(ordered: list[float]) -> str:
 def rollout_table(result: RolloutResult) -> Table:
     """Return a row a story."""
     table = Table(*_COLUMNS)
-    for told in result.stories:
+    for story in result.stories:
         table.add_row(
-            told.title,
-            told.verdict,
-            told.action,
-            "-" if told.seconds is None else f"{told.seconds:.1f} s",
-            str(told.new_arm_calls),
-            str(told.harmed),
-            str(told.rescued),
-            str(told.to_fallback),
-            str(told.all_calls),
-            Text("ok", style="green") if told.ok else Text("FAILED", style="bold red"),
+            story.title,
+            story.verdict,
+            story.action,
+            "-" if story.seconds is None else f"{story.seconds:.1f} s",
+            str(story.new_arm_calls),
+            str(story.harmed),
+            str(story.rescued),
+            str(story.to_fallback),
+            str(story.all_calls),
+            Text("ok", style="green") if story.ok else Text("FAILED", style="bold red"),
         )
     return table
 
@@ -218,8 +218,8 @@ def print_rollout(result: RolloutResult, width: int | None = None) -> None:
     """Print the table, and why each was decided."""
     console = Console(highlight=False, width=width)
     console.print(rollout_table(result))
-    for told in result.stories:
-        console.print(f"{told.title}: {told.why}", soft_wrap=True)
+    for story in result.stories:
+        console.print(f"{story.title}: {story.why}", soft_wrap=True)
     console.print(
         "Short calls and steps of seconds, so that it fits into two minutes; harmed are callers who"
         f" got no agent or a slow one. {result.took_s:.0f} s in all.",

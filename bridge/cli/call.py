@@ -27,7 +27,8 @@ from bridge.telemetry.logs import configure
 
 _LONGEST_S = 3600.0
 _URI = re.compile(
-    r"sip:(?:(?P<user>[^@\s]+)@)?(?P<host>[a-z0-9.-]+)(?::\d{1,5})?(?:;[^\s]*)?", re.IGNORECASE
+    r"sip:(?:(?P<user>[^@\s]+)@)?(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?(?:;[^\s]*)?",
+    re.IGNORECASE,
 )
 _DIGITS = re.compile(r"[0-9*#A-D]{1,32}")
 _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -56,6 +56,7 @@ def _rows(found: Capabilities) -> Iterator[tuple[str, str, str]]:
         "not offered" if found.srtp_problem else "offered, keys by SDES",
         found.srtp_problem or "",
     )
+    yield "IPv6", "not offered" if found.ipv6_problem else "offered", found.ipv6_problem or ""
     yield (
         "memory ports",
         "not usable; audio goes by callbacks" if found.memory_ports_problem else "usable",

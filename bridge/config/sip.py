@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -48,6 +48,36 @@ _ALWAYS_GUARDED = frozenset({"p-asserted-identity"})
 """RFC 3325 section 9.1: one from elsewhere is taken away."""
 
 
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    """Read an address; None for a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _own_host(host: str) -> str:
+    """Read an address that a socket is bound to, or a name, without the brackets of IPv6.
+
+    Raises:
+        ValueError: it has a zone, which no SIP URI can have (RFC 3261 section 25.1), or is an IPv4
+            address mapped into IPv6, or no address although it looks like one.
+    """
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    address = _address(bare)
+    if ":" in bare and not isinstance(address, IPv6Address):
+        raise ValueError(f"is no IPv6 address: {host} (the port is a setting of its own)")
+    if isinstance(address, IPv6Address) and address.scope_id:
+        raise ValueError(f"has a zone, which SIP can't write: {host} (use a global address)")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        raise ValueError(f"is an IPv4 address within IPv6: write {address.ipv4_mapped}")
+    return str(address or bare)
+
+
+OwnHost = Annotated[str, AfterValidator(_own_host)]
+"""An address of this machine's, as sockets take it, or a name."""
+
+
 class SourceLimits(BaseModel):
     """The most that one source may send; null for any number.
 
@@ -69,7 +99,7 @@ class SourceLimits(BaseModel):
 
 
 class StrangerLimits(SourceLimits):
-    """The most that an address of no trunk may send, where strangers are answered.
+    """The most that an address of no trunk (of IPv6: a /64) may send, where strangers are answered.
 
     Attributes:
         requests_per_s: SIP requests of any kind; what is over it is dropped unread, where strangers
@@ -154,7 +184,8 @@ class SipSettings(BaseModel):
     """The addresses that SIP is heard at, and the calls that are taken.
 
     Attributes:
-        host: address that UDP and TCP are bound to.
+        host: address that UDP and TCP are bound to; SIP and audio are IPv6 where it is an IPv6
+            one (`::` for all of this machine's), and IPv4 otherwise.
         port: UDP and TCP port; 0 takes a free one.
         public_address: what SDP and Contact say, behind NAT; None for the bound address.
         max_calls: calls at once, then 503; `auto` takes what this machine was measured to hold at
@@ -189,9 +220,9 @@ class SipSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = "0.0.0.0"
+    host: OwnHost = "0.0.0.0"
     port: int = Field(5060, ge=0, le=65535)
-    public_address: str | None = None
+    public_address: OwnHost | None = None
     max_calls: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMU", "PCMA")
     rtp_port_min: int = Field(0, ge=0, le=65534)
@@ -210,6 +241,20 @@ class SipSettings(BaseModel):
     trunk_probes: dict[Name, SipUri] = Field(default_factory=dict)
     probe_every_s: float = Field(30.0, ge=1, le=60)
     tls: TlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _are_of_one_family(self) -> Self:
+        public = None if self.public_address is None else _address(self.public_address)
+        if public is not None and (public.version == 6) is not self.is_ipv6:
+            raise ValueError(
+                f"has a public_address {public} that is not of the family of host {self.host}"
+            )
+        return self
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether SIP and audio are IPv6: one family at a time."""
+        return ":" in self.host
 
     @model_validator(mode="after")
     def _have_tls_for_trunks(self) -> Self:
@@ -313,9 +358,8 @@ class SipSettings(BaseModel):
 
     def sender_at(self, host: str) -> str | None:
         """Return the trunk of an address: "" for this machine's own, None for a stranger's."""
-        try:
-            address = ip_address(host)
-        except ValueError:
+        address = _address(host)
+        if address is None:
             return None
         for name, trunk in self.trunks.items():
             if any(address in network for network in trunk.addresses):

@@ -232,7 +232,7 @@ class CallRunner:
             try:
                 await self._clean_up()
             finally:
-                self._leg.tell_nobody()  # PJSIP may keep it for longer
+                self._leg.forget_listener()  # PJSIP may keep it for longer
                 self._end_trace()
                 set_session(self._leg.call_id, "")
         return self.record.summary

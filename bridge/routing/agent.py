@@ -76,7 +76,7 @@ class AgentPolicy:
             (`PROTOCOL.md` section 4); 0 for semantic and manual turns, which have no such figure.
             Taken off when the caller's last sound is put in time.
         turn_overdue_ms: from the end of a sound of the caller's, which is known 300 ms late, as
-            much as network and smoothing take; by then the service has to tell that the turn is
+            much as network and smoothing take; by then the service has to report that the turn is
             over. Semantic detection waits by its eagerness, the other for its silence. None: it may
             take for ever.
     """

@@ -31,9 +31,9 @@ class FallbackPolicy:
     heard in their place.
 
     Attributes:
-        say: what the caller is told.
+        say: the caller hears this.
         transfer_to: who then gets the call; None to hang up.
-        say_if_failed: what the caller is told when they could not be put through.
+        say_if_failed: the caller hears this when they could not be put through.
         answers: a call that still rings is answered for it; else it is refused with 503.
         is_apology: ``say`` is the bridge's own, for a call that was answered already: no reason to
             answer one that a carrier may take elsewhere.
@@ -82,11 +82,11 @@ class Fallback(Part):
         return self
 
     def first_words(self, language: str | None) -> str | None:
-        """Return what the caller is told first; None for a tone."""
+        """Return what the caller hears first; None for a tone."""
         return self._words(self.say, language, last=self.then == "hang_up")
 
     def words_if_failed(self, language: str | None) -> str | None:
-        """Return what the caller is told when the transfer failed; None for a tone."""
+        """Return what the caller hears when the transfer failed; None for a tone."""
         return self._words(self.say_if_failed, language, last=self.then == "transfer")
 
     def _words(self, given: str | None, language: str | None, *, last: bool) -> str | None:
@@ -110,7 +110,7 @@ class Fallback(Part):
 
 
 def _person_at(to: str) -> HandoffTarget:
-    """Return whoever a fallback leads to: dialled, told nothing, and not bound to any handoff."""
+    """Return the person to whom a fallback leads: dialled without announcement or question."""
     target = Target(to=to, refer_to_headers=False)
     return replace(
         Handoff(targets={"fallback": target}).people(lambda text: text)["fallback"],

@@ -46,8 +46,8 @@ class ChoicePolicy:
     """The effect of one key of a menu; in this order, where it is more than one thing.
 
     Attributes:
-        say: the caller is told.
-        tell: the model is told, and answers.
+        say: to the caller.
+        tell: a message to the model, which answers it.
         transfer: to whom the call is handed, by name.
         menu: the menu that follows; its own, to hear it again.
     """
@@ -91,7 +91,7 @@ class MenuPolicy:
     """Keys and what they do.
 
     Attributes:
-        prompt: what the caller is told of them; None: they are good all the same.
+        prompt: the caller hears this of them; None: they are good all the same.
         invalid: said about another key while a choice is awaited.
         timeout_ms: from the prompt's end, without a key or a word.
         prompts: how often the prompt is said in all.
@@ -148,13 +148,13 @@ class DigitsPolicy:
     """The collection of some digits: its prompt, its bounds, its secrecy.
 
     Attributes:
-        prompt: what the caller is told; None where the model asks for them.
+        prompt: the caller hears this; None where the model asks for them.
         wrong: said before the prompt where it is said again.
         terminator: the key that ends them; None for none.
         first_ms: for the first, from the prompt's end; ``between_ms``: for each after it.
         prompts: how often the prompt is said in all.
         sensitive: no model, recording, log or record gets them.
-        last_told: so many of the last digits the model is told, of sensitive ones.
+        last_told: so many of the last digits the model gets, of sensitive ones.
     """
 
     name: str
@@ -231,7 +231,7 @@ class KeypadPolicy:
         digits: what may be collected, by name.
         asked: how digits are collected that the model describes itself.
         human_words: by which the caller asks for a person; None where words are not known.
-        nobody: what the caller is told where there is no person; None leaves it to the agent.
+        nobody: the caller hears this where there is no person; None leaves it to the agent.
         by_model: the bridge has no voice for all this, so the agent says it.
     """
 

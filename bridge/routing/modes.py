@@ -31,7 +31,7 @@ caller's name, the number to call, what it is about and when a call suits them. 
 back. Then call schedule_callback, confirm it, say goodbye and call end_call.
 If it is an emergency, tell the caller to hang up and dial the local emergency number.
 """
-"""What the agent is told where a dialplan has no words of its own for it."""
+"""The agent's instructions where a dialplan has no words of its own for it."""
 
 CALLBACK_TOOLS = ("schedule_callback", "end_call")
 

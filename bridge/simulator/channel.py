@@ -1,6 +1,6 @@
 """The way from a session's parts to its client, and the tasks that run for it.
 
-All parts of a session tell their events here, so their order on the wire is the order in which they
+All parts of a session send their events here, so their order on the wire is the order in which they
 were decided.
 """
 
@@ -35,7 +35,7 @@ class Channel:
         return self._wire.config
 
     def emit(self, *events: ServerEvent) -> None:
-        """Tell the client.
+        """Send the client events.
 
         Raises:
             SlowClientError: it doesn't read its events.

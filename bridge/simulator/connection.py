@@ -76,15 +76,15 @@ class Lifetime:
 
     def __init__(self, limit: SessionLimit, dialect: DialectName) -> None:
         self.seconds = limit.lifetime_s or _LIFETIMES_S[dialect]
-        self._told_by = limit.told_by
+        self._ends_by = limit.told_by
 
     async def expire(self, session: ServerSession, outbox: Outbox) -> None:
-        """Wait until a session is over, tell its client, and close."""
+        """Wait until a session is over, notify its client, and close."""
         await asyncio.sleep(self.seconds)
         what = f"Your session hit the maximum duration of {_spell(self.seconds)}."
-        if self._told_by != "close":
+        if self._ends_by != "close":
             session.report(refuse("session_expired", what).error)
-        if self._told_by == "error":
+        if self._ends_by == "error":
             outbox.do(Close(WSCloseCode.OK, ""))
         else:
             outbox.do(Close(WSCloseCode.GOING_AWAY, what))

@@ -102,7 +102,7 @@ class DialectTable:
         hidden: keys of a setting that a kind of session takes and does not show.
         hides_sizes: text deltas come with filler.
         names_calls: finished arguments come with the function's name.
-        counts_images: usage tells of images, too.
+        counts_images: usage counts images, too.
         limits_first: limits come with a response's begin, and not with its end.
     """
 

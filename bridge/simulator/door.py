@@ -45,7 +45,7 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Objection:
-    """Why a client is not let in; it is told over the WebSocket, which then closes."""
+    """Why a client is not let in; it is sent over the WebSocket, which then closes."""
 
     error: ApiError
     close_code: int

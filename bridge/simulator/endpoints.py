@@ -66,7 +66,7 @@ class TokenEndpoints:
 
     Args:
         faults: that strike at ``token``.
-        lifetime_s: tells that of every token; None: as it is asked for.
+        lifetime_s: of every token; None: as it is asked for.
     """
 
     def __init__(

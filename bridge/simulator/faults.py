@@ -243,7 +243,7 @@ class Armed:
         self.struck = 0
 
     def strikes(self, seen: Counter[str]) -> bool:
-        """Count a moment that the fault waits for, and tell whether it strikes at it.
+        """Count a moment that the fault waits for, and return whether it strikes at it.
 
         Args:
             seen: how many such moments have been, by fault.

@@ -114,7 +114,7 @@ class LightServer:
         """
         app = web.Application()
         app.router.add_get(PATH, self._serve)
-        app.router.add_get(STATS_PATH, self._tell)
+        app.router.add_get(STATS_PATH, self._serve_stats)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
@@ -133,7 +133,7 @@ class LightServer:
         if runner is not None:
             await runner.cleanup()
 
-    async def _tell(self, _: web.Request) -> web.Response:
+    async def _serve_stats(self, _: web.Request) -> web.Response:
         stats = self.stats
         return web.json_response(
             {"sessions": stats.sessions, "appends": stats.appends, "audio_ms": stats.audio_ms}

@@ -67,8 +67,8 @@ def read_request(text: str, readers: Mapping[str, _Reader]) -> ClientRequest:
     except EventRefused as refused:
         raise EventRefused(replace(refused.error, client_event_id=event_id)) from None
     except ValidationError as error:
-        told = shapes.refusal_of(error, event).error
-        raise EventRefused(replace(told, client_event_id=event_id)) from None
+        refusal = shapes.refusal_of(error, event).error
+        raise EventRefused(replace(refusal, client_event_id=event_id)) from None
 
 
 def _reader_for(event: WireObject, readers: Mapping[str, _Reader]) -> _Reader:

@@ -50,7 +50,8 @@ class Responses:
         hearing: an answer waits for what the caller said.
         mcp: the servers that the session knows.
         why_no_answer: asked when a response begins; a code if the model cannot answer now.
-        expect_caller: told how long the agent is still heard, ms; None while it is being generated.
+        expect_caller: receives how long the agent is still heard, ms; None while it is being
+            generated.
     """
 
     def __init__(

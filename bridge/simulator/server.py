@@ -20,7 +20,7 @@ from bridge.simulator.scenario import BetaSwitch, Scenario
 from bridge.simulator.site import CLOSE_GRACE_S, PATH, listen
 from bridge.simulator.tokens import TokenDesk
 
-# 15 MiB of audio in base64 is 20 MiB; a client that sends more is told so, within reason.
+# 15 MiB of audio in base64 is 20 MiB; a client that sends more gets an error, within reason.
 _LARGEST_FRAME_BYTES = 32 * 1024 * 1024
 _AGENTS_KEPT = 4
 """A scenario that was played is played again at once; each has a recogniser of 28 MB."""

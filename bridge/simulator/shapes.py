@@ -32,15 +32,15 @@ class Shape(BaseModel):
 
 
 class SparseShape(Shape):
-    """An object that is told with the keys that somebody set, and no others.
+    """An object that is written with the keys that somebody set, and no others.
 
     A client's types may take a key's absence, but not its being null.
     """
 
     @model_serializer(mode="wrap")
     def _set_alone(self, write: SerializerFunctionWrapHandler) -> dict[str, JsonValue]:
-        told: dict[str, JsonValue] = write(self)
-        return {key: value for key, value in told.items() if value is not None}
+        fields: dict[str, JsonValue] = write(self)
+        return {key: value for key, value in fields.items() if value is not None}
 
 
 class Passed(BaseModel):

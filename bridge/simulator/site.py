@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from bridge.errors import InfrastructureError
+from bridge.sip.addresses import host_and_port
 
 PATH = "/v1/realtime"
 CLOSE_GRACE_S = 2.0
@@ -28,5 +29,4 @@ async def listen(app: web.Application, host: str, port: int) -> tuple[web.AppRun
             f"the simulator cannot listen at {host}:{port}: {error.strerror}",
             remedy="choose another port; 0 takes a free one",
         ) from error
-    written = f"[{host}]" if ":" in host else host
-    return runner, f"ws://{written}:{runner.addresses[0][1]}{PATH}"
+    return runner, f"ws://{host_and_port(host, runner.addresses[0][1])}{PATH}"

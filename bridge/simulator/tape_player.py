@@ -3,8 +3,8 @@
 What was received is served in its order. An event is due once the client has sent what it had sent
 before it, and as much audio since then, and no sooner than it came: so the play keeps to the
 client's pace, not to the clock. A command that does not come when it came then is waited for up to
-:data:`PATIENCE_NS`; one that was never sent before is left unanswered. Which ones those are is told
-by the two wire logs (:mod:`bridge.replay.checks.divergence`), not here.
+:data:`PATIENCE_NS`; one that was never sent before is left unanswered.
+:mod:`bridge.replay.checks.divergence` finds which ones those are, by comparing both wire logs.
 
 Names that the client gives (of its events and items) differ from call to call: what is served has
 today's. ``expires_at`` is as far off as it was then.
@@ -69,7 +69,7 @@ class TapePlayer:
         self._names: dict[str, str] = {}
 
     def is_over(self, now_ns: int) -> bool:
-        """Tell whether all of it has been served, and the client has sent all that it had sent."""
+        """Return whether all of it was served, and the client has sent all that it had sent."""
         return self._place == len(self._events) and self._is_due(self._events[-1], now_ns)
 
     def feed(self, frame: str, now_ns: int) -> None:

@@ -168,7 +168,7 @@ class TapeSound:
     """
 
     def __init__(self, events: Iterable[TapeEvent]) -> None:
-        sizes, self._words = _told(events)
+        sizes, self._words = _sizes_and_words(events)
         self._speech = {
             item_id: _speak(self._words.get(item_id, ""), size) for item_id, size in sizes.items()
         }
@@ -197,7 +197,7 @@ class TapeSoundReader:
         return found.ljust(size_bytes, b"\0")
 
 
-def _told(events: Iterable[TapeEvent]) -> tuple[dict[str, int], dict[str, str]]:
+def _sizes_and_words(events: Iterable[TapeEvent]) -> tuple[dict[str, int], dict[str, str]]:
     """Return the items' bytes of audio, and their words."""
     sizes: dict[str, int] = defaultdict(int)
     pieces: dict[str, str] = defaultdict(str)

@@ -14,6 +14,7 @@ they are understood; what can be read in two ways is an error.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from typing import Self
 from urllib.parse import quote
 
@@ -173,9 +174,23 @@ def called_by(text: str) -> str:
 
 
 def host_in(text: str) -> str:
-    """Return the host of a URI, perhaps in brackets; IPv6 without its own; "" for none."""
+    """Return the host of a URI, perhaps in brackets; IPv6 without its own; "" for none.
+
+    An IPv6 address is in its one text form (RFC 5952): senders write it in many ways.
+    """
     uri = _uri_in(text)
-    return "" if uri is None else uri.host.strip("[]")
+    if uri is None or not uri.host.startswith("["):
+        return "" if uri is None else uri.host
+    bare = uri.host.strip("[]")
+    try:
+        return str(IPv6Address(bare))
+    except ValueError:
+        return bare
+
+
+def host_and_port(host: str, port: int) -> str:
+    """Return a place as SIP and URLs have it: an IPv6 address in brackets (RFC 3986 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def addresses_in(values: Iterable[str]) -> tuple[Address, ...]:

@@ -82,7 +82,7 @@ class Nonces:
 
         Args:
             count: the client's (`nc`).
-            request: tells a request from others; the same in its retransmissions.
+            request: identifies the request; the same in its retransmissions.
         """
         uses = self._used.setdefault(nonce, _Uses())
         self._used.move_to_end(nonce)

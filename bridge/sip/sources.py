@@ -8,14 +8,16 @@
     of a stranger that scans            dropped: an answer is what a scanner looks for
     over a source's rate                dropped before the message is read; a new call: refused
 
-A rate is a token bucket by address, and one by trunk. Strangers share one for the refusals that
-are sent: a forged source must not turn the bridge into a sender of somebody else's choosing.
+A rate is a token bucket by address, or by the /64 of an IPv6 address, and one by trunk. Strangers
+share one for the refusals that are sent: a forged source must not turn the bridge into a sender of
+somebody else's choosing.
 """
 
 import enum
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from typing import Literal, Self
 
 from bridge.clock import NS_PER_S
@@ -45,6 +47,18 @@ _SCANNERS = (
     *("sipcli", "vaxsipuseragent", "pplsip", "iwar", "sivus", "smap", "siparmyknife", "gulp"),
 )
 """User-Agents of tools that look for open gateways, as they write them, in lower case."""
+
+
+def counted_by(host: str) -> str:
+    """Return what a stranger's requests and calls are counted by: its address, or its /64.
+
+    One host may use every address of its /64 (RFC 8981), which is the least that a customer gets
+    (RFC 6177): by single addresses each datagram of a flood would have a bucket of its own.
+
+    Args:
+        host: an IPv4 or IPv6 address.
+    """
+    return IPv6Address(host).packed[:8].hex() if ":" in host else host
 
 
 class SourceVerdict(enum.Enum):
@@ -283,10 +297,11 @@ class RequestSources:
         return self._meter_of_stranger(host)
 
     def _meter_of_stranger(self, host: str) -> _Meter:
-        meter = self._of_strangers.get(host)
+        source = counted_by(host)
+        meter = self._of_strangers.get(source)
         if meter is None:
-            meter = self._of_strangers[host] = _Meter.of(self._limits)
+            meter = self._of_strangers[source] = _Meter.of(self._limits)
             if len(self._of_strangers) > MOST_ADDRESSES:
                 self._of_strangers.popitem(last=False)
-        self._of_strangers.move_to_end(host)
+        self._of_strangers.move_to_end(source)
         return meter

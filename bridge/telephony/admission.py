@@ -1,6 +1,6 @@
 """The door in front of PJSUA: answers 503 where this server takes no calls just now.
 
-PJSUA has `PJSUA_MAX_CALLS` slots and answers 486 Busy Here when all are taken, which tells a
+PJSUA has `PJSUA_MAX_CALLS` slots and answers 486 Busy Here when all are taken, which means to a
 carrier that the *number* is busy. 503 with Retry-After (RFC 3261 section 21.5.4) says that this
 *server* is, so that the next one is tried. OPTIONS outside a dialog gets the same answer as an
 INVITE would, because that is what a load balancer asks with (RFC 3261 section 11.2: "the response
@@ -27,7 +27,7 @@ _BEFORE_APPLICATION = 63
 _TOO_FAST = "Too Many Calls At Once"
 
 _ASKING = frozenset({"INVITE", "OPTIONS"})
-"""Methods that are told when no call would be taken."""
+"""Methods that are answered 503 when no call would be taken."""
 
 Refusal = Callable[[str], str | None]
 """Given the method, returns the reason phrase of a 503, or None to let the request through."""

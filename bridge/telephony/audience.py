@@ -27,7 +27,7 @@ class Listener:
     Args:
         at_ms: since the call's answer, of the first frame.
         by: who it is.
-        private: that they listen is told to nobody but the audit.
+        private: nobody but the audit learns that they listen.
 
     Attributes:
         lost_frames: that a slow listener did not take in time.

@@ -12,7 +12,7 @@ _WINDOW_NS = NS_PER_S
 class ConferenceClock:
     """Says when the conference's last tick was, from readings that come some time after it.
 
-    Ticks are evenly spaced, so the reading that came soonest after its tick tells where all of them
+    Ticks are evenly spaced, so the reading that came soonest after its tick shows where all of them
     lie: a late loop doesn't make audio look young. It is the soonest of the last second or two, so
     that a clock that jumped (the process was stopped) is followed. Resolution: one tick of ours.
     """

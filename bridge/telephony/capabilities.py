@@ -35,6 +35,7 @@ class Capabilities:
         tls_library: name and version; empty where PJSIP was built without one.
         tls_problem: why SIP over TLS isn't offered on it, or None.
         srtp_problem: why SRTP isn't offered on it, or None.
+        ipv6_problem: why IPv6 isn't offered on it, or None.
         memory_ports_problem: why PJSIP's memory ports can't be used, or None.
         codecs: PJSIP's names, such as ``PCMU/8000/1``, in its order of preference.
         known_faults: of its release, by its version alone.
@@ -48,6 +49,7 @@ class Capabilities:
     tls_library: str
     tls_problem: str | None
     srtp_problem: str | None
+    ipv6_problem: str | None
     memory_ports_problem: str | None
     codecs: tuple[str, ...]
     known_faults: tuple[KnownFault, ...]
@@ -96,6 +98,7 @@ def _ask(endpoint: Any, symbols: ctypes.CDLL) -> Capabilities:
         tls_library=tls,
         tls_problem=secure_sip_problem(symbols),
         srtp_problem=srtp_problem(symbols),
+        ipv6_problem=ipv6_problem(),
         memory_ports_problem=memory_ports_problem(),
         codecs=tuple(str(codec.codecId) for codec in endpoint.codecEnum2()),
         known_faults=faults_of(version),
@@ -125,14 +128,27 @@ def secure_sip_problem(symbols: ctypes.CDLL) -> str | None:
     return tls_problem(_tls_library(symbols)) or _renewal_problem(symbols)
 
 
-def check_secure_settings(settings: SipSettings, symbols: ctypes.CDLL) -> None:
-    """See that the loaded PJSIP can do what the settings want of TLS and SRTP.
+def ipv6_problem() -> str | None:
+    """Return why IPv6 isn't offered on the loaded PJSIP, or None.
+
+    An account's default is to have none where PJSIP was built without (`pjsua_acc_config_default`);
+    its sockets would take IPv6 addresses all the same, and its accounts end the process.
+    """
+    pj: Any = import_pjsua2()
+    if pj.AccountConfig().mediaConfig.ipv6Use != pj.PJSUA_IPV6_DISABLED:
+        return None
+    return "this PJSIP is built without IPv6 (PJ_HAS_IPV6)"
+
+
+def check_settings(settings: SipSettings, symbols: ctypes.CDLL) -> None:
+    """See that the loaded PJSIP can do what the settings want of TLS, SRTP and IPv6.
 
     Raises:
         ConfigError: it can't.
     """
     encrypted = [name for name, trunk in settings.trunks.items() if trunk.srtp != "off"]
     wanted = [("sip.tls", secure_sip_problem(symbols))] if settings.tls is not None else []
+    wanted += [(f"sip.host {settings.host}", ipv6_problem())] if settings.is_ipv6 else []
     wanted += [(f"sip.trunks.{name}.srtp", srtp_problem(symbols)) for name in encrypted]
     for setting, problem in wanted:
         if problem is not None:

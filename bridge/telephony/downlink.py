@@ -48,7 +48,7 @@ _BURST_BEGINS = -1
 
 
 class Downlink:
-    """Lays agent audio, and tells what of it was heard.
+    """Lays agent audio, and reports how much of it was heard.
 
     Args:
         clock: stamps queued audio.
@@ -327,7 +327,7 @@ class _Batch:
 
 
 def _quiet_until(line: Line) -> int:
-    """Return the position up to which nothing is to be told of a line."""
+    """Return the position up to which there is nothing to report of a line."""
     until = line.playout.quiet_until
     queued_ns = line.burst_queued_ns
     if queued_ns is not None and queued_ns >= 0:

@@ -24,12 +24,12 @@ from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.dialog import Dialog
 from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.sip.registration import RegisterAnswer
-from bridge.sip.sources import MOST_ADDRESSES, RequestSources
+from bridge.sip.sources import MOST_ADDRESSES, RequestSources, counted_by
 from bridge.sip.users import Users
 from bridge.telephony.accounts import CHALLENGES, SipAccounts, log_refused
 from bridge.telephony.admission import AdmissionDoor, Refusal
 from bridge.telephony.callback_ports import CallbackPorts
-from bridge.telephony.capabilities import check_secure_settings
+from bridge.telephony.capabilities import check_settings
 from bridge.telephony.certificates import TlsCredentials
 from bridge.telephony.challenges import ChallengeFilter
 from bridge.telephony.dropped import DroppedRequests
@@ -61,7 +61,7 @@ from bridge.telephony.replaces_door import ReplacesDoor
 from bridge.telephony.replies import RawReplies
 from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.rtp_lock import OnDropped, RtpLocks
-from bridge.telephony.sdp import PtimeDoor
+from bridge.telephony.sdp import OfferDoor, PtimeDoor
 from bridge.telephony.secure_media import CryptoDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
 from bridge.telephony.sip_traces import SipTraces
@@ -164,6 +164,7 @@ class SipEndpoint:
         self._source_door: SourceDoor | None = None
         self._transport_door: TransportDoor | None = None
         self._crypto_door: CryptoDoor | None = None
+        self._offer_door: OfferDoor | None = None
         self._unread: tuple[DroppedRequests, LongMessages] | None = None
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
@@ -219,7 +220,7 @@ class SipEndpoint:
         SipEndpoint._running = True
         atexit.register(self.stop)
         try:
-            check_secure_settings(self._settings, symbols)
+            check_settings(self._settings, symbols)
             self._endpoint.libCreate()
             self._endpoint.libInit(endpoint_config(self._settings, self._log_writer))
             self.info = LibraryInfo(
@@ -241,6 +242,10 @@ class SipEndpoint:
                 calls_from=self._calls_from,
                 on_turned_away=self._on_turned_away,
                 retry_after_s=self._settings.retry_after_s,
+            )
+            self._offer_door = OfferDoor(
+                *(symbols, self._settings.codecs, self._srtp_of_sender),
+                is_ipv6=self._settings.is_ipv6,
             )
             self._transport_door = TransportDoor(
                 symbols, self._settings.trunks, self._sender_trunk, self._on_turned_away
@@ -282,7 +287,7 @@ class SipEndpoint:
             self._accounts.open(self.port)
             self._port_draw.next()
             if any(trunk.srtp != "off" for trunk in self._settings.trunks.values()):
-                self._crypto_door = CryptoDoor(symbols, self._settings.codecs, self._srtp_of_sender)
+                self._crypto_door = CryptoDoor(symbols)
         except BaseException:
             self.stop()
             raise
@@ -471,11 +476,12 @@ class SipEndpoint:
                 leg.reject(500, "Internal Error")
 
     def _calls_from(self, host: str, trunk: str) -> int:
-        """Count the calls that came from a trunk, or from a host where it is of none."""
-        return sum(
-            not leg.outbound and (leg.trunk == trunk if trunk else leg.source == host)
-            for leg in self.legs
-        )
+        """Count the calls that came from a trunk, or from a host's source where it is of none."""
+        inbound = (leg for leg in self.legs if not leg.outbound)
+        if trunk:
+            return sum(leg.trunk == trunk for leg in inbound)
+        source = counted_by(host)
+        return sum(counted_by(leg.source) == source for leg in inbound)
 
     def _sender_trunk(self) -> str:
         """Return the trunk of the request that is just being received, "" for none."""

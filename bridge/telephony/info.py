@@ -27,7 +27,7 @@ class Info:
     """An INFO request.
 
     Attributes:
-        digit: the key that it tells; None where it tells none.
+        digit: the key that it carries; None where it carries none.
         answer: status that is due from us; None where PJSUA gives one (`pjsua_call.c`).
     """
 

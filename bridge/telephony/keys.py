@@ -1,8 +1,8 @@
 """Keys pressed by the far end, published once each: by RTP (RFC 4733), by SIP INFO, or by both.
 
 One press is many packets of one event, whose RTP timestamp is its begin (RFC 4733 section 2.5.1.2),
-or one INFO. PJSIP tells packets of an event apart by their duration alone, and takes one that came
-late for another press; the timestamp says better. Phones that are set to send both ways tell each
+or one INFO. PJSIP distinguishes an event's packets by their duration alone, and takes one that came
+late for another press; the timestamp says better. Phones that are set to send both ways send each
 press twice: then presses of one key are paired across the two ways, in order. Loop's thread.
 """
 
@@ -30,8 +30,8 @@ class KeyPress:
 
     Attributes:
         digit: ``0-9 * # A-D``.
-        method: how it was told.
-        repeated: it was told before, by the other method.
+        method: how it was sent.
+        repeated: it was sent before, by the other method.
     """
 
     digit: str
@@ -40,8 +40,8 @@ class KeyPress:
 
 
 @dataclass(slots=True, eq=False)
-class _Told:
-    """A press that the other method may tell again, until a while after ``seen_ns``."""
+class _Press:
+    """A press that may come again by the other method, until a while after ``seen_ns``."""
 
     digit: str
     method: DtmfMethod
@@ -54,7 +54,7 @@ class _Event:
     begins_ms: int
     ends_ms: int
     ended: bool
-    told: _Told
+    press: _Press
 
 
 class KeyFilter:
@@ -64,12 +64,12 @@ class KeyFilter:
         self._clock = clock
         self._event: _Event | None = None
         self._begins_ms: deque[int] = deque(maxlen=8)
-        self._unpaired: deque[_Told] = deque(maxlen=32)
+        self._unpaired: deque[_Press] = deque(maxlen=32)
 
     def on_event(
         self, digit: str, timestamp_ms: int, duration_ms: int, ended: bool
     ) -> KeyPress | None:
-        """Take a packet of an RFC 4733 event; None where it tells nothing new.
+        """Take a packet of an RFC 4733 event; None where it brings nothing new.
 
         Args:
             digit: the event.
@@ -86,25 +86,25 @@ class KeyFilter:
             if timestamp_ms >= event.begins_ms:  # else a late packet of a press before it
                 event.ends_ms = max(event.ends_ms, timestamp_ms + duration_ms)
                 event.ended = event.ended or ended
-                event.told.seen_ns = self._clock.now_ns()
+                event.press.seen_ns = self._clock.now_ns()
             return None
         self._begins_ms.append(timestamp_ms)
-        told = _Told(digit, DtmfMethod.RFC4733, self._clock.now_ns())
-        self._event = _Event(digit, timestamp_ms, timestamp_ms + duration_ms, ended, told)
-        return self._press(told)
+        press = _Press(digit, DtmfMethod.RFC4733, self._clock.now_ns())
+        self._event = _Event(digit, timestamp_ms, timestamp_ms + duration_ms, ended, press)
+        return self._press(press)
 
     def on_info(self, digit: str) -> KeyPress:
         """Take an INFO; its retransmissions end in PJSIP's transaction."""
-        return self._press(_Told(digit, DtmfMethod.INFO, self._clock.now_ns()))
+        return self._press(_Press(digit, DtmfMethod.INFO, self._clock.now_ns()))
 
-    def _press(self, told: _Told) -> KeyPress:
+    def _press(self, press: _Press) -> KeyPress:
         for other in self._unpaired:
-            same_press = other.digit == told.digit and other.method is not told.method
-            if same_press and told.seen_ns - other.seen_ns <= _PAIR_NS:
+            same_press = other.digit == press.digit and other.method is not press.method
+            if same_press and press.seen_ns - other.seen_ns <= _PAIR_NS:
                 self._unpaired.remove(other)
-                return KeyPress(told.digit, told.method, repeated=True)
-        self._unpaired.append(told)
-        return KeyPress(told.digit, told.method)
+                return KeyPress(press.digit, press.method, repeated=True)
+        self._unpaired.append(press)
+        return KeyPress(press.digit, press.method)
 
 
 def _goes_on(event: _Event, digit: str, timestamp_ms: int) -> bool:

@@ -70,12 +70,12 @@ class Lost(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
-    """What the far end told of a transfer (RFC 3515 section 2.4).
+    """The far end's report on a transfer (RFC 3515 section 2.4).
 
     Attributes:
         sip_code: of the REFER where that was refused, else of the far end's own call to the target;
             100 for a REFER that was taken.
-        over: nothing more will be told.
+        over: this is the last report.
     """
 
     sip_code: int
@@ -99,7 +99,7 @@ class LegListener(Protocol):
         ...
 
     def on_digit(self, press: KeyPress) -> None:
-        """Learn of a key, or that one was told again by another method."""
+        """Learn of a key, or that one came again by another method."""
         ...
 
     def on_transfer(self, progress: TransferProgress) -> None:
@@ -227,7 +227,7 @@ class Leg:
                 self.on_pj_state(LegState.DISCONNECTED, self._ended_with)
 
     def bind(self, pj_call: Any, release: Callable[["Leg"], None]) -> None:
-        """Give the leg its PJSUA call, and whom to tell when it has ended (the endpoint)."""
+        """Give the leg its PJSUA call, and whom to notify when it has ended (the endpoint)."""
         self._pj_call = pj_call
         self._release = release
 
@@ -441,7 +441,7 @@ class Leg:
             self.listener.on_state(state)
             return
         with contextlib.ExitStack() as stack:  # whatever fails: nobody may wait for this call's end
-            stack.callback(self.tell_nobody)
+            stack.callback(self.forget_listener)
             stack.callback(self.listener.on_state, state)
             stack.callback(self._release, self)
             self.close_media()
@@ -485,7 +485,7 @@ class Leg:
 
     def on_pj_event(self, digit: str, timestamp_ms: int, duration_ms: int, ended: bool) -> None:
         """Take a packet of an RFC 4733 event."""
-        self._tell(self._keys.on_event(digit, timestamp_ms, duration_ms, ended))
+        self._publish(self._keys.on_event(digit, timestamp_ms, duration_ms, ended))
 
     def on_pj_rtp(self, rtp: RtpStats) -> None:
         """Take the figures of a stream that ends; a re-INVITE may bring another one."""
@@ -498,19 +498,19 @@ class Leg:
     def on_pj_info(self, info: Info) -> None:
         """Take an INFO request of the far end's."""
         if info.digit is not None:
-            self._tell(self._keys.on_info(info.digit))
+            self._publish(self._keys.on_info(info.digit))
 
     def on_pj_info_answered(self, code: int) -> None:
         """Take the final answer to an INFO of ours."""
         if self._info_answered is not None and not self._info_answered.done():
             self._info_answered.set_result(code)
 
-    def _tell(self, press: KeyPress | None) -> None:
+    def _publish(self, press: KeyPress | None) -> None:
         if press is not None and self.state is not LegState.DISCONNECTED:
             self.listener.on_digit(press)
 
     def on_pj_transfer(self, sip_code: int, final: bool) -> None:
-        """Take what PJSUA was told of a transfer; after its end, or without one, nothing."""
+        """Take the far end's report on a transfer; after its end, or without one, nothing."""
         if not self.transferring or self.state is LegState.DISCONNECTED:
             return
         over = final or sip_code >= _FIRST_FINAL_CODE
@@ -530,7 +530,7 @@ class Leg:
         """Have ``closing`` called with the row just before it goes away."""
         self._closing_row = closing
 
-    def tell_nobody(self) -> None:
+    def forget_listener(self) -> None:
         """Forget the listener; PJSIP may keep a leg longer than its call lasts."""
         self.listener = _Deaf()
         self._closing_row = _no_row

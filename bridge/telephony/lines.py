@@ -93,7 +93,7 @@ class LineSet:
 
     Attributes:
         rows: (lines,) int64.
-        listened: (lines,) bool: those whose sounds are told.
+        listened: (lines,) bool: those whose sounds are reported.
     """
 
     def __init__(self, lines: tuple[Line, ...] = ()) -> None:

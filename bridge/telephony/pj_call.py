@@ -95,7 +95,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
 
     Args:
         account: ours.
-        owner: gets what the call is told.
+        owner: gets what PJSUA reports of the call.
         calls: keeps this object until PJSUA has done with the call.
         locks: of the far ends' RTP.
         host: that its INVITE came from; "" where the bridge calls.

@@ -12,6 +12,7 @@ import structlog
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError
+from bridge.sip.addresses import host_and_port
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.ports import RATE_HZ
 
@@ -35,6 +36,9 @@ _CODEC_PRIORITIES = (255, 254)
 _CODEC_FRAME_MS = 10
 """PJSIP's frame of G.711 (pjmedia-codec/g711.c)."""
 
+_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""What stands for all addresses where one is needed."""
+
 ACCOUNT = "bridge"
 """The user part of our own address."""
 
@@ -54,8 +58,8 @@ class LogWriter(pj.LogWriter):  # type: ignore[misc]  # SWIG class without types
 
 def identity_of(settings: SipSettings, port: int, user: str) -> str:
     """Return a user's SIP URI at our address as others see it; ``port`` is where SIP is heard."""
-    host = settings.public_address or bound_address(settings) or "127.0.0.1"
-    return f"sip:{user}@{host}:{port}"
+    host = settings.public_address or _THIS_MACHINE.get(settings.host, settings.host)
+    return f"sip:{user}@{host_and_port(host, port)}"
 
 
 def endpoint_config(settings: SipSettings, writer: LogWriter) -> Any:
@@ -82,19 +86,28 @@ def listen(endpoint: Any, settings: SipSettings) -> int:
         InfrastructureError: the port is taken, or the address isn't this machine's.
     """
     config = transport_config(settings)
+    kinds = tuple(
+        transport_kind(settings, kind) for kind in (pj.PJSIP_TRANSPORT_UDP, pj.PJSIP_TRANSPORT_TCP)
+    )
     attempts = 1 if settings.port else _PORT_ATTEMPTS
     for attempt in range(1, attempts + 1):
         config.port = settings.port
         try:
-            return _listen_once(endpoint, config)
+            return _listen_once(endpoint, config, *kinds)
         except pj.Error as error:
             if attempt == attempts:
                 raise InfrastructureError(
-                    f"SIP cannot listen on {settings.host}:{config.port}: {error.reason}",
+                    f"SIP cannot listen on {host_and_port(settings.host, config.port)}: "
+                    f"{error.reason}",
                     remedy="free the port, or set BRIDGE_SIP_PORT (0 takes a free one) or "
                     "BRIDGE_SIP_HOST",
                 ) from error
     raise AssertionError("the last attempt returns or raises")
+
+
+def transport_kind(settings: SipSettings, kind: int) -> int:
+    """Return PJSIP's type of a transport in our family (`pjsip_transport_type_e`)."""
+    return kind | int(pj.PJSIP_TRANSPORT_IPV6) if settings.is_ipv6 else kind
 
 
 def transport_config(settings: SipSettings) -> Any:
@@ -105,13 +118,13 @@ def transport_config(settings: SipSettings) -> Any:
     return config
 
 
-def _listen_once(endpoint: Any, config: Any) -> int:
+def _listen_once(endpoint: Any, config: Any, udp_kind: int, tcp_kind: int) -> int:
     """Listen on UDP, then on TCP at the same port; return it."""
-    udp = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
+    udp = endpoint.transportCreate(udp_kind, config)
     address = endpoint.transportGetInfo(udp).localName
     port = config.port = int(address.rsplit(":", 1)[1])
     try:
-        endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, config)
+        endpoint.transportCreate(tcp_kind, config)
     except pj.Error:
         endpoint.transportClose(udp)
         raise
@@ -142,10 +155,12 @@ def account_config(settings: SipSettings, port: int) -> Any:
     config.mediaConfig.transportConfig.port = 0  # the kernel's choice; PJSUA's is 4000 upwards
     config.mediaConfig.transportConfig.boundAddress = bound_address(settings)
     config.mediaConfig.transportConfig.publicAddress = settings.public_address or ""
+    family = pj.PJSUA_IPV6_ENABLED_USE_IPV6_ONLY if settings.is_ipv6 else pj.PJSUA_IPV6_DISABLED
+    config.sipConfig.ipv6Use = config.mediaConfig.ipv6Use = family
     config.natConfig.udpKaIntervalSec = 0
     return config
 
 
 def bound_address(settings: SipSettings) -> str:
-    """Return the address that sockets are bound to, "" for all of this machine's."""
+    """Return the address that sockets are bound to, "" for all of this machine's in IPv4."""
     return "" if settings.host == "0.0.0.0" else settings.host

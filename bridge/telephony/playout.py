@@ -147,7 +147,7 @@ class Playout:
 
     @property
     def quiet_until(self) -> int:
-        """Read position below which :meth:`advance` has nothing to tell."""
+        """Read position below which :meth:`advance` has nothing to report."""
         return self.ledger.quiet_until
 
     def advance(

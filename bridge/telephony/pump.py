@@ -77,7 +77,7 @@ class Pump:
             recorder: gets both directions of it.
             on_downlink: receives, for each burst of agent audio, the ns from its queueing to the
                 frame in which PJSIP took its first sample (resolution: one tick).
-            sounds: tells when the caller makes a sound.
+            sounds: settings and listener of the caller's sounds.
         """
         line = Line(row, listener, recorder, on_downlink, sounds)
         self._ports.refresh()

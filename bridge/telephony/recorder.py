@@ -283,7 +283,7 @@ class Recorder:
             self._file().append(np.zeros((min(RATE_HZ, samples - start), 2), np.int16))
 
     def _fail(self, error: Exception) -> None:
-        """Give the recording up, and tell of it once."""
+        """Give the recording up, and log that once."""
         if self.failed:
             return
         self.failed = True

@@ -62,7 +62,7 @@ class RequestStanding(enum.Enum):
     """Its dialog is there, its call is over: a transfer's subscription may live on."""
     IN_CALL = enum.auto()
     TRANSFERRING = enum.auto()
-    """In a call that is told by NOTIFY how a transfer of ours goes."""
+    """In a call in which NOTIFYs report how a transfer of ours goes."""
 
 
 _Row = Mapping[str, FinalResponse | None]
@@ -155,7 +155,7 @@ class RequestDoor:
     def _on_request(self, rdata: int) -> int:
         """Judge a request by itself, before a transaction takes it for another one's copy.
 
-        PJSIP tells transactions apart by their branch alone (RFC 3261 section 17.2.3 has more).
+        PJSIP distinguishes transactions by their branch alone (RFC 3261 section 17.2.3 has more).
         """
         return self._judge(rdata, self._answer_to)
 

@@ -172,7 +172,7 @@ class RtpLocks:
     Args:
         lib: PJSIP's symbols.
         media_from: networks of a trunk's media, beside what its SDP says.
-        on_dropped: told of packets that strangers sent.
+        on_dropped: gets the number of packets that strangers sent.
     """
 
     def __init__(

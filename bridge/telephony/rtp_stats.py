@@ -30,7 +30,7 @@ class RtpDirection:
 
 @dataclass(frozen=True, slots=True)
 class RtpStats:
-    """Both directions, and the delay from mouth to ear as far as we can tell it."""
+    """Both directions, and the delay from mouth to ear as far as it can be known."""
 
     received: RtpDirection
     sent: RtpDirection

@@ -1,26 +1,32 @@
 """Session descriptions (SDP): audio that can be taken, and ptimes as PJSIP has to read them.
 
 PJSIP answers a new offer within a call that it can't take with "500 SDP negotiation failed"; 488 is
-due, which tells the far end that the call goes on as it was (RFC 3261 section 14.2).
+due, by which the far end knows that the call goes on as it was (RFC 3261 section 14.2).
 
 PJSIP obeys `a=ptime` of an audio stream, rounded to its frames of 10 ms, and sends nothing at all
 where such a packet is longer than its MTU. It ignores `a=maxptime` (RFC 8866 section 6.4), a limit
 where `ptime` is a wish. So the shorter of both is written where PJSIP reads the ptime: into the
 text of each received message, offers and answers, before PJSIP reads the description in it.
 
-The functions are pure; the door runs in the loop's thread, inside the poll.
+The functions are pure; the doors run in the loop's thread, inside the poll.
 """
 
 import ctypes
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from ipaddress import IPv6Address
+from typing import Any
 
 import structlog
 
 from bridge.config.secure_sip import Srtp
+from bridge.telephony.library import READ_RECEIVED, import_pjsua2
 from bridge.telephony.received_message import MessageFinder
-from bridge.telephony.sip_module import PASS, SipModule
+from bridge.telephony.replies import Replies
+from bridge.telephony.sip_module import HANDLED, PASS, SipModule
+from bridge.telephony.sip_request import FinalResponse
 
+pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 OWN_MS = 20
@@ -145,6 +151,101 @@ def _is_usable(section: str, known: set[str], srtp: Srtp) -> bool:
         return False
     names = {**_STATIC, **dict(_RTPMAP.findall(section))}
     return any(names.get(number, "").upper() in known for number in found[3].split())
+
+
+_CONNECTION = re.compile(r"^c=IN +(\S+) +([^\s/]+)", re.MULTILINE | re.IGNORECASE)
+
+
+def is_of_family(offer: str, *, is_ipv6: bool) -> bool:
+    """Return whether an offer's audio is at addresses of our family; port 0 may be anywhere.
+
+    PJSUA would open a socket of the other family, bound to our address of this one. Of IPv6 a
+    name, a zone and a mapped IPv4 address are none either: PJSUA would ask the DNS for the first
+    two while every call waits, and our sockets reach no IPv4.
+    """
+    session, *streams = _STREAM.split(offer)
+    for section in streams:
+        found = _AUDIO_LINE.match(section)
+        if found is not None and int(found[1]):
+            places = _CONNECTION.findall(section) or _CONNECTION.findall(session)
+            if not all(_is_place(*place, is_ipv6=is_ipv6) for place in places):
+                return False
+    return True
+
+
+def _is_place(family: str, host: str, *, is_ipv6: bool) -> bool:
+    if family.upper() != ("IP6" if is_ipv6 else "IP4"):
+        return False
+    try:
+        address = IPv6Address(host)
+    except ValueError:
+        return not is_ipv6
+    return is_ipv6 and address.ipv4_mapped is None and address.scope_id is None
+
+
+_NOT_ACCEPTABLE = 488, "Not Acceptable Here"
+_NOT_OUR_FAMILY = FinalResponse(
+    *_NOT_ACCEPTABLE, (("Warning", '301 bridge "Incompatible network address formats"'),)
+)
+"""RFC 3261 section 20.43."""
+_NOT_ITS_SRTP = FinalResponse(
+    *_NOT_ACCEPTABLE, (("Warning", '399 bridge "Not the SRTP of this trunk"'),)
+)
+_BEFORE_DIALOGS = 31
+"""Behind transactions; PJSIP_MOD_PRIORITY_UA_PROXY_LAYER is 32."""
+
+
+class OfferDoor:
+    """Refuses offers that PJSIP would take and fail with, or that a trunk may not make.
+
+    Args:
+        lib: PJSIP's symbols; the endpoint must be initialised.
+        codecs: those that we take, as in ``PCMU``.
+        srtp: returns the choice for the request that is just being received.
+        is_ipv6: whether our audio is IPv6.
+    """
+
+    def __init__(
+        self,
+        lib: ctypes.CDLL,
+        codecs: Iterable[str],
+        srtp: Callable[[], Srtp],
+        *,
+        is_ipv6: bool,
+    ) -> None:
+        self._read_received = getattr(lib, READ_RECEIVED)
+        self._received = pj.SipRxData()  # filled anew with each message
+        self._codecs = tuple(f"{codec}/8000" for codec in codecs)
+        self._srtp = srtp
+        self._is_ipv6 = is_ipv6
+        self._replies = Replies(lib)
+        self._module = SipModule(
+            lib, b"mod-offers", _BEFORE_DIALOGS, {"on_rx_request": self._on_request}
+        )
+
+    def _on_request(self, rdata: int) -> int:
+        try:
+            self._read_received(int(self._received.this), rdata)
+            message: str = self._received.wholeMsg
+            if not message.startswith(("INVITE ", "UPDATE ")):
+                return PASS
+            refusal = self._refusal(message.partition("\r\n\r\n")[2])
+            if refusal is None:
+                return PASS
+            self._replies.send(rdata, refusal)
+        except Exception:
+            log.exception("offer_not_judged")
+        return HANDLED
+
+    def _refusal(self, offer: str) -> FinalResponse | None:
+        srtp = self._srtp()
+        if not is_of_family(offer, is_ipv6=self._is_ipv6):
+            return _NOT_OUR_FAMILY
+        # PJSIP would say 406 to an offer without the trunk's SRTP, or end.
+        is_judged = srtp != "off" and offer.strip()
+        return (
+            _NOT_ITS_SRTP if is_judged and not has_usable_audio(offer, self._codecs, srtp) else None
+        )
 
 
 _BEFORE_REQUEST_FAULTS = 12

@@ -12,18 +12,14 @@ over lines like that.
 
 import ctypes
 import re
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 
 from bridge.config.secure_sip import Srtp
-from bridge.telephony.library import READ_RECEIVED, import_pjsua2
+from bridge.telephony.library import import_pjsua2
 from bridge.telephony.received_message import MessageFinder
-from bridge.telephony.replies import Replies
-from bridge.telephony.sdp import has_usable_audio
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule
-from bridge.telephony.sip_request import FinalResponse
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -36,12 +32,6 @@ _KEY_CHARS = 40
 _MOST_LINES = 8
 """Of a message: a far end that offers more gets the first ones considered."""
 
-
-_BEFORE_DIALOGS = 31
-"""Behind transactions; PJSIP_MOD_PRIORITY_UA_PROXY_LAYER is 32."""
-_NOT_ACCEPTABLE = FinalResponse(
-    488, "Not Acceptable Here", (("Warning", '399 bridge "Not the SRTP of this trunk"'),)
-)
 _BEFORE_BODIES_ARE_READ = 12
 """Above PJSIP_MOD_PRIORITY_TRANSPORT_LAYER (8)."""
 
@@ -98,26 +88,16 @@ def _is_usable(line: re.Match[bytes]) -> bool:
 
 
 class CryptoDoor:
-    """Holds PJSIP to the crypto lines that it can serve, and to the offers that a trunk may make.
+    """Holds PJSIP to the crypto lines that it can serve.
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
-        codecs: those that we take, as in ``PCMU``.
-        srtp: returns the choice for the request that is just being received.
     """
 
-    def __init__(self, lib: ctypes.CDLL, codecs: Sequence[str], srtp: Callable[[], Srtp]) -> None:
+    def __init__(self, lib: ctypes.CDLL) -> None:
         self._finder = MessageFinder(lib)
-        self._read_received = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
-        self._codecs = tuple(f"{codec}/8000" for codec in codecs)
-        self._srtp = srtp
-        self._replies = Replies(lib)
         on_any = {"on_rx_request": self._on_message, "on_rx_response": self._on_message}
-        self._modules = (
-            SipModule(lib, b"mod-crypto", _BEFORE_BODIES_ARE_READ, on_any),
-            SipModule(lib, b"mod-offers", _BEFORE_DIALOGS, {"on_rx_request": self._on_request}),
-        )
+        self._module = SipModule(lib, b"mod-crypto", _BEFORE_BODIES_ARE_READ, on_any)
 
     def _on_message(self, rdata: int) -> int:
         try:
@@ -129,19 +109,3 @@ class CryptoDoor:
             log.exception("crypto_not_judged")
             return HANDLED  # PJSIP overflows by some
         return PASS
-
-    def _on_request(self, rdata: int) -> int:
-        """Refuse a first offer that the trunk may not make; PJSIP would say 406, or end."""
-        try:
-            self._read_received(int(self._received.this), rdata)
-            message: str = self._received.wholeMsg
-            _, _, offer = message.partition("\r\n\r\n")
-            srtp = self._srtp()
-            if not message.startswith("INVITE ") or not offer.strip() or srtp == "off":
-                return PASS
-            if has_usable_audio(offer, self._codecs, srtp):
-                return PASS
-            self._replies.send(rdata, _NOT_ACCEPTABLE)
-        except Exception:
-            log.exception("offer_not_judged")
-        return HANDLED

@@ -92,13 +92,13 @@ class SipMessages:
 
     def _on_received(self, data: int) -> int:
         self._read_received(int(self._received.this), data)
-        return self._tell(self._received, self._received.srcAddress, sent=False)
+        return self._pass_on(self._received, self._received.srcAddress, sent=False)
 
     def _on_sent(self, data: int) -> int:
         self._read_sent(int(self._sent.this), data)
-        return self._tell(self._sent, self._sent.dstAddress, sent=True)
+        return self._pass_on(self._sent, self._sent.dstAddress, sent=True)
 
-    def _tell(self, data: Any, address: str, *, sent: bool) -> int:  # Any: SWIG without types
+    def _pass_on(self, data: Any, address: str, *, sent: bool) -> int:  # Any: SWIG without types
         try:
             message = SipMessage.parse(data.info, address)
             if message is not None and self._on_message is not None:

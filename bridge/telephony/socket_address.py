@@ -6,6 +6,8 @@ import socket
 from contextlib import suppress
 from typing import Self
 
+from bridge.sip.addresses import host_and_port
+
 _IPV6_PLACE = 4
 """Bytes of the flow label before an IPv6 address."""
 
@@ -65,4 +67,4 @@ def place_towards(host: str, port: int, far_end: str) -> str:
         with suppress(OSError, ValueError), socket.socket(family, socket.SOCK_DGRAM) as route:
             route.connect((far_host.strip("[]"), int(far_port) or 1))  # sends nothing
             own = ipaddress.ip_address(route.getsockname()[0].partition("%")[0])
-    return f"[{own}]:{port}" if own.version == 6 else f"{own}:{port}"
+    return host_and_port(str(own), port)

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Aside:
-    """Owns a PJSUA call that is no leg: nothing that it is told matters, unless it is overridden.
+    """Owns a PJSUA call that is no leg: nothing that it receives matters, unless it is overridden.
 
     Args:
         leg: the call's, before or after.

@@ -1,7 +1,7 @@
 """The taps: levels, recordings, listeners and sounds, from the audio that both rings have passed.
 
 Caller and agent are read at the same positions, the agent as PJSIP took it, so the two channels of
-a recording and the two levels of a frame belong together, and an echo can be told from the caller.
+a recording and the two levels of a frame belong together, and echo and caller can be distinguished.
 """
 
 from collections.abc import Callable
@@ -107,12 +107,12 @@ class Taps:
         if not counts.any():
             return
         self._skip_lost(lines, counts)
-        told: list[tuple[SoundListener, Sound]] = []
+        events: list[tuple[SoundListener, Sound]] = []
         for count in np.unique(counts).tolist():  # PJSIP steps all rows together: mostly one
             if count > 0:
                 places = np.flatnonzero(counts == count)
-                told.extend(self._take(lines, places, count))
-        for listener, event in told:  # last: they may end calls
+                events.extend(self._take(lines, places, count))
+        for listener, event in events:  # last: they may end calls
             listener(event)
 
     def _take(
@@ -124,7 +124,7 @@ class Taps:
         agent = self._ports.heard(rows, starts, count)
         guest = self._ports.said_by_guests(rows, starts, count)
         if self._audiences:
-            self._tell_audiences(rows, caller, agent, guest)
+            self._pass_to_audiences(rows, caller, agent, guest)
         if guest is not None:
             agent = mixed(agent, guest)
         self._seen[rows] += count
@@ -147,7 +147,7 @@ class Taps:
             recorders[0].desk.append(recorders, stereo)
         return self._listen(lines, places, caller, agent)
 
-    def _tell_audiences(
+    def _pass_to_audiences(
         self, rows: Positions, caller: Samples, agent: Samples, guest: Samples | None
     ) -> None:
         sides = (caller, agent) if guest is None else (caller, agent, guest)
@@ -160,7 +160,7 @@ class Taps:
     def _listen(
         self, lines: LineSet, places: Positions, caller: Samples, agent: Samples
     ) -> list[tuple[SoundListener, Sound]]:
-        """Return what is to be told of the callers' sounds; new samples are (places, n).
+        """Return the callers' sounds, each with its listener; new samples are (places, n).
 
         The levels of the last frame are those that were just measured.
         """
@@ -169,7 +169,7 @@ class Taps:
             return []
         places = places[heard]
         rows, count = lines.rows[places], caller.shape[1]
-        told: list[tuple[SoundListener, Sound]] = []
+        events: list[tuple[SoundListener, Sound]] = []
         for end in range(count % FRAME_SAMPLES + FRAME_SAMPLES, count + 1, FRAME_SAMPLES):
             if end == count:
                 levels = self.levels.rms_dbfs[:, rows]
@@ -182,8 +182,8 @@ class Taps:
                 sounds = lines.lines[places[change.place]].sounds
                 at_ns = int(ended_ns[change.place]) - change.ago_ms * NS_PER_MS
                 if sounds is not None:
-                    told.append((sounds.listener, _event(change, at_ns)))
-        return told
+                    events.append((sounds.listener, _event(change, at_ns)))
+        return events
 
     def _skip_lost(self, lines: LineSet, counts: Positions) -> None:
         """Step over what the ring has forgotten; silence keeps the recordings' clock."""

@@ -17,9 +17,10 @@ import structlog
 from bridge.config.secure_sip import TlsSettings
 from bridge.config.sip import SipSettings
 from bridge.errors import InfrastructureError, TelephonyError
+from bridge.sip.addresses import host_and_port
 from bridge.telephony.certificates import HeldCredentials, TlsCredentials
 from bridge.telephony.library import import_pjsua2
-from bridge.telephony.pj_settings import transport_config
+from bridge.telephony.pj_settings import transport_config, transport_kind
 from bridge.telephony.replies import TLS, Transport
 from bridge.telephony.socket_address import SocketAddress
 
@@ -148,14 +149,14 @@ class TlsListener:
         getattr(lib, _TO_C).restype = _TransportConfig
         getattr(lib, _TO_C).argtypes = [ctypes.c_void_p]
         getattr(lib, _RESTART).argtypes = [ctypes.c_int, ctypes.c_void_p]
+        kind = transport_kind(settings, pj.PJSIP_TRANSPORT_TLS)
         try:
-            self._id = int(
-                endpoint.transportCreate(pj.PJSIP_TRANSPORT_TLS, self._config(self._tls.port))
-            )
+            self._id = int(endpoint.transportCreate(kind, self._config(self._tls.port)))
         except pj.Error as error:
             self._held.close()
             raise InfrastructureError(
-                f"SIP over TLS cannot listen on {settings.host}:{self._tls.port}: {error.reason}",
+                f"SIP over TLS cannot listen on {host_and_port(settings.host, self._tls.port)}: "
+                f"{error.reason}",
                 remedy="free the port, or set sip.tls.port (0 takes a free one)",
             ) from error
         self._no_sessions = _NoSessions(lib)

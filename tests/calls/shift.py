@@ -18,7 +18,7 @@ from tests.calls.shift_ear import ANSWERS, ASKS, GOES_ON, GREETING, PATIENCE_S
 from tests.support.browser import open_page
 from tests.support.console_user import sign_in
 from tests.support.gateways import PLAIN_AGENT, Gateway, serving, write_dialplan
-from tests.support.person import free_udp_port
+from tests.support.ports import free_port
 from tests.support.processes import simulating, write_yaml
 
 DIALECTS = ("ga", "beta")
@@ -110,7 +110,7 @@ class Office:
 @contextmanager
 def shift_office(redis_url: str, directory: Path) -> Iterator[Office]:
     """Run a simulator and two gateways; a call to `ga` or `beta` gets that dialect."""
-    ann_port = free_udp_port()
+    ann_port = free_port()
     dialplans = directory / "dialplans"
     for dialect in DIALECTS:
         write_dialplan(

@@ -21,7 +21,8 @@ from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from tests.audio.signals import level_at_db, tone
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, Overrides, Record, serving
-from tests.support.person import LOUD_DB, a_person, free_udp_port
+from tests.support.person import LOUD_DB, a_person
+from tests.support.ports import free_port
 from tests.support.processes import simulating, write_yaml
 from tests.support.relay import Relay, relaying
 from tests.support.rtp_caller import RtpCaller
@@ -103,7 +104,7 @@ def office(
 ) -> Iterator[Office]:
     """One gateway for all tests of a dialect."""
     directory = tmp_path_factory.mktemp(request.param)
-    relay_port, person_port = free_udp_port(), free_udp_port()
+    relay_port, person_port = free_port(), free_port()
     url = f"ws://127.0.0.1:{relay_port}/v1/realtime"
     arm = {"dialect": request.param, "url": url, "api_key_env": "SIM_KEY"}
     dialplans = write_dialplans(directory / "dialplans", person_port)

@@ -25,7 +25,8 @@ from tests.audio.signals import level_at_db, loudest_other_db, tone
 from tests.support.browser import open_browser, open_page, until_true
 from tests.support.console_user import sign_in
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
-from tests.support.person import a_person, free_udp_port, hears
+from tests.support.person import a_person, hears
+from tests.support.ports import free_port
 from tests.support.processes import simulating, write_yaml
 from tests.support.rtp_caller import RtpCaller, header
 from tests.support.supervisor import RATE_HZ, VOICE_HZ, heard_by
@@ -87,7 +88,7 @@ class Office:
 def office(redis: LocalRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """One gateway for all tests; each of them leaves no call behind."""
     directory = tmp_path_factory.mktemp("gateway")
-    ann_port, eves_port = free_udp_port(), free_udp_port()
+    ann_port, eves_port = free_port(), free_port()
     agent = {**PLAIN_AGENT, "greeting": GREETING}
     dialplans = write_dialplan(directory / "dialplans", agent, called="support")
     write_dialplan(

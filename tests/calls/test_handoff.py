@@ -32,7 +32,8 @@ from tests.support.gateways import (
     serving,
 )
 from tests.support.machine import Timing
-from tests.support.person import LOUD_DB, Person, Phone, a_person, free_udp_port, hears
+from tests.support.person import LOUD_DB, Person, Phone, a_person, hears
+from tests.support.ports import free_port
 from tests.support.processes import simulating, write_yaml
 from tests.support.rtp import RtpPeer
 from tests.support.rtp_caller import RtpCaller, header
@@ -113,8 +114,8 @@ def office(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Office]:
     """One gateway for all tests of a dialect: what one leaves behind, the next ones miss."""
-    directory, port = tmp_path_factory.mktemp("gateway"), free_udp_port()
-    phone_port = free_udp_port()
+    directory, port = tmp_path_factory.mktemp("gateway"), free_port()
+    phone_port = free_port()
     for name, target in HANDOFFS.items():
         agent = {**PLAIN_AGENT, "tools": [{"name": "transfer_to_human"}]}
         handoff = {

@@ -21,7 +21,8 @@ from tests.audio.signals import tone
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, Record, serving
 from tests.support.hook import hook
 from tests.support.machine import Timing
-from tests.support.person import a_person, free_udp_port, hears
+from tests.support.person import a_person, hears
+from tests.support.ports import free_port
 from tests.support.processes import simulating, write_yaml
 from tests.support.relay import Relay, relaying
 from tests.support.rtp import RtpPeer
@@ -144,7 +145,7 @@ def office(
 ) -> Iterator[Office]:
     """One gateway for all tests of a dialect."""
     directory = tmp_path_factory.mktemp(request.param)
-    relay_port, person_port, hook_port = free_udp_port(), free_udp_port(), free_udp_port()
+    relay_port, person_port, hook_port = free_port(), free_port(), free_port()
     url = f"ws://127.0.0.1:{relay_port}/v1/realtime"
     arm = {"dialect": request.param, "url": url, "api_key_env": "SIM_KEY"}
     dialplans = write_dialplans(directory / "dialplans", person_port, hook_port)

@@ -96,3 +96,40 @@ def test_a_trunk_is_dialled_by_its_address_or_its_hosts(uri: str, trunk: str | N
     carrier = {"addresses": ["198.51.100.1"], "domains": ["sip.Carrier.example"]}
     settings = sip(a=carrier, b=["192.0.2.0/24"])
     assert settings.trunk_towards(uri) == (trunk or "")
+
+
+@pytest.mark.parametrize(
+    ("host", "read", "is_ipv6"),
+    [
+        ("::1", "::1", True),
+        ("[2001:DB8:0::7]", "2001:db8::7", True),
+        ("::", "::", True),
+        ("0.0.0.0", "0.0.0.0", False),
+        ("sip.example", "sip.example", False),
+    ],
+)
+def test_the_host_says_which_family_is_heard(host: str, read: str, is_ipv6: bool) -> None:
+    settings = SipSettings(host=host)
+    assert (settings.host, settings.is_ipv6) == (read, is_ipv6)
+
+
+@pytest.mark.parametrize(
+    ("sip_settings", "what"),
+    [
+        ({"host": "fe80::1%eth0"}, "has a zone"),
+        ({"host": "::ffff:127.0.0.1"}, "write 127.0.0.1"),
+        ({"host": "[::1]:5060"}, "is no IPv6 address.*port"),
+        ({"host": "::1", "public_address": "192.0.2.1"}, "not of the family"),
+        ({"host": "0.0.0.0", "public_address": "2001:db8::1"}, "not of the family"),
+    ],
+)
+def test_a_host_that_sip_can_not_have_is_refused(sip_settings: dict[str, str], what: str) -> None:
+    with pytest.raises(ValidationError, match=what):
+        SipSettings.model_validate(sip_settings)
+
+
+def test_a_trunk_of_ipv6_is_found_however_its_address_is_written() -> None:
+    settings = sip(carrier=["2001:db8:1::/48"])
+    assert settings.trunk_of("2001:db8:1:2::3") == "carrier"
+    assert settings.trunk_towards("sip:1@[2001:0DB8:1::0]:5060") == "carrier"
+    assert settings.sender_at("2001:db8:2::3") is None

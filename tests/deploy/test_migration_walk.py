@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import pytest
 from bridge.store.local import start_local_redis
 from tests.deploy.pages import ROOT, blocks, settings_files
 from tests.deploy.rules import DEPLOY
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.nightly, pytest.mark.timeout(900)]
@@ -27,12 +27,6 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.nightly, pytest.ma
 GUIDE = (DEPLOY / "MIGRATION.md").read_text(encoding="utf-8")
 STAYS = ("bridge simulate", "bridge serve")
 """What runs in a terminal of its own, as the last line of its block."""
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def section(begin: str, end: str) -> str:
@@ -118,10 +112,10 @@ def site(tmp_path: Path) -> Iterator[Site]:
     with start_local_redis() as redis, ExitStack() as terminals:
         swaps = {
             "redis://127.0.0.1:6379/0": redis.url,
-            "8765": str(free_port(socket.SOCK_STREAM)),
-            "5060": str(free_port(socket.SOCK_DGRAM)),
+            "8765": str(free_port()),
+            "5060": str(free_port()),
         }
-        yield Site(tmp_path, swaps, free_port(socket.SOCK_STREAM), terminals)
+        yield Site(tmp_path, swaps, free_port(), terminals)
 
 
 async def until_answered(site: Site, url: str) -> None:

@@ -15,7 +15,8 @@ from tests.live.service import tone_service
 from tests.live.sip_kept import kept, short
 from tests.live.talk import DEAD_AIR_MS, Talk, placed, redis_call, redis_events, talking
 from tests.support.machine import Timing
-from tests.support.person import a_person, free_udp_port
+from tests.support.person import a_person
+from tests.support.ports import free_port
 from tests.support.rtp_caller import header
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
@@ -111,7 +112,7 @@ async def test_caller_is_put_through(start_gateway: StartGateway, redis: LocalRe
 async def test_caller_who_cannot_be_put_through_is_told(
     start_gateway: StartGateway, redis: LocalRedis, timing: Timing
 ) -> None:
-    port = free_udp_port()
+    port = free_port()
     fallback = {**TRANSFERS, "to": f"sip:queue@127.0.0.1:{port}"}
     async with talking(start_gateway, greeting_ms=300, dialplan={"fallback": fallback}) as talk:
         talk.caller.on_refer = lambda refer: talk.caller.respond(refer, "603 Decline")
@@ -213,7 +214,7 @@ async def test_phrase_without_a_voice_is_a_tone_and_one_warning(
     start_gateway: StartGateway,
 ) -> None:
     agent = {"instructions": "Be a test.", "greeting": "Hello.", "language": "tlh-Piqd"}
-    port = free_udp_port()
+    port = free_port()
     fallback = {**TRANSFERS, "to": f"sip:queue@127.0.0.1:{port}"}
     with capture_logs() as logs:
         async with (

@@ -109,3 +109,13 @@ def test_addresses_without_end_are_forgotten_and_a_trunks_rate_is_not() -> None:
     assert judged.over_rate(made(MOST_ADDRESSES + 9), 0)
     assert not judged.over_rate(made(0), 0)  # forgotten, so new
     assert judged.over_rate(TRUNK, 0)
+
+
+def test_addresses_of_one_ipv6_network_share_a_limit() -> None:
+    """A host has 2**64 of them to send from."""
+    judged = sources("answer", stranger=SourceBounds(requests_per_s=5, calls_per_s=5))
+    hosts = [f"2001:db8:0:7::{number:x}" for number in range(1, 30)]
+    assert [judged.over_rate(host, 0) for host in hosts].count(False) == 10
+    assert [judged.admits_call(host, 0, calls=0) for host in hosts].count(True) == 10
+    assert not judged.over_rate("2001:db8:0:8::1", 0)
+    assert not judged.over_rate(STRANGER, 0)

@@ -5,12 +5,12 @@ Debian's 1.0.0. It speaks a WAV file, and its `sndfile` module writes down what 
 
 import asyncio
 import json
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.programs import need_program
 from tests.support.waiting import wait_until
 
@@ -93,7 +93,7 @@ async def baresip(directory: Path, speech: Path, codec: str) -> AsyncIterator[Ba
         codec: the only one that it offers, PCMU or PCMA.
     """
     program = need_program("baresip", "baresip-core")
-    port = _free_port()
+    port = free_port()
     process = _start(program, directory, speech, codec, port)
     try:
         reader, writer = await _connect(port, process)
@@ -136,9 +136,3 @@ async def _connect(
             with suppress(OSError):
                 return await asyncio.open_connection("127.0.0.1", port)
             await asyncio.sleep(0.02)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

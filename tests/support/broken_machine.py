@@ -23,8 +23,9 @@ from bridge.speech.recognition import Recognizer
 from tests.support.console_user import sign_in
 from tests.support.faulty_calls import ANSWERS, FIRST, PARDON, SECOND, spoken
 from tests.support.gateways import Gateway, serving, write_dialplan, write_settings
+from tests.support.ports import free_port
 from tests.support.processes import Ended, run_to_end, write_yaml
-from tests.support.prometheus import Prometheus, free_port, hurried_rules, prometheus
+from tests.support.prometheus import Prometheus, hurried_rules, prometheus
 from tests.support.redis_servers import RedisServer
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from bridge.children import tied_to_parent
+from tests.support.ports import free_port
 from tests.support.programs import need_program
 from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
@@ -75,7 +75,7 @@ async def kamailio(node_ports: Sequence[int], **defines: object) -> AsyncIterato
         nodes = directory / "dispatcher.list"
         nodes.write_text("".join(f"1 sip:127.0.0.1:{port} 0 0\n" for port in node_ports), "ascii")
         (directory / "address.list").write_text(f"1 {CARRIER}\n", "ascii")
-        port = _free_port()
+        port = free_port()
         process = _start(program, directory, nodes, port, defines)
         try:
             server = Kamailio(port, f"unix:{directory / 'kamailio_ctl'}")
@@ -140,12 +140,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     for each in left:
         each.kill()
     assert not left, f"Kamailio left {left} behind"
-
-
-def _free_port() -> int:
-    """Return a port that is free for UDP and TCP now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        udp.bind(("127.0.0.1", 0))
-        port = int(udp.getsockname()[1])
-        tcp.bind(("127.0.0.1", port))
-        return port

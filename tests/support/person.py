@@ -1,7 +1,6 @@
 """The person to whom a call is handed: a phone that answers, hears, speaks and presses keys."""
 
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -110,14 +109,6 @@ def hears(sound: np.ndarray[tuple[int], np.dtype[np.int16]], hz: float) -> bool:
         return False
     level_db = level_at_db(sound, hz, 8000)
     return level_db > LOUD_DB and loudest_other_db(sound, hz, 8000) < level_db - 20
-
-
-def free_udp_port() -> int:
-    """Return a UDP port that is free now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

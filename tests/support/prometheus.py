@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.request import urlopen
 import yaml
 
 from tests.deploy.rules import RULE_FILES
+from tests.support.ports import free_port
 from tests.support.processes import write_yaml
 from tests.support.programs import need_program
 
@@ -55,12 +55,6 @@ def _get(url: str) -> Json:
             return json.load(response)["data"]
     except (URLError, ConnectionError, TimeoutError):
         return None
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def hurried_rules(directory: Path, most_s: int) -> Path:

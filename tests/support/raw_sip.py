@@ -59,17 +59,24 @@ class Reply:
         return [line[2:] for line in lines if line.startswith("m=")]
 
 
+def written(host: str) -> str:
+    """Return a host as SIP has it: an IPv6 address in brackets (RFC 3261 section 25.1)."""
+    return f"[{host}]" if ":" in host else host
+
+
 class RawSip(asyncio.DatagramProtocol):
     """A UDP socket on loopback; open it with ``async with``.
 
     Attributes:
         host, port: its own.
+        server: the loopback address of the same family.
         replies: all that came, in order.
     """
 
     def __init__(self, server_port: int, host: str = "127.0.0.1") -> None:
         self.server_port = server_port
         self.host = host
+        self.server = "::1" if ":" in host else "127.0.0.1"
         self.port = 0
         self.replies: list[Reply] = []
         self._came = asyncio.Event()
@@ -91,7 +98,7 @@ class RawSip(asyncio.DatagramProtocol):
         self._came.set()
 
     def send(self, data: bytes, port: int | None = None) -> None:
-        self._transport.sendto(data, ("127.0.0.1", port or self.server_port))
+        self._transport.sendto(data, (self.server, port or self.server_port))
 
     async def reply(
         self, wanted: Callable[[Reply], bool], timeout_s: float = _TIMEOUT_S
@@ -120,16 +127,18 @@ class RawTalk:
         call_id: of each of its requests.
         to: the To header's value; has the far end's tag after a 2xx.
         contact: the Contact header's value.
+        via: where its Via says that it is sent from.
     """
 
     def __init__(self, sip: RawSip, user: str) -> None:
         number = next(_numbers)
         self.call_id = f"raw-{sip.port}-{number}@127.0.0.1"
-        self.uri = f"sip:{user}@127.0.0.1:{sip.server_port}"
+        self.uri = f"sip:{user}@{written(sip.server)}:{sip.server_port}"
         self.target = self.uri
         self.to = f"<{self.uri}>"
         self.tag = f"raw{number}"
-        self.contact = f"<sip:raw@{sip.host}:{sip.port}>"
+        self.contact = f"<sip:raw@{written(sip.host)}:{sip.port}>"
+        self.via = f"{written(sip.host)}:{sip.port}"
         self.sequence = 0
         self._sip = sip
 
@@ -148,9 +157,9 @@ class RawTalk:
         branch = f"z9hG4bK-raw-{self._sip.port}-{next(_numbers)}"
         head = [
             f"{method} {self.target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self._sip.host}:{self._sip.port};rport;branch={branch}",
+            f"Via: SIP/2.0/UDP {self.via};rport;branch={branch}",
             "Max-Forwards: 70",
-            f"From: <sip:raw@127.0.0.1:{self._sip.port}>;tag={self.tag}",
+            f"From: <sip:raw@{written(self._sip.server)}:{self._sip.port}>;tag={self.tag}",
             f"To: {self.to}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {sequence} {method}",
@@ -195,8 +204,12 @@ class RawTalk:
         return reply
 
 
-def sdp(*media: str, port: int = 40_000) -> bytes:
-    """Write an SDP; ``media`` are its m= sections, by default one of PCMU and PCMA."""
+def sdp(*media: str, port: int = 40_000, at: str = "IP4 127.0.0.1") -> bytes:
+    """Write an SDP; ``media`` are its m= sections, by default one of PCMU and PCMA.
+
+    Args:
+        at: family and address of its c= line.
+    """
     sections = media or (f"m=audio {port} RTP/AVP 0 8\r\n",)
-    head = "v=0\r\no=raw 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    head = f"v=0\r\no=raw 1 1 IN {at}\r\ns=-\r\nc=IN {at}\r\nt=0 0\r\n"
     return (head + "".join(sections)).encode()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tests.support.programs import need_program
 from tests.support.waiting import PATIENCE_S
 
@@ -22,9 +23,7 @@ class RedisServer:
 
     def __init__(self) -> None:
         self._program = need_program("redis-server", "redis-server")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._directory = tempfile.TemporaryDirectory()
 

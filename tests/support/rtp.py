@@ -84,7 +84,7 @@ class RtpPeer(asyncio.DatagramProtocol):
         packets: all that came in.
     """
 
-    def __init__(self, payload_type: int = 0) -> None:
+    def __init__(self, payload_type: int = 0, host: str = "127.0.0.1") -> None:
         self.payload_type = payload_type
         self.event_type = TELEPHONE_EVENT
         self.port = 0
@@ -92,12 +92,13 @@ class RtpPeer(asyncio.DatagramProtocol):
         self._slots: deque[Due] = deque()
         self._transport: asyncio.DatagramTransport
         self._sending: asyncio.Task[None] | None = None
-        self._to = ("127.0.0.1", 0)
+        self._host = host
+        self._to = (host, 0)
 
     async def __aenter__(self) -> "RtpPeer":
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, local_addr=("127.0.0.1", 0)
+            lambda: self, local_addr=(self._host, 0)
         )
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
@@ -113,7 +114,7 @@ class RtpPeer(asyncio.DatagramProtocol):
 
     def stream(self, port: int) -> None:
         """Send to ``port`` from now on; again to send elsewhere."""
-        self._to = ("127.0.0.1", port)
+        self._to = (self._host, port)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="rtp-peer")
 

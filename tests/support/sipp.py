@@ -1,12 +1,12 @@
 """SIPp, a SIP load generator that we didn't write (Debian: sip-tester)."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from tests.support.ports import free_port
 from tests.support.programs import need_program
 
 _TIMEOUT_S = 40
@@ -53,7 +53,7 @@ async def sipp(
     arguments = [
         f"127.0.0.1:{sip_port}",
         *("-sf", str(scenario)),
-        *("-i", "127.0.0.1", "-p", str(_free_udp_port()), "-mp", str(_free_udp_port())),
+        *("-i", "127.0.0.1", "-p", str(free_port()), "-mp", str(free_port())),
         *("-d", str(talk_ms)),
         *("-m", str(calls), "-l", str(calls), "-r", "50"),
         *("-timeout", f"{_TIMEOUT_S}s", "-timeout_error"),
@@ -72,21 +72,3 @@ async def sipp(
         if process.returncode is None:
             process.kill()
             await process.wait()
-
-
-def _free_udp_port() -> int:
-    """Return an even port that is free now, and so is the second after it (SIPp takes both)."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
-        ):
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-            if port % 2 or port > 65_000:
-                continue
-            try:
-                other.bind(("127.0.0.1", port + 2))
-            except OSError:
-                continue
-            return port

@@ -14,7 +14,8 @@ from bridge.config.sip import SipSettings
 from bridge.softphone.sip_message import Direction, audio_sdp
 from bridge.telephony.endpoint import MediaPortsKind
 from bridge.telephony.leg import LegState
-from tests.support.person import a_person, free_udp_port
+from tests.support.person import a_person
+from tests.support.ports import free_port
 from tests.support.raw_phone import RawPhone
 from tests.support.sip import Dialog, SipPeer
 from tests.support.waiting import wait_until
@@ -110,7 +111,7 @@ async def replaced(rig: Rig, peer: SipPeer) -> None:
 
 async def dialled(rig: Rig, peer: SipPeer) -> None:
     for status in (200, 486):
-        port = free_udp_port()
+        port = free_port()
         async with a_person(rig.endpoint.port, port, status) as person:
             call = rig.dial(f"sip:ann@127.0.0.1:{port}")
             await person.called()

@@ -86,6 +86,7 @@ def test_dialog_is_named_from_either_side() -> None:
         ("<sip:a@pbx.example?x=y>", "pbx.example"),
         ("sip:10.0.0.1", "10.0.0.1"),
         ("sips:a@[2001:db8::1]:5061", "2001:db8::1"),
+        ("sip:a@[2001:0DB8:0::0:1]", "2001:db8::1"),
     ],
 )
 def test_host_of_a_uri(uri: str, host: str) -> None:

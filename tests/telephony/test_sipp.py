@@ -4,7 +4,6 @@ SIPp either plays a tone or, with ``-rtp_echo``, sends back what it gets.
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from bridge.audio import g711
 from tests.audio.signals import tone
+from tests.support.ports import free_port
 from tests.support.programs import need_program
 from tests.telephony.fake_ports import AGENT_HZ, RATE_HZ, Sound
 from tests.telephony.rig import Rig
@@ -26,12 +26,6 @@ _SCENARIO = Path(__file__).parent / "scenarios" / "call_with_audio.xml"
 _PLAY = '<nop><action><exec rtp_stream="tone.raw,-1,$payload_type"/></action></nop>'
 _TALK_MS = 1500
 _WITHIN_S = 15.0
-
-
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def write_call(folder: Path, payload_type: int, codec: str, *, echo: bool) -> None:
@@ -99,7 +93,7 @@ async def test_a_sipp_call_hears_the_agent(
 ) -> None:
     """Our tone comes back by SIPp's echo, so it went out as RTP in the right codec."""
     write_call(tmp_path, payload_type, codec, echo=True)
-    async with sipp(rig, tmp_path, "-rtp_echo", "-mp", str(free_udp_port())):
+    async with sipp(rig, tmp_path, "-rtp_echo", "-mp", str(free_port())):
         call = await rig.call_in()
         await call.until(lambda: bool(call.pieces), "media")
         call.play_tone(AGENT_TONE_HZ, 800)

@@ -8,9 +8,12 @@ import structlog
 
 from bridge.config.settings import Settings, is_loopback
 from bridge.config.sip import SipSettings
+from bridge.sip.addresses import host_and_port
 from bridge.telephony.known_faults import faults_of
 
 log = structlog.get_logger(__name__)
+
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def node_name(sip_port: int) -> str:
 def http_url(settings: Settings, port: int) -> str:
     """Return where the HTTP server is heard."""
     scheme = "https" if settings.console.tls else "http"
-    return f"{scheme}://{settings.http.host}:{port}"
+    return f"{scheme}://{host_and_port(settings.http.host, port)}"
 
 
 def warn_of_open_http(settings: Settings) -> None:
@@ -105,11 +108,12 @@ def warn_of_demo_pjsip(settings: SipSettings, version: str) -> None:
 
 def browser_url(settings: Settings, heard_at: str) -> str:
     """Return where a browser finds the console; ``heard_at`` is where the server is heard."""
-    # 0.0.0.0 is where we hear, not what a browser asks for.
-    return settings.console.public_url or heard_at.replace("//0.0.0.0:", "//127.0.0.1:")
+    # All addresses are where we hear, not what a browser asks for.
+    here = heard_at.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+    return settings.console.public_url or here
 
 
 def sip_address(settings: Settings, port: int) -> str:
-    """Return where phones reach us; 0.0.0.0 is where we hear, and no address."""
+    """Return where phones reach us; "" where we hear at every address, which is none."""
     host = settings.sip.public_address or settings.sip.host
-    return "" if host == "0.0.0.0" else f"{host}:{port}"
+    return "" if host in _EVERYWHERE else host_and_port(host, port)

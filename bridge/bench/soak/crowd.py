@@ -4,7 +4,7 @@ Orders are JSON lines on stdin, each answered by one JSON line on stdout:
 
     {"do": "live", "name": "soak", "people": 20, "s": 1800, "seed": 7, "called": ["ga", "beta"]}
 
-What each of them does, and when, comes from the seed. The answer tells of every call.
+What each of them does, and when, comes from the seed. The answer has a report of every call.
 """
 
 import time

@@ -67,16 +67,16 @@ def name_in(uri: str) -> str:
 
 
 def errors_in(path: Path) -> Counter[str]:
-    """Count the lines of a JSON log that tell of something wrong; no JSON is a traceback."""
+    """Count the lines of a JSON log that report something wrong; no JSON is a traceback."""
     found: Counter[str] = Counter()
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            told = json.loads(line)
+            entry = json.loads(line)
         except ValueError:
             found["not a log line"] += bool(line.strip())
             continue
-        event = str(told.get("event"))
-        if told.get("level") in _SERIOUS and not any(each in event for each in _EXPECTED):
+        event = str(entry.get("event"))
+        if entry.get("level") in _SERIOUS and not any(each in event for each in _EXPECTED):
             found[event] += 1
     return found
 

@@ -70,7 +70,7 @@ class Records:
         twice: calls that have several.
         no_outcome: lines without one.
         active: calls that Redis has among those that go on.
-        unended: calls whose hash in Redis tells of no end.
+        unended: calls whose hash in Redis has no end.
     """
 
     lines: int
@@ -109,7 +109,7 @@ class SoakResult:
         tools: how the webhook answered.
         before, after: the gateway without calls, after the warm-up and at the end.
         errors: lines of the gateway's log at level error or above, by event.
-        exit_code: of the gateway, told to end.
+        exit_code: of the gateway, asked to end.
     """
 
     machine: Mapping[str, object]

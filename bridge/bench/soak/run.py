@@ -45,7 +45,7 @@ _REST_WITHIN_S = 90.0
 
 _STEADY_LOOKS = 3
 _LOOK_EVERY_S = 1.0
-_TELL_EVERY_S = 30.0
+_REPORT_EVERY_S = 30.0
 _WORST_KEPT = 5
 _CALL_ENDS_WITHIN_S = 120.0
 _COUNTED = (
@@ -134,13 +134,13 @@ class _Soak:
         rss_before = self._gateway.usage().rss_bytes
         view.step("before", in_short(before))
         troubles = asyncio.create_task(self._troubles.make(), name="troubles")
-        teller = asyncio.create_task(self._tell_now_and_then(), name="teller")
+        reporter = asyncio.create_task(self._report_now_and_then(), name="reporter")
         try:
             crowd = await self._until(troubles, self._live("soak", plan.minutes * 60))
         finally:
-            teller.cancel()
+            reporter.cancel()
             troubles.cancel()
-            await asyncio.gather(teller, troubles, return_exceptions=True)
+            await asyncio.gather(reporter, troubles, return_exceptions=True)
         view.doing("waiting for the gateway to come to rest")
         after = await self._at_rest(before)
         view.step("after", in_short(after))
@@ -211,10 +211,10 @@ class _Soak:
             crowd.cancel()
             await asyncio.gather(gone, crowd, return_exceptions=True)
 
-    async def _tell_now_and_then(self) -> None:
+    async def _report_now_and_then(self) -> None:
         begun_s = time.monotonic()
         while True:
-            await asyncio.sleep(_TELL_EVERY_S)
+            await asyncio.sleep(_REPORT_EVERY_S)
             with suppress(InfrastructureError):
                 held = await self._held()
                 passed_s = time.monotonic() - begun_s

@@ -58,17 +58,17 @@ class TroubledRedis:
         """Have it answer in bursts: paused for most of the time."""
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
-            await self._tell("CLIENT", "PAUSE", 400, "ALL")
+            await self._command("CLIENT", "PAUSE", 400, "ALL")
             await asyncio.sleep(0.5)
 
     async def full(self, seconds: float) -> None:
         """Have it refuse every write."""
-        await self._tell("CONFIG", "SET", "maxmemory-policy", "noeviction")
-        await self._tell("CONFIG", "SET", "maxmemory", 1)
+        await self._command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        await self._command("CONFIG", "SET", "maxmemory", 1)
         try:
             await asyncio.sleep(seconds)
         finally:
-            await self._tell("CONFIG", "SET", "maxmemory", 0)
+            await self._command("CONFIG", "SET", "maxmemory", 0)
 
     def close(self) -> None:
         """End it for good."""
@@ -81,7 +81,7 @@ class TroubledRedis:
             # A socket file that a killed server has left is in nobody's way.
             self._server = start_local_redis(self._directory)
 
-    async def _tell(self, *command: str | int) -> None:
+    async def _command(self, *command: str | int) -> None:
         async with aclosing(RedisLink(self.url, timeout_s=_TIMEOUT_S)) as link:
             await link.ask(command)
 

@@ -25,7 +25,7 @@ from bridge.replay.script import (
 from bridge.softphone.call import PhoneCall
 
 _QUIET_MS = 600
-"""Silence that tells a person that it is their turn; synthetic sentences pause for 360 ms."""
+"""Silence after which a person takes it to be their turn; synthetic sentences pause for 360 ms."""
 _GREETING_MS = 3_000
 """How long a caller waits for a greeting that nothing in the script asks for."""
 _REPLY_MS = 10_000

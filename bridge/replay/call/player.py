@@ -98,7 +98,7 @@ class Replay:
             self._call.hang_up()
 
     async def run(self) -> CallResult:
-        """Place the call, play the script, hang up, and tell what came of it.
+        """Place the call, play the script, hang up, and return what came of it.
 
         Raises:
             InfrastructureError: PJSIP can't start, or the recording can't be written.

@@ -79,13 +79,15 @@ Run = Callable[[Coroutine[Any, Any, CallAnswer]], CallAnswer]  # Any: as asyncio
 
 
 def own_address(uri: str) -> str:
-    """Return the address to call a SIP URI from: the loopback's for a place there."""
+    """Return the address to call a SIP URI from, of its family: loopback's for a place there."""
     host = ""
     try:
         host = Uri.parse(uri).host
         here = ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         here = host == "localhost"
+    if host.startswith("["):
+        return "::1" if here else "::"
     return "127.0.0.1" if here else "0.0.0.0"
 
 

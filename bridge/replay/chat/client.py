@@ -173,13 +173,13 @@ class ChatModel:
 
     def _read(self, status: int, body: bytes, messages: Sequence[ChatMessage]) -> ChatAnswer:
         try:
-            told = json.loads(body)
+            answer = json.loads(body)
         except (ValueError, RecursionError):
-            told = None
+            answer = None
         if status != httpx2.codes.OK:
             busy = status == httpx2.codes.TOO_MANY_REQUESTS or status >= 500
-            raise self._error(f"answered {status}{_code_of(told)}", retryable=busy)
-        text = _content_of(told)
+            raise self._error(f"answered {status}{_code_of(answer)}", retryable=busy)
+        text = _content_of(answer)
         if text is None:
             raise self._error("answered no chat completion: choices[0].message.content is no text")
         if not text.strip():
@@ -187,8 +187,8 @@ class ChatModel:
         asked = sum(len(each.content) for each in messages)
         return ChatAnswer(
             text.strip(),
-            _count(told, "prompt_tokens", asked // _LETTERS_A_TOKEN + 1),
-            _count(told, "completion_tokens", len(text) // _LETTERS_A_TOKEN + 1),
+            _count(answer, "prompt_tokens", asked // _LETTERS_A_TOKEN + 1),
+            _count(answer, "completion_tokens", len(text) // _LETTERS_A_TOKEN + 1),
         )
 
     def _unreachable(self, error: Exception) -> ChatError:
@@ -204,15 +204,15 @@ class ChatModel:
         )
 
 
-def _first_message(told: object) -> object:
-    choices = told.get("choices") if isinstance(told, dict) else None
+def _first_message(answer: object) -> object:
+    choices = answer.get("choices") if isinstance(answer, dict) else None
     first = choices[0] if isinstance(choices, list) and choices else None
     return first.get("message") if isinstance(first, dict) else None
 
 
-def _content_of(told: object) -> str | None:
+def _content_of(answer: object) -> str | None:
     """Return the answer's text, "" of a refusal, None where there is no answer of that form."""
-    message = _first_message(told)
+    message = _first_message(answer)
     if not isinstance(message, dict):
         return None
     content = message.get("content")
@@ -221,15 +221,15 @@ def _content_of(told: object) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def _count(told: object, name: str, estimate: int) -> int:
-    count = part_of(told, "usage").get(name)
+def _count(answer: object, name: str, estimate: int) -> int:
+    count = part_of(answer, "usage").get(name)
     if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
         return count
     return estimate
 
 
-def _code_of(told: object) -> str:
+def _code_of(answer: object) -> str:
     """Return the code of an error, if it is one; never its message, which may repeat the key."""
-    error = part_of(told, "error")
+    error = part_of(answer, "error")
     code = error.get("code") or error.get("type")
     return f" ({code})" if isinstance(code, str) and _CODE.fullmatch(code) else ""

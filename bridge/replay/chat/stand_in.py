@@ -45,9 +45,9 @@ class ChatStandIn(OneRequestServer):
             await write_answer(writer, 400, b'{"error": {"code": "bad_request"}}')
             return
         said = {"role": "assistant", "content": self._answer(messages)}
-        told = {
+        completion = {
             "object": "chat.completion",
             "model": _MODEL,
             "choices": [{"index": 0, "message": said, "finish_reason": "stop"}],
         }
-        await write_answer(writer, 200, json.dumps(told).encode())
+        await write_answer(writer, 200, json.dumps(completion).encode())

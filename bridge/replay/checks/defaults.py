@@ -1,7 +1,7 @@
 """Checks that every call must pass, whatever its script expects. Pure.
 
 The bridge is to know every event, to be refused nothing, to add little to an answer's time, and to
-tell the service how much of an interrupted answer was really heard.
+report to the service how much of an interrupted answer was really heard.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,9 +92,9 @@ def _check_errors(wire: Sequence[WireEvent]) -> Iterator[Check]:
     yield Check(None, "default_no_errors", expected, "it refused nothing", CheckStatus.PASS)
 
 
-def _api_error(told: Mapping[str, JsonValue]) -> ApiError:
+def _api_error(error: Mapping[str, JsonValue]) -> ApiError:
     def text(name: str) -> str | None:
-        value = told.get(name)
+        value = error.get(name)
         return value if isinstance(value, str) else None
 
     return ApiError(text("type") or "error", "", text("code"), text("param"))
@@ -143,19 +143,19 @@ def _check_truncations(wire: Sequence[WireEvent], log: CallLog) -> Iterator[Chec
     for event in wire:
         if event.direction != "sent" or event.type != "conversation.item.truncate":
             continue
-        told_ms, item_id = event.raw.get("audio_end_ms"), event.raw.get("item_id")
+        cut_ms, item_id = event.raw.get("audio_end_ms"), event.raw.get("item_id")
         deltas = _deltas(wire, item_id, before_ms=event.at_ms)
-        if not isinstance(told_ms, int) or not deltas:
+        if not isinstance(cut_ms, int) or not deltas:
             continue
         heard_ms = _heard_ms(deltas, log, event.at_ms)
         if heard_ms is None:
             continue
-        off = abs(told_ms - heard_ms) > TRUNCATED_WITHIN_MS
+        off = abs(cut_ms - heard_ms) > TRUNCATED_WITHIN_MS
         yield Check(
             None,
             "default_truncated_as_heard",
             f"the interrupted answer to be cut at about {heard_ms:.0f} ms, as it was heard",
-            f"it was cut at {told_ms} ms",
+            f"it was cut at {cut_ms} ms",
             CheckStatus.FAIL if off else CheckStatus.PASS,
             round(event.at_ms),
             "bridge" if off else None,

@@ -1,8 +1,8 @@
 """Finds where a call left the recording that it was answered from. Pure.
 
-The recorded service says what it said then, whatever it is told now. So it is told where the bridge
-first sends something else, or in another order, than then: from there on the call shows nothing of
-what the service would have answered.
+The recorded service says what it said then, whatever it gets now. So the check reports where the
+bridge first sends something else, or in another order, than then: from there on the call shows
+nothing of what the service would have answered.
 """
 
 from collections.abc import Sequence
@@ -129,16 +129,16 @@ def _leave(then: Sequence[_Command], now: Sequence[_Command], later_by_ms: float
     place = agreed = min(len(before), len(today)) if before[:1] == today[:1] else 0
     after, after_today = then[len(before) :], now[len(today) :]
     if agreed and after[:2] == after_today[:2]:
-        # What comes next is as it was, so one of these is missing: names don't tell which.
+        # What comes next is as it was, so one of these is missing: names don't show which.
         place = _gap(before, today, later_by_ms)
     if place == agreed:
-        return _tell(then[place:], now[place:])
+        return _explain(then[place:], now[place:])
     if len(before) > len(today):
         return _left_out(then[place], now[place])
     return _added(now[place], then[place])
 
 
-def _tell(then: Sequence[_Command], now: Sequence[_Command]) -> Departure:
+def _explain(then: Sequence[_Command], now: Sequence[_Command]) -> Departure:
     """Return how two orders differ from their begin on: by what explains most of the rest.
 
     Where two explanations do so, the number of commands decides.
@@ -201,12 +201,12 @@ def compare_with_recording(
 ) -> tuple[ProtocolDifference, ...]:
     """Return how the events of an arm differ from those of its recording.
 
-    What was understood then and is not now blocks: the decoder has lost it. Everything else is told
-    alone: a bridge may learn to read and to say more than it did.
+    What was understood then and is not now blocks: the decoder has lost it. Everything else is
+    only reported: a bridge may learn to read and to say more than it did.
     """
     found = compare(ArmEvents(RECORDING, dialect, recorded), ArmEvents(arm, dialect, played))
-    told = [replace(each, blocks=each.blocks and _is_lost(each)) for each in found]
-    return tuple(sorted(told, key=lambda each: not each.blocks))
+    differences = [replace(each, blocks=each.blocks and _is_lost(each)) for each in found]
+    return tuple(sorted(differences, key=lambda each: not each.blocks))
 
 
 def _is_lost(found: ProtocolDifference) -> bool:

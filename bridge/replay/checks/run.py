@@ -114,5 +114,5 @@ def _off_script_ms(checks: Sequence[Check], left: Departure | None) -> int | Non
     """Return when the agent gave an answer that none was expected of, or the recording was left."""
     step = off_script_from(checks)
     known = [check.at_ms for check in checks if check.step == step and check.at_ms is not None]
-    told = [] if step is None else known
-    return min([*told, *([] if left is None else [round(left.at_ms)])], default=None)
+    off_script = [] if step is None else known
+    return min([*off_script, *([] if left is None else [round(left.at_ms)])], default=None)

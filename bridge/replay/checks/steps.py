@@ -73,8 +73,8 @@ class AnswerWindow:
     @property
     def said(self) -> AgentSaid:
         """What the agent said in answer."""
-        told = transcripts(self.evidence, self.deed.start_ms, self.ends_ms)
-        return AgentSaid(text_of(self.pieces), told, beside(self.evidence, self.pieces))
+        transcribed = transcripts(self.evidence, self.deed.start_ms, self.ends_ms)
+        return AgentSaid(text_of(self.pieces), transcribed, beside(self.evidence, self.pieces))
 
     @property
     def first_sound_ms(self) -> int | None:

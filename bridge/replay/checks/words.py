@@ -27,12 +27,12 @@ class AgentSaid:
 
     Attributes:
         heard: by the caller's recogniser; ``[?]`` for what it did not understand.
-        told: the session's transcripts of it; None where there is no wire log.
+        transcribed: the session's transcripts of it; None where there is no wire log.
         beside: each sentence that was heard, and the transcript of that moment, where there is one.
     """
 
     heard: str
-    told: tuple[str, ...] | None
+    transcribed: tuple[str, ...] | None
     beside: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -62,16 +62,16 @@ def judge_said(said: AgentSaid, finds: Finds) -> tuple[CheckStatus, str]:
     if not said.heard:
         return CheckStatus.FAIL, "it was not heard"
     if said.understood:
-        other = " ".join(said.told or ())
+        other = " ".join(said.transcribed or ())
         differs = finds(_as_spoken(other))
         beside = f', and by the session\'s transcript "{other}"' if differs else ""
         return CheckStatus.FAIL, f'it said "{said.heard}"{beside}'
-    if not said.told:
+    if not said.transcribed:
         return CheckStatus.INCONCLUSIVE, (
             f'"{said.heard}" was heard, and not understood: it may be a sentence that is not in '
             "hears, or one that the line has spoiled"
         )
-    text = " ".join(said.told)
+    text = " ".join(said.transcribed)
     if finds(text):
         return CheckStatus.INCONCLUSIVE, (
             f'"{said.heard}" was heard, and not understood; by the session\'s transcript it said '
@@ -82,10 +82,10 @@ def judge_said(said: AgentSaid, finds: Finds) -> tuple[CheckStatus, str]:
 
 def _contradiction(said: AgentSaid, finds: Finds) -> str | None:
     """Return the transcript of what was found in the words heard, where it does not hold it."""
-    told = [told for heard, told in said.beside if finds(heard)]
-    if not told or any(finds(text) or finds(_as_spoken(text)) for text in told):
+    transcribed = [text for heard, text in said.beside if finds(heard)]
+    if not transcribed or any(finds(text) or finds(_as_spoken(text)) for text in transcribed):
         return None
-    return told[0]
+    return transcribed[0]
 
 
 def _as_spoken(text: str) -> str:
@@ -101,10 +101,10 @@ def _amount(found: re.Match[str]) -> str:
 
 def judge_unsaid(said: AgentSaid, finds: Finds) -> tuple[CheckStatus, str]:
     """Decide whether the agent never said something."""
-    for text in (said.heard, *(said.told or ())):
+    for text in (said.heard, *(said.transcribed or ())):
         if finds(text):
             return CheckStatus.FAIL, f'it said "{text}"'
-    if said.told is None and said.heard and not said.understood:
+    if said.transcribed is None and said.heard and not said.understood:
         return CheckStatus.INCONCLUSIVE, "not all that was heard was understood"
     return CheckStatus.PASS, "it did not"
 
@@ -163,8 +163,8 @@ def beside(evidence: Evidence, pieces: Sequence[HeardPiece]) -> tuple[tuple[str,
     """Return each sentence that was heard, and the session's transcript of what sounded then."""
     if evidence.wire is None:
         return ()
-    told = references([(p.start_ms, p.end_ms) for p in pieces], heard_items(evidence.wire))
-    pairs = zip(pieces, told, strict=True)
+    transcribed = references([(p.start_ms, p.end_ms) for p in pieces], heard_items(evidence.wire))
+    pairs = zip(pieces, transcribed, strict=True)
     return tuple((piece.text, text) for piece, text in pairs if piece.text and text)
 
 

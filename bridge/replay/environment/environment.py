@@ -156,7 +156,7 @@ class OwnEnvironment(Environment):
         """Return what the machine counted since :meth:`set_for`; None without other calls.
 
         Raises:
-            InfrastructureError: gateway or callers tell nothing.
+            InfrastructureError: gateway or callers give no figures.
         """
         return None if self._load is None else await self._load.figures()
 

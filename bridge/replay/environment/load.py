@@ -76,11 +76,11 @@ class Load:
         Raises:
             InfrastructureError: they can't be had.
         """
-        told = await self._order(do="hold", calls=self._calls, rate=_RATE)
-        if told["up"] != self._calls:
+        answer = await self._order(do="hold", calls=self._calls, rate=_RATE)
+        if answer["up"] != self._calls:
             raise InfrastructureError(
-                f"--load: {told['up']} of {self._calls} other calls were answered, refused:"
-                f" {told['refused']}",
+                f"--load: {answer['up']} of {self._calls} other calls were answered, refused:"
+                f" {answer['refused']}",
                 remedy="take fewer, or a machine with more CPUs",
             )
         self._before = await self._scrape()
@@ -89,9 +89,9 @@ class Load:
         """Return what the machine counted since :meth:`begin`.
 
         Raises:
-            InfrastructureError: gateway or callers tell nothing.
+            InfrastructureError: gateway or callers give no figures.
         """
-        told = await self._order(do="measure", s=0)
+        answer = await self._order(do="measure", s=0)
         counted = (await self._scrape()).since(self._before)
 
         def count(name: str, **labels: str) -> int:
@@ -103,7 +103,7 @@ class Load:
             bound_s = counted.quantile_s("bridge_loop_lag_seconds", share)
             return round(min(bound_s * 1000, _LONGEST_LAG_MS), 1)
 
-        up = int(str(told["calls"]))
+        up = int(str(answer["calls"]))
         return LoadFigures(
             calls=up,
             dropped=self._calls - up,

@@ -1,8 +1,8 @@
 """The evidence of one played call, from the caller's phone, the gateway and the tool mocks.
 
-The caller's phone tells what it did and heard; the gateway's record, its state and events in Redis
-and its wire log tell what happened behind it; the tool mocks tell how they were called. What is
-missing is None, and whatever needs it can't be decided. All ``at_ms`` are ms since the answer on
+The caller's phone reports what it did and heard; the gateway's record, its state and events in
+Redis and its wire log show what happened behind it; the tool mocks log how they were called. What
+is missing is None, and whatever needs it can't be decided. All ``at_ms`` are ms since the answer on
 the clock of the caller's phone; what the gateway stamped is mapped there by wall time, for both run
 on one machine.
 """

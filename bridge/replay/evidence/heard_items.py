@@ -1,6 +1,6 @@
 """Matches the session's answers with the agent's turns in which they were heard. Pure.
 
-The wire log tells when an item's audio came and how long it is. Items are heard one after the
+The wire log has when an item's audio came and how long it is. Items are heard one after the
 other, each as long as its audio lasts, until an interruption cuts them.
 """
 

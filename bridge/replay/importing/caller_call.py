@@ -45,12 +45,12 @@ def read_caller_call(recording: Path, events: Path) -> RecordedCall:
             path=str(recording),
             remedy=_REMEDY,
         )
-    told = list(_lines(events))
-    result = next((each for each in told if "outcome" in each), None)
-    if not any(each.get("event") == "answered" for each in told):
+    lines = list(_lines(events))
+    result = next((each for each in lines if "outcome" in each), None)
+    if not any(each.get("event") == "answered" for each in lines):
         raise ConfigError("tells of no answered call", path=str(events), remedy=_REMEDY)
     ended_ms = sound.shape[0] * 1000 // rate_hz
-    acts: list[CallerAct] = [*_speeches(told, ended_ms), *_keys(told), *_holds(told)]
+    acts: list[CallerAct] = [*_speeches(lines, ended_ms), *_keys(lines), *_holds(lines)]
     return RecordedCall(
         name=recording.stem,
         consent=OWN_CALL,
@@ -80,9 +80,9 @@ def _lines(path: Path) -> Iterator[Event]:
             yield found
 
 
-def _speeches(told: list[Event], ended_ms: int) -> Iterator[RecordedSpeech]:
+def _speeches(lines: list[Event], ended_ms: int) -> Iterator[RecordedSpeech]:
     begun: Event | None = None
-    for each in told:
+    for each in lines:
         if each.get("event") == "caller_started":
             begun = each
         elif each.get("event") == "caller_stopped" and begun is not None:
@@ -92,16 +92,16 @@ def _speeches(told: list[Event], ended_ms: int) -> Iterator[RecordedSpeech]:
         yield RecordedSpeech(int(begun["at_ms"]), ended_ms, str(begun["text"]))
 
 
-def _keys(told: list[Event]) -> Iterator[RecordedKeys]:
-    for each in told:
+def _keys(lines: list[Event]) -> Iterator[RecordedKeys]:
+    for each in lines:
         if each.get("event") == "keys_pressed":
             at_ms, digits = int(each["at_ms"]), str(each["digits"])
             yield RecordedKeys(at_ms, at_ms, digits, len(digits))
 
 
-def _holds(told: list[Event]) -> Iterator[RecordedHold]:
+def _holds(lines: list[Event]) -> Iterator[RecordedHold]:
     begun_ms: int | None = None
-    for each in told:
+    for each in lines:
         if each.get("event") == "held":
             begun_ms = int(each["at_ms"])
         elif each.get("event") == "resumed" and begun_ms is not None:

@@ -21,7 +21,7 @@ from bridge.speech.words import numbers_in, words_of
 _MOST_NUMBERS = 5
 _TRANSFER_MS = 15_000
 _PROMPT_MS = 200
-"""The bridge tells that it asks a silent caller this long before the first sound, at most."""
+"""The bridge marks that it asks a silent caller this long before the first sound, at most."""
 
 
 def expect(step: DraftStep, stretch: Stretch, call: RecordedCall, hider: Hider) -> Fields:
@@ -99,7 +99,7 @@ def _rule(said: str, stretch: Stretch, hider: Hider) -> Fields | None:
     words = [each for each in stretch.words if each.text is not None and not each.by_bridge]
     tool = next(iter(stretch.tools), None)
     asked_ms = stretch.until_ms if tool is None else tool.at_ms
-    # The words before a tool's call may be told in the same moment.
+    # The words before a tool's call may be marked in the same moment.
     before = [hider.hide(w.text or "").text for w in words if w.at_ms <= asked_ms]
     after = [hider.hide(w.text or "").text for w in words if w.at_ms > asked_ms]
     if not before and tool is None:

@@ -55,11 +55,15 @@ def read_gateway_call(call: StoredCall, now_ms: int, events: History | None = No
         )
     header, markers = _read_markers(call)
     began_ms = _number(header, "started_at_ms") or int(record["started_at_ms"])
-    told = MarkedCall(markers or markers_of(events, began_ms))
+    marked = MarkedCall(markers or markers_of(events, began_ms))
     caller, agent = sound[:, 0], sound[:, 1]
     agent_spans = spans_of(agent, rate_hz)
     utterances = utterances_of(caller, rate_hz, agent_spans)
-    acts: list[CallerAct] = [*told.speeches(utterances, agent_spans), *told.keys(), *told.holds()]
+    acts: list[CallerAct] = [
+        *marked.speeches(utterances, agent_spans),
+        *marked.keys(),
+        *marked.holds(),
+    ]
     bridge_left = record["reason"] != "caller_hung_up"
     return RecordedCall(
         name=call.files.call_id,
@@ -71,11 +75,11 @@ def read_gateway_call(call: StoredCall, now_ms: int, events: History | None = No
         answered_ms=max(0, int(record["answered_at_ms"]) - began_ms),
         ended_ms=sound.shape[0] * 1000 // rate_hz,
         acts=tuple(sorted(acts, key=lambda act: act.start_ms)),
-        words=tuple(told.words()),
-        tools=tuple(told.tools()),
+        words=tuple(marked.words()),
+        tools=tuple(marked.tools()),
         agent_spans=agent_spans,
         prompted_ms=tuple(
-            int(each["at_ms"]) for each in told.of_kind("caller_silent") if each["step"] != "cap"
+            int(each["at_ms"]) for each in marked.of_kind("caller_silent") if each["step"] != "cap"
         ),
         route=record["route"],
         called=record["called"],

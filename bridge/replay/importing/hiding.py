@@ -60,7 +60,7 @@ class Hider:
         self._redactor = Redactor(frozenset(Kind))
         named = "|".join(re.escape(word) for word in words if word.strip())
         self._names = re.compile(rf"\b(?:{named})\b", re.IGNORECASE) if named else None
-        self.told = "bridge.redaction, all kinds" + (f", {len(words)} names" if words else "")
+        self.method = "bridge.redaction, all kinds" + (f", {len(words)} names" if words else "")
 
     def hide(self, text: str, asked: str = "") -> Hidden:
         """Return a text as it may be read and spoken.

@@ -111,7 +111,7 @@ def _head(call: RecordedCall, out: Path, hider: Hider) -> Fields:
             "kind": "recorded",
             "call": call.name,
             "consent": call.consent,
-            "redaction": hider.told,
+            "redaction": hider.method,
         },
         "tags": ["recorded"],
     }
@@ -136,8 +136,8 @@ def _behind(call: RecordedCall, steps: Sequence[DraftStep], hider: Hider) -> Fie
     spoken = [each.said for each in steps if each.said is not None]
     guessed = guess_pronunciations([*hears, *spoken], _VOICE)
     heard = {word for text in hears for word in words_of(text)}
-    told = {word for text in spoken for word in words_of(text)}
-    if simulated := {word: phones for word, phones in guessed.items() if word in told}:
+    spoken_words = {word for text in spoken for word in words_of(text)}
+    if simulated := {word: phones for word, phones in guessed.items() if word in spoken_words}:
         realtime["pronunciations"] = simulated
     return {
         "realtime": realtime,

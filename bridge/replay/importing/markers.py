@@ -24,9 +24,9 @@ Span = tuple[int, int]
 _ONE_ENTRY_MS = 2_000
 """Keys that follow each other faster are one entry."""
 _TOGETHER_MS = 20
-"""What a key did is told within this time."""
+"""What a key did is marked within this time."""
 _LATE_MS = 100
-"""A transcript may be told that much before the recording's own gate has closed."""
+"""A transcript may be marked that much before the recording's own gate has closed."""
 _FOR_EVER_MS = 1 << 60
 
 
@@ -50,7 +50,7 @@ class MarkedCall:
     def speeches(
         self, utterances: Sequence[Span], agent_spans: Sequence[Span]
     ) -> Iterator[RecordedSpeech]:
-        """Give each utterance its words: those that were told first after it."""
+        """Give each utterance its words: those that were marked first after it."""
         turns = [
             (int(each[0]["at_ms"]), str(each[-1]["text"]))
             for each in self._items("caller").values()
@@ -125,7 +125,7 @@ class MarkedCall:
             )
 
     def _key_at(self, at_ms: int) -> str | None:
-        """Return which key it was, where what it did tells that. The key itself is nowhere kept."""
+        """Return which key it was, where what it did shows that. The key itself is nowhere kept."""
 
         def near(kind: str, how: str, by: str) -> bool:
             return any(
@@ -143,7 +143,7 @@ class MarkedCall:
         )
 
     def _items(self, *speakers: str) -> dict[str, list[Marker]]:
-        """Return the turns of some, by item, in the order in which they were first told."""
+        """Return the turns of some, by item, in the order in which they were first marked."""
         found: dict[str, list[Marker]] = {}
         for each in self.of_kind("turn"):
             if each["speaker"] in speakers:
@@ -154,7 +154,7 @@ class MarkedCall:
 def _give_words(
     utterances: Sequence[Span], turns: Sequence[tuple[int, str]], agent_spans: Sequence[Span]
 ) -> list[tuple[int, int, str | None]]:
-    """Give utterances (start, end) the texts of turns (when it was told, text)."""
+    """Give utterances (start, end) the texts of turns (when it was marked, text)."""
     if len(turns) == len(utterances):
         return [(*each, text) for each, (_, text) in zip(utterances, turns, strict=True)]
     parts: list[tuple[int, int, str | None]] = []

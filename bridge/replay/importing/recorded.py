@@ -27,7 +27,7 @@ class RecordedSpeech:
     """A stretch that the caller spoke.
 
     Attributes:
-        text: redacted; None where nothing tells the words.
+        text: redacted; None where the words are unknown.
         backchannel: the gateway took it for a sound of listening; None where it did not judge.
     """
 
@@ -69,7 +69,7 @@ class AgentWords:
 
     Attributes:
         at_ms: where it began to be heard, or was known.
-        text: whole, also where it was interrupted; redacted. None where nothing tells it.
+        text: whole, also where it was interrupted; redacted. None where it is unknown.
         heard: what the caller heard of it.
         by_bridge: a phrase of the bridge's own.
     """
@@ -110,7 +110,7 @@ class RecordedCall:
         caller, agent: (n,) int16 each, the recording's two sides, at ``rate_hz``.
         answered_ms, ended_ms: of the call.
         acts: of the caller, in order.
-        words: of the agent, in order; empty where nothing tells them.
+        words: of the agent, in order; empty where they are unknown.
         agent_spans: where the agent is heard, as a phone would notice it.
         prompted_ms: where the bridge asked a silent caller.
         route, called, codec, state: of the gateway's record; None where there is none.

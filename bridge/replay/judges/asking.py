@@ -88,13 +88,13 @@ async def _ask_all(
             asked.append(_undecided(question, name, "the conversation is too long for a judge"))
             continue
         try:
-            told = await model.ask([ChatMessage("system", _RULES), ChatMessage("user", content)])
+            answer = await model.ask([ChatMessage("system", _RULES), ChatMessage("user", content)])
         except ChatError as error:
             asked.append(_undecided(question, name, error.what))
             continue
-        cost = told.cost_usd(judge.model) if judge.model else 0.0
-        found = find_object(told.text)
-        asked.append(_decide(question, name, found, conversation, told.tokens, cost))
+        cost = answer.cost_usd(judge.model) if judge.model else 0.0
+        found = find_object(answer.text)
+        asked.append(_decide(question, name, found, conversation, answer.tokens, cost))
     return tuple(asked)
 
 

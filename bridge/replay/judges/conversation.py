@@ -33,17 +33,17 @@ class ConversationTurn:
 
     Attributes:
         text: as the judge reads it.
-        told: by the session's transcript; None where nothing was.
+        transcribed: by the session's transcript; None where nothing was.
     """
 
     speaker: str
     text: str
     at_ms: int
-    told: str | None = None
+    transcribed: str | None = None
 
     def holds(self, quote: str) -> bool:
-        """Return whether both, what was heard and what was told, hold a quote."""
-        texts = [self.text] if self.told is None else [self.text, self.told]
+        """Return whether both, what was heard and what was transcribed, hold a quote."""
+        texts = [self.text] if self.transcribed is None else [self.text, self.transcribed]
         return all(contains_words(text, quote) for text in texts)
 
 
@@ -55,15 +55,15 @@ def conversation_of(turns: Sequence[TranscriptTurn]) -> tuple[ConversationTurn, 
         heard = turn.speaker == "caller" or understood or turn.reference is None
         text = turn.text if heard else turn.reference
         if text is not None and words_of(text.replace(NOT_UNDERSTOOD, "")):
-            told = turn.reference if turn.speaker == "agent" else None
-            found.append(ConversationTurn(turn.speaker, text, turn.start_ms, told))
+            transcribed = turn.reference if turn.speaker == "agent" else None
+            found.append(ConversationTurn(turn.speaker, text, turn.start_ms, transcribed))
     return tuple(found)
 
 
 def find_quote(quote: str, conversation: Sequence[ConversationTurn]) -> JudgeQuote | None:
     """Return where a quote occurs, first in the agent's turns; None where it does not count.
 
-    It does not where nobody said it, where it is too short to tell anything, and where it is of a
+    It does not where nobody said it, where it is too short to prove anything, and where it is of a
     sentence that speaks to the judge. The sentence that it is part of is returned whole: a judge
     that leaves a "not" out of its quote hides it from nobody.
     """
@@ -77,8 +77,8 @@ def find_quote(quote: str, conversation: Sequence[ConversationTurn]) -> JudgeQuo
         whole = any(words_of(sentence) == words_of(quote) for sentence in sentences)
         if len(words_of(quote)) < _LEAST_WORDS and not whole:
             return None
-        told = [sentence for sentence in sentences if _TO_A_JUDGE.search(sentence)]
-        if _TO_A_JUDGE.search(quote) or any(_overlap(sentence, quote) for sentence in told):
+        to_judge = [sentence for sentence in sentences if _TO_A_JUDGE.search(sentence)]
+        if _TO_A_JUDGE.search(quote) or any(_overlap(sentence, quote) for sentence in to_judge):
             continue
         around = " ".join(each for each in sentences if _overlap(each, quote)) or quote
         return JudgeQuote(around, said.speaker, said.at_ms)

@@ -83,15 +83,15 @@ def fix(run: Path, out: Path, script: Path | None = None) -> Fixed:
 
 
 def _outcome_of(run: Path) -> PersonaOutcome:
-    told = read_run(run).detail.call.get("persona")
-    if told is None:
+    persona = read_run(run).detail.call.get("persona")
+    if persona is None:
         raise ConfigError(
             "no persona spoke in this call",
             path=str(run),
             remedy="name the folder of a persona's call: OUT/runs/SCRIPT/ARM/1",
         )
     try:
-        outcome = _OUTCOME.validate_python(told)
+        outcome = _OUTCOME.validate_python(persona)
     except ValidationError:
         raise ConfigError(
             "was written by another version", path=str(run), remedy="run bridge replay again"

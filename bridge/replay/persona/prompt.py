@@ -33,13 +33,13 @@ class Manner:
     """A temperament's behaviour on the phone.
 
     Attributes:
-        told: to the model.
+        instruction: to the model.
         gap_ms: silence of the agent's before the caller speaks; None: as most people. Synthetic
             sentences pause for 360 ms: less would speak into the middle of an answer.
         interrupts_after_ms: so long the agent may speak before it is talked over; None: for ever.
     """
 
-    told: str
+    instruction: str
     gap_ms: int | None = None
     interrupts_after_ms: int | None = None
 
@@ -74,7 +74,7 @@ def interrupts_after_ms(persona: Persona) -> int | None:
 
 
 def first_message(persona: Persona) -> ChatMessage:
-    """Return what the model is told before the call."""
+    """Return the model's instructions for the call."""
     facts = "".join(f"- {name}: {value}\n" for name, value in persona.facts.items())
     stop = "" if persona.stop is None else f"The call is over for you: {persona.stop}\n"
     text = _RULES.format(
@@ -82,12 +82,12 @@ def first_message(persona: Persona) -> ChatMessage:
         goal=persona.goal,
         facts=f"What you know:\n{facts}" if facts else "",
         stop=stop,
-        temperament=" ".join(MANNERS[each].told for each in persona.temperament),
+        temperament=" ".join(MANNERS[each].instruction for each in persona.temperament),
         interrupt=_INTERRUPT if interrupts_after_ms(persona) is not None else "",
     )
     return ChatMessage("system", text)
 
 
 def heard_message(heard: str) -> ChatMessage:
-    """Return what the model is told of the agent's last words."""
+    """Return the message that gives the model the agent's last words."""
     return ChatMessage("user", HEARD + (heard or _NOTHING_HEARD))

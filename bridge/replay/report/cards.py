@@ -16,7 +16,7 @@ from bridge.replay.report.lanes import (
     place_captions,
     place_flags,
 )
-from bridge.replay.report.reading import Material, PlayedRun, most_telling_first
+from bridge.replay.report.reading import Material, PlayedRun, worst_first
 from bridge.replay.report.sound import (
     AudioBudget,
     RecordingInPage,
@@ -103,7 +103,7 @@ class Take:
     """The calls of one number on all arms, beside each other.
 
     Attributes:
-        number: from 1; the first is the most telling one.
+        number: from 1; the first is the one that most needs a look.
         pairings: the turns of a single arm where nothing is there to compare with.
     """
 
@@ -151,7 +151,7 @@ class Card:
 
     @property
     def calls(self) -> tuple[ArmCall, ...]:
-        """The most telling call on each arm."""
+        """The call on each arm that most needs a look."""
         return self.takes[0].calls
 
     @property
@@ -227,11 +227,11 @@ def _most_runs(material: Material, script: ScriptInfo) -> int:
 
 
 def _runs_of_take(material: Material, script: ScriptInfo, take: int) -> dict[str, PlayedRun]:
-    """Return a take's run of each arm, by how telling they are; an arm may have none left."""
+    """Return a take's run of each arm, the worst first; an arm may have none left."""
     return {
         arm: by_need[take - 1]
         for arm in material.arms
-        if len(by_need := most_telling_first(material.runs.get((script.id, arm), ()))) >= take
+        if len(by_need := worst_first(material.runs.get((script.id, arm), ()))) >= take
     }
 
 

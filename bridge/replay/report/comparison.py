@@ -111,7 +111,7 @@ def compare_verdicts(first: str, second: str, changes: Sequence[VerdictChange]) 
 def compare_latency(
     first: str, second: str, pairs: Sequence[CallPair], percent: int, name: str
 ) -> Shift:
-    """Return by how much a percentile of the latency differs, if that can be told."""
+    """Return by how much a percentile of the latency differs, if that can be known."""
     interval = paired_bootstrap(pairs, percent=percent)
     full_name = f"{name}, p{percent}"
     if interval is None:
@@ -133,16 +133,16 @@ def _conclude_verdicts(first: str, second: str, worse: int, better: int, p_value
     flips = worse + better
     if flips == 0:
         return f"No script that both decided differs between {first} and {second}."
-    told = f"{worse} newly failing, {better} fixed"
+    counts = f"{worse} newly failing, {better} fixed"
     if p_value < ALPHA:
         way = "worse" if worse > better else "better"
-        return f"{second} is {way} than {first}: {told} (p = {p_value:.3g})."
+        return f"{second} is {way} than {first}: {counts} (p = {p_value:.3g})."
     if flips < ENOUGH_FLIPS:
         return (
-            f"{TOO_FEW} whether {second} is worse in general: {told}; fewer than {ENOUGH_FLIPS} "
+            f"{TOO_FEW} whether {second} is worse in general: {counts}; fewer than {ENOUGH_FLIPS} "
             f"that flip one way may be chance (p = {p_value:.3g}). Each is still to be explained."
         )
-    return f"{TOO_FEW} whether either arm is worse: {told} (p = {p_value:.3g})."
+    return f"{TOO_FEW} whether either arm is worse: {counts} (p = {p_value:.3g})."
 
 
 def _decided(row: TableRow) -> bool:

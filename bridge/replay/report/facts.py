@@ -56,7 +56,7 @@ def find_facts(text: str) -> tuple[Fact, ...]:
     """Return a text's facts in order; they don't overlap.
 
     A name is what has a capital letter within a sentence; at its begin every word has one, and
-    nothing is told of it there.
+    it says nothing there.
     """
     facts: list[Fact] = []
     for kind, spans in (

@@ -129,7 +129,7 @@ class Spark:
 
     rate: float | None
     newest: bool
-    told: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class TrendLine:
     """A script on an arm over the last runs, the oldest first."""
 
     sparks: tuple[Spark, ...]
-    told: str
+    title: str
     regression: str | None
 
 
@@ -147,10 +147,10 @@ def trend_line(trend: Trend) -> TrendLine:
     sparks = tuple(_spark(point, at == last) for at, point in enumerate(trend.points))
     decided = [spark.rate for spark in sparks if spark.rate is not None]
     whole = sum(rate == 1.0 for rate in decided)
-    told = f"{whole} of the last {len(decided)} runs passed whole" if decided else "no run decided"
+    title = f"{whole} of the last {len(decided)} runs passed whole" if decided else "no run decided"
     p95_ms = trend.points[-1].summary.timing.p95_ms
     return TrendLine(
-        sparks, told if p95_ms is None else f"{told}; p95 {p95_ms:.0f} ms", trend.regression
+        sparks, title if p95_ms is None else f"{title}; p95 {p95_ms:.0f} ms", trend.regression
     )
 
 
@@ -164,6 +164,6 @@ def readable(moment: str) -> str:
 
 def _spark(point: Point, newest: bool) -> Spark:
     rate = point.summary.pass_rate
-    told = "undecided" if rate is None else f"{rate:.0%} passed"
+    title = "undecided" if rate is None else f"{rate:.0%} passed"
     commit = "" if point.commit is None else f", {point.commit}"
-    return Spark(rate, newest, f"{readable(point.started_at)}{commit}: {told}")
+    return Spark(rate, newest, f"{readable(point.started_at)}{commit}: {title}")

@@ -188,7 +188,8 @@ def _with_one_reason(found: Sequence[Broken]) -> Iterator[Broken]:
 
 def _is_new(card: Card, arm: str) -> bool:
     return any(
-        other == arm and told.change is VerdictChange.NEWLY_FAILING for other, told in card.changes
+        other == arm and judged.change is VerdictChange.NEWLY_FAILING
+        for other, judged in card.changes
     )
 
 

@@ -91,7 +91,7 @@ def read_material(directory: Path, history: Path | None = None) -> Material:
     )
 
 
-def most_telling_first(runs: Sequence[PlayedRun]) -> list[PlayedRun]:
+def worst_first(runs: Sequence[PlayedRun]) -> list[PlayedRun]:
     """Return runs in the order of who needs a look: those that failed, those that did not pass."""
     return sorted(runs, key=lambda run: WORST_FIRST.index(run.info.verdict))
 

@@ -165,8 +165,8 @@ def pack(lanes: NDArray[np.int16], rate_hz: int) -> str:
         ]
         for lane in lanes.T
     ]
-    told = {"hz": rate_hz, "samples": len(lanes), "lanes": packed}
-    return json.dumps(told, separators=(",", ":"))
+    document = {"hz": rate_hz, "samples": len(lanes), "lanes": packed}
+    return json.dumps(document, separators=(",", ":"))
 
 
 def sounding(lane: NDArray[np.int16]) -> list[tuple[int, int]]:

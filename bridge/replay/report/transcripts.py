@@ -191,14 +191,16 @@ def _caller_said(turn: TranscriptTurn) -> ArmTurn:
 def _said(turn: TranscriptTurn, text: str | None, other: str | None) -> ArmTurn:
     if text is None:
         return ArmTurn(turn.start_ms, turn.end_ms, (), off_script=turn.off_script)
-    told = turn.reference
-    differs = told is not None and words_of(told) != words_of(text)
+    reference = turn.reference
+    differs = reference is not None and words_of(reference) != words_of(text)
     heard = turn.text is not None and text == turn.text
     return ArmTurn(
         turn.start_ms,
         turn.end_ms,
         plain_words(text) if other is None else compare_words(text, other),
-        _only_wording(compare_words(told, text)) if differs and told is not None else None,
+        _only_wording(compare_words(reference, text))
+        if differs and reference is not None
+        else None,
         off_script=turn.off_script,
         heard=heard,
         open_text=turn.open_text,

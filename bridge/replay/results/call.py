@@ -20,7 +20,7 @@ class CallOutcome(enum.StrEnum):
     FAILED = "failed"
     """Nothing that speaks SIP reacted there."""
     CANCELLED = "cancelled"
-    """We gave up before the answer, because we were told to."""
+    """We gave up before the answer, because we were asked to."""
 
 
 @dataclass(frozen=True, slots=True)

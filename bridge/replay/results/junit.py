@@ -58,11 +58,11 @@ def _add_case(
 ) -> None:
     name = f"{run.script} [{run.number}]"
     case = SubElement(suite, "testcase", classname=path, name=name, time=f"{run.seconds}")
-    told = {**properties, "artifacts": run.folder, "attempts": f"{run.attempts}"}
+    values = {**properties, "artifacts": run.folder, "attempts": f"{run.attempts}"}
     if timing is not None and timing.p50_ms is not None:
-        told |= {"latency_p50_ms": f"{timing.p50_ms}", "latency_p95_ms": f"{timing.p95_ms}"}
+        values |= {"latency_p50_ms": f"{timing.p50_ms}", "latency_p95_ms": f"{timing.p95_ms}"}
     listed = SubElement(case, "properties")
-    for key, value in told.items():
+    for key, value in values.items():
         SubElement(listed, "property", name=key, value=_clean(value))
     element = _ELEMENTS.get(run.verdict)
     if element is not None:

@@ -107,7 +107,7 @@ class RunInfo:
         at_ms: where that was; None where nowhere.
         folder: relative to the results.
         seconds: that it took, preparation included.
-        attempts: how often it was placed; the last one is told, and the only one in the folder.
+        attempts: how often it was placed; the last one is reported, and alone in the folder.
         spoiled_by: why the first attempt did not count: the machine was too busy; "" for one alone.
         cost_usd: by the gateway's record; None where that has none.
         tools_ok, tools_failed: tool calls by their ends; those that nobody waited for are neither.

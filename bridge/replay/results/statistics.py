@@ -19,14 +19,14 @@ ENOUGH_FLIPS = 6
 give 0.0625, six 0.03125."""
 
 ENOUGH_PAIRS = 6
-"""Pairs of calls, from which an interval is told. The range of the differences of n pairs misses
+"""Pairs of calls, from which an interval is given. The range of the differences of n pairs misses
 the true median with a chance of 2 / 2^n: five pairs can't be 95% sure of anything, six can."""
 
 _RESAMPLES = 2000
 _CHUNK_VALUES = 1_000_000
 
 PERCENTILES = {50: 1, 90: 10, 95: 20, 99: 100}
-"""The percentiles that are told, and from how many values on: one value has to lie beyond."""
+"""The percentiles that are given, and from how many values on: one value has to lie beyond."""
 
 
 def mcnemar_exact(worse: int, better: int) -> float:

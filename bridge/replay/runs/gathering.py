@@ -43,7 +43,7 @@ async def gather(
 
     Args:
         job: the call; dialect: of its arm.
-        caller: what its caller told; None where it told nothing.
+        caller: what its caller reported; None where it reported nothing.
         environment: that answered it.
         mocks: of its tools; None where they can't be had.
     """

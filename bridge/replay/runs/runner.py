@@ -34,8 +34,8 @@ from bridge.replay.judges.asking import ask_judge
 from bridge.replay.judges.conversation import conversation_of
 from bridge.replay.results.detail import RunDetail, RunFiles
 from bridge.replay.results.files import folder_of, write_run
+from bridge.replay.results.from_evidence import detail_from_evidence
 from bridge.replay.results.history import Timing, make_timing
-from bridge.replay.results.retelling import retell
 from bridge.replay.results.run import (
     Cost,
     LoadFigures,
@@ -82,7 +82,7 @@ class ReplayRun:
         plan: what to play.
         models: for prices.
         startup: starts environments and callers.
-        view: is told how it goes.
+        view: shows how it goes.
     """
 
     def __init__(
@@ -320,7 +320,7 @@ class ReplayRun:
             # What is found twice, word for word, is no chance of a busy machine.
             worst = waits.worst(*span_ns(evidence))
             judgement = excused(judgement, worst, self._plan.too_busy_ms)
-        detail, markers = retell(evidence, judgement, answer.call)
+        detail, markers = detail_from_evidence(evidence, judgement, answer.call)
         if self._plan.transcribe is not None and evidence.log is not None:
             wav, transcribe = folder / "call.wav", self._plan.transcribe
             try:
@@ -346,8 +346,8 @@ class ReplayRun:
         key = None if model is None else read_key(model, self._startup.environ)
         judged = await ask_judge(script.judge, key, conversation_of(detail.transcript))
         judgement = with_judge(script, judgement, judged)
-        told = replace(detail, checks=judgement.checks, why=judgement.reason, judged=judged)
-        return told, judgement
+        complete = replace(detail, checks=judgement.checks, why=judgement.reason, judged=judged)
+        return complete, judgement
 
     async def _write(self, job: Job, files: RunFiles) -> None:
         folder = self._plan.results / folder_of(job.script, job.arm, job.number)

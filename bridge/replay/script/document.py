@@ -176,7 +176,7 @@ class CallScript(Part):
 
     @property
     def expects_something(self) -> bool:
-        """Whether anything but a judge, or a persona's own word, tells if the agent did well."""
+        """Whether anything but a judge, or a persona's own word, decides if the agent did well."""
         of_the_end = self.end.model_fields_set - _NO_EXPECTATIONS
         return bool(of_the_end) or any(step.expect is not None for step in self.caller)
 

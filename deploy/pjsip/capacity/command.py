@@ -112,20 +112,20 @@ def _wheel(options: argparse.Namespace, variant: Variant, log: Log) -> Path:
     own = os.environ.get("PJPROJECT_DIR")
     any_will_do = not (own or options.update or options.rebuild)
     if any_will_do and (wheel := kept.newest_debian_wheel(variant)):
-        _tell(wheel)
+        _say_kept(wheel)
         return wheel
     with kept.only_one(variant):
         with step("look for the source"):
             source: Source = OwnTree(Path(own)) if own else DebianSid(log)
         wheel = None if options.rebuild else kept.wheel_from(source.name, variant)
         if wheel:
-            _tell(wheel)
+            _say_kept(wheel)
             return wheel
         check_machine(log)
         return _build(source, variant, log)
 
 
-def _tell(wheel: Path) -> None:
+def _say_kept(wheel: Path) -> None:
     days = (time.time() - wheel.stat().st_mtime) / 86400
     hint = "; --update asks for a newer PJSIP" if days > _OLD_DAYS else ""
     say(f"built before, {days:.0f} days ago, from {wheel.parent.name}{hint}")

@@ -25,6 +25,8 @@ CONFIG_SITE = """\
    attached, parted and freed by the loop's thread under a packet that is just handled (2.17:
    pj_sockaddr_get_len asserts in on_rx_rtp; pjproject's pull request 5135: use after free). */
 #define PJ_IOQUEUE_CALLBACK_NO_LOCK 0
+/* Accounts and media of IPv6: sockets alone have it without this. */
+#define PJ_HAS_IPV6                 1
 """
 
 

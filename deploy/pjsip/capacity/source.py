@@ -148,7 +148,7 @@ class DebianSid:
 
 
 def _debian_mirror() -> str:
-    """Return the URI that this machine has Debian itself from, as apt tells it.
+    """Return the URI that this machine has Debian itself from, as apt prints it.
 
     Raises:
         BuildError: none of its sources is Debian.

@@ -17,7 +17,7 @@ class BuildError(Exception):
     Args:
         what: the thing, and what is wrong with it.
         remedy: what the reader can do.
-        log: a file that tells more.
+        log: a file with more details.
     """
 
     def __init__(self, what: str, *, remedy: str = "", log: Path | None = None) -> None:
@@ -100,7 +100,7 @@ class Log:
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> int:
-    """Wait; where this process is told to stop meanwhile, the program and all it started stop."""
+    """Wait; where this process is stopped meanwhile, the program and all it started stop."""
     try:
         return process.wait()
     except BaseException:

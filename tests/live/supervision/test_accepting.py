@@ -10,7 +10,8 @@ from tests.live.conftest import StartGateway
 from tests.live.supervision.test_supervisors import AGENT_HZ, PHONE_HZ, hear, sound_of
 from tests.live.talk import Talk, talking
 from tests.support.caller_sound import whole_sound
-from tests.support.person import Person, a_person, free_udp_port
+from tests.support.person import Person, a_person
+from tests.support.ports import free_port
 from tests.support.supervisor import RATE_HZ, VOICE_HZ, Supervisor, has_tone
 from tests.support.waiting import wait_until
 
@@ -43,7 +44,7 @@ async def agent_asked(talk: Talk, times: int) -> None:
 
 
 async def test_accepted_in_the_browser_and_handed_back(start_gateway: StartGateway) -> None:
-    port = free_udp_port()
+    port = free_port()
     async with (
         talking(start_gateway, greeting_ms=2_000, tone_hz=AGENT_HZ, sip=ANYBODY) as talk,
         a_person(talk.caller.port, port, status=180) as person,
@@ -83,7 +84,7 @@ async def test_accepted_in_the_browser_and_handed_back(start_gateway: StartGatew
 
 
 async def test_accepted_by_phone_which_leaves_with_the_caller(start_gateway: StartGateway) -> None:
-    port, own = free_udp_port(), free_udp_port()
+    port, own = free_port(), free_port()
     phones = {**ANYBODY, "supervisor_phones": [f"sip:eve@127.0.0.1:{own}"]}
     async with (
         talking(start_gateway, greeting_ms=2_000, tone_hz=AGENT_HZ, sip=phones) as talk,
@@ -108,7 +109,7 @@ async def test_accepted_by_phone_which_leaves_with_the_caller(start_gateway: Sta
 async def test_phone_that_is_not_answered_gives_the_caller_to_the_agent(
     start_gateway: StartGateway,
 ) -> None:
-    port, own = free_udp_port(), free_udp_port()
+    port, own = free_port(), free_port()
     phones = {**ANYBODY, "supervisor_phones": [f"sip:eve@127.0.0.1:{own}"]}
     async with (
         talking(start_gateway, greeting_ms=2_000, tone_hz=AGENT_HZ, sip=phones) as talk,
@@ -130,7 +131,7 @@ async def test_phone_that_is_not_answered_gives_the_caller_to_the_agent(
 async def test_nobody_hears_what_is_confidential_but_who_talks_to_the_caller(
     start_gateway: StartGateway,
 ) -> None:
-    own = free_udp_port()
+    own = free_port()
     phones = {**ANYBODY, "supervisor_phones": [f"sip:bob@127.0.0.1:{own}"]}
     async with (
         talking(start_gateway, greeting_ms=30_000, tone_hz=AGENT_HZ, sip=phones) as talk,

@@ -15,7 +15,8 @@ from tests.live.conftest import StartGateway
 from tests.live.sip_kept import kept
 from tests.live.supervision.test_supervisors import AGENT_HZ, PHONE_HZ, sound_of
 from tests.live.talk import Talk, talking
-from tests.support.person import a_person, free_udp_port
+from tests.support.person import a_person
+from tests.support.ports import free_port
 from tests.support.raw_phone import Received
 from tests.support.rtp_caller import RtpCaller
 from tests.support.supervisor import RATE_HZ, Supervisor, has_tone, heard_by
@@ -170,7 +171,7 @@ async def test_phone_is_let_go_with_the_role(start_gateway: StartGateway) -> Non
 
 
 async def test_phone_that_was_called_is_let_go_with_its_user(start_gateway: StartGateway) -> None:
-    port = free_udp_port()
+    port = free_port()
     via = f"sip:eve@127.0.0.1:{port}"
     async with (
         watched(start_gateway, via) as (talk, console),

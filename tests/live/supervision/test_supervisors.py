@@ -28,7 +28,8 @@ from tests.support.caller_sound import (
     whole_sound,
 )
 from tests.support.machine import Timing
-from tests.support.person import a_person, free_udp_port
+from tests.support.person import a_person
+from tests.support.ports import free_port
 from tests.support.rtp_caller import RtpCaller
 from tests.support.supervisor import (
     AMPLITUDE,
@@ -296,7 +297,7 @@ PHONE_HZ = 620.0
 async def test_desk_phone_listens_takes_over_and_gives_back(
     start_gateway: StartGateway, timing: Timing
 ) -> None:
-    port = free_udp_port()
+    port = free_port()
     phones = {"supervisor_phones": [f"sip:eve@127.0.0.1:{port}"]}
     async with (
         talking(start_gateway, greeting_ms=30_000, tone_hz=AGENT_HZ, sip=phones) as talk,
@@ -347,7 +348,7 @@ async def test_desk_phone_listens_takes_over_and_gives_back(
 async def test_phone_that_leaves_and_one_that_is_let_go_with_the_call(
     start_gateway: StartGateway,
 ) -> None:
-    port = free_udp_port()
+    port = free_port()
     phones = {"supervisor_phones": ["sip:*@127.0.0.1:*"]}
     async with (
         talking(start_gateway, greeting_ms=30_000, sip=phones) as talk,

@@ -10,7 +10,7 @@ from bridge.replay.checks.run import RunJudgement
 from bridge.replay.evidence.evidence import CallerEvidence, Evidence, WireEvent
 from bridge.replay.evidence.heard_items import HeardItem, heard_items, references
 from bridge.replay.results.call import CallOutcome
-from bridge.replay.results.retelling import retell
+from bridge.replay.results.from_evidence import detail_from_evidence
 from bridge.replay.results.run import RunVerdict
 
 Raw = dict[str, Any]  # Any: JSON
@@ -95,7 +95,7 @@ def tool_of(name: str, output: str | None, record: dict[str, JsonValue]) -> bool
         wire.append(wired(200, "conversation.item.create", {"item": answer}, "sent"))
     caller = CallerEvidence(CallOutcome.ANSWERED, 200, "id")
     evidence = Evidence("run", "arm", "ga", caller, record=record, wire=tuple(wire))
-    detail, _ = retell(evidence, RunJudgement(RunVerdict.PASS), {})
+    detail, _ = detail_from_evidence(evidence, RunJudgement(RunVerdict.PASS), {})
     (tool,) = detail.tools
     return tool.ok
 

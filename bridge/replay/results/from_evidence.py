@@ -31,7 +31,7 @@ from bridge.replay.results.detail import (
 _SPOKEN = (Doing.SAY, Doing.INTERRUPT, Doing.BACKCHANNEL)
 
 
-def retell(
+def detail_from_evidence(
     evidence: Evidence, judgement: RunJudgement, call: Mapping[str, JsonValue]
 ) -> tuple[RunDetail, tuple[Marker, ...]]:
     """Return a run's ``result.json`` and its markers.
@@ -145,8 +145,8 @@ def _went_well(name: str, output: str | None, record: Mapping[str, JsonValue]) -
     """Return how a tool of the bridge's own ended; no webhook says so."""
     if output is not None:
         with suppress(ValueError):
-            told = json.loads(output)
-            return not (isinstance(told, dict) and "error" in told)
+            answer = json.loads(output)
+            return not (isinstance(answer, dict) and "error" in answer)
         return True
     # What ends the model's part of the call has nobody to answer to.
     if name == END_CALL_TOOL:
