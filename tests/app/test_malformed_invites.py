@@ -20,7 +20,7 @@ from tests.conftest import show
 from tests.support.certificates import make_certificate
 from tests.support.gateways import PLAIN_AGENT, Gateway, serving, write_dialplan
 from tests.support.memory import settled_memory
-from tests.support.prometheus import free_port
+from tests.support.ports import free_port
 from tests.support.protos import Malformed, malformed_calls
 from tests.support.raw_sip import RawSip, Reply
 from tests.support.rfc4475 import MESSAGES
