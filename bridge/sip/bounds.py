@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 _CRYPTO = re.compile(rb"\na=[ \t]*crypto")
 _MULTIPART = re.compile(rb"\n(?:content-type|c)[ \t]*:[ \t\n]*multipart")
+_ADDRESS_LINE = re.compile(rb"\n(?:c=|a=[ \t]*(?:rtcp|candidate))([^\n]*)")
 _BLANK_LINE = b"\n\n"
 
 
@@ -72,6 +73,11 @@ def _attributes(text: bytes) -> int:
     return text.count(b"\na=")
 
 
+def _address(text: bytes) -> int:
+    lines = _ADDRESS_LINE.findall(text)
+    return max((len(word) for line in lines for word in re.split(rb"[ \t]", line)), default=0)
+
+
 def _keys(text: bytes) -> int:
     return len(_CRYPTO.findall(text))
 
@@ -91,6 +97,10 @@ BOUNDS = (
     Bound("parts", 64, "PJSIP makes an object of each part while it reads", *_NO_ROOM, _parts),
     Bound(
         "media", 16, "PJMEDIA_MAX_SDP_MEDIA; negotiation has written past it", *_NO_MEDIA, _media
+    ),
+    Bound(
+        *("address", 253, "PJ_MAX_HOSTNAME; a longer one in c= ends a build with assertions"),
+        *(*_NO_MEDIA, _address),
     ),
     Bound("attributes", 512, "16 media with 32 lines each", *_NO_MEDIA, _attributes),
     Bound("keys", 32, "PJSIP's table of a=crypto has 64 places: CVE-2026-57162", *_NO_MEDIA, _keys),

@@ -2,12 +2,16 @@
 
     talking   no RTP and no RTCP for the time that the settings give: the call ends
     on hold   neither, nor SIP, for that time: OPTIONS in the dialog, and again after as long
+    answered  no ACK of the 200 for 35 s: the call ends, whatever the settings give
 
 A far end that holds the call sends no RTP, often no RTCP (with `inactive` there is no stream), and
 few have session timers; so silence alone proves nothing there, and a limit on holds would cut off
 callers who wait. But each answers a request in its dialog (RFC 3261 section 11.2, 12.2.2), if only
 with an error. PJSIP ends the call where none comes within 32 s, or a 481. OPTIONS changes nothing
 at the far end, while a re-INVITE could end the hold.
+
+A 200 without an ACK PJSIP sends again for 32 s, and ends the call then (RFC 3261 section 13.3.1.4).
+Where the connection that it goes by is gone PJSIP does neither, and the call would stay for ever.
 """
 
 from collections.abc import Collection
@@ -17,11 +21,14 @@ import structlog
 
 from bridge.clock import NS_PER_S, Clock
 from bridge.errors import TelephonyError
-from bridge.telephony.leg import Leg, LegState
+from bridge.telephony.leg import Leg, LegState, Lost
 
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_NS = NS_PER_S
+_ACKNOWLEDGED_WITHIN_NS = 35 * NS_PER_S
+"""PJSIP takes 64 * T1: 32 s."""
+_UNACKNOWLEDGED = frozenset({LegState.INCOMING, LegState.EARLY})
 
 
 @dataclass(slots=True)
@@ -46,20 +53,31 @@ class FarEnds:
         self._clock = clock
         self._due_ns = 0
         self._seen: dict[Leg, _Seen] = {}
+        self._unacknowledged: dict[Leg, int] = {}  # and since when
 
     def look(self, legs: Collection[Leg]) -> None:
         """Look at all legs, once a second; call it as often as you like."""
         now_ns = self._clock.now_ns()
-        if self._silent_ns is None or now_ns < self._due_ns:
+        if now_ns < self._due_ns:
             return
         self._due_ns = now_ns + _LOOK_EVERY_NS
+        self._look_for_acks(legs, now_ns)
+        if self._silent_ns is None:
+            return
         confirmed = [leg for leg in legs if leg.state is LegState.CONFIRMED]
         self._seen = {leg: self._see(leg, now_ns) for leg in confirmed}
         for leg, seen in self._seen.items():
             if leg.held:
                 self._ask(leg, seen, now_ns, self._silent_ns)
             elif now_ns - seen.media_ns >= self._silent_ns:
-                leg.lose()
+                leg.lose(Lost.NO_MEDIA)
+
+    def _look_for_acks(self, legs: Collection[Leg], now_ns: int) -> None:
+        waiting = [leg for leg in legs if leg.answer_sent and leg.state in _UNACKNOWLEDGED]
+        self._unacknowledged = {leg: self._unacknowledged.get(leg, now_ns) for leg in waiting}
+        for leg, since_ns in self._unacknowledged.items():
+            if now_ns - since_ns >= _ACKNOWLEDGED_WITHIN_NS:
+                leg.lose(Lost.NO_ANSWER)
 
     def _see(self, leg: Leg, now_ns: int) -> _Seen:
         media, sip = leg.signs

@@ -165,6 +165,7 @@ class Leg:
         far_end_reason: Reason header of the far end's BYE or CANCEL (RFC 3326); "" without one.
         lost: why the far end is taken to be gone without a BYE; None while it is not.
         transferring: the far end owes us news of a :meth:`transfer`.
+        answer_sent: it was sent a 200, which may be without its ACK yet.
         outbound: the bridge has called.
         replaceable: another far end may take this one's place, as in an attended transfer.
         heir: the dialog that is about to do so.
@@ -188,6 +189,7 @@ class Leg:
         self.ended_by_far_end = True
         self.far_end_reason = ""
         self.lost: Lost | None = None
+        self.answer_sent = False
         self.outbound = False
         self.replaceable = False
         self.heir: Heir | None = None
@@ -261,6 +263,7 @@ class Leg:
     def answer(self) -> None:
         """Send 200 OK."""
         self._answer(200)
+        self.answer_sent = True
 
     def reject(self, sip_code: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         """Refuse the INVITE with a final status, or end the call if it is answered already.
@@ -280,14 +283,14 @@ class Leg:
         else:
             self._do("hangup", lambda: self._pj_call.hangup(parameters))
 
-    def lose(self) -> None:
-        """End the call, whose far end sends no media any more; nobody waits for its answer.
+    def lose(self, why: Lost) -> None:
+        """End the call, whose far end is gone; nobody waits for its answer.
 
         Where another far end is about to take its place, that one is waited for.
         """
         if self.heir is not None:
             return
-        self.lost = Lost.NO_MEDIA
+        self.lost = why
         log.warning("far_end_lost", call_id=self.call_id, reason=self.lost)
         with contextlib.suppress(TelephonyError):  # then PJSIP has ended it
             self.hangup(reason_for(Outcome.CALLER_LOST))

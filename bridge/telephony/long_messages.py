@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 _MOST_DIGITS = 12
 """Of a Content-Length: with as many, no body ends."""
-_LENGTH = re.compile(rb"\r?\n(?:content-length|l)[ \t]*:\s*0*(\d+)[ \t]*(?=\r?\n)", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r?\n(?:content-length|l)[ \t]*:\s*(\d+)[ \t]*(?=\r?\n)", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _KEPT_BYTES = 64
 """Of headers that go on: holds a Content-Length, and half of the empty line that ends them."""
@@ -53,7 +53,7 @@ class MessageEnd:
         end = _HEAD_END.search(text)
         length = _LENGTH.search(text, 0, end.end() if end else len(text))
         if length is not None:
-            self._body_bytes = int(length[1][:_MOST_DIGITS])
+            self._body_bytes = int(length[1].lstrip(b"0")[:_MOST_DIGITS] or 0)
         if end is None:
             self._headers = text[-_KEPT_BYTES:]
             return len(data)

@@ -14,12 +14,20 @@ from typing import Any
 
 import structlog
 
+from bridge.sip.dialog import uri_of_contact
 from bridge.telephony.dialogs import has_dialog
 from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
 from bridge.telephony.pj_call import PjCall
+from bridge.telephony.received_message import MessageFinder
 from bridge.telephony.replies import Replies
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
-from bridge.telephony.sip_request import FinalResponse, Request, out_of_bounds, refusal_of
+from bridge.telephony.sip_request import (
+    FinalResponse,
+    Request,
+    is_without_contact,
+    out_of_bounds,
+    refusal_of,
+)
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -106,6 +114,7 @@ class RequestDoor:
         self._read_received = getattr(lib, READ_RECEIVED)
         self._received = pj.SipRxData()  # filled anew with each message
         self._find_call = find_call
+        self._contacts = _Contacts(lib)
         self._replies = Replies(lib)
         _allow_only(lib, f"{_SERVED}, REFER, NOTIFY".split(", "))
         self._modules = (
@@ -150,7 +159,7 @@ class RequestDoor:
         """
         return self._judge(rdata, self._answer_to)
 
-    def _answer_to(self, request: Request, data: bytes) -> FinalResponse | None:
+    def _answer_to(self, request: Request, data: bytes, rdata: int) -> FinalResponse | None:
         beyond = out_of_bounds(data)
         if beyond is not None:
             return beyond
@@ -173,18 +182,22 @@ class RequestDoor:
             return False
         return request is not None and request.method == "ACK" and not request.tag("to")
 
-    def _answer_in_dialog(self, request: Request, data: bytes) -> FinalResponse | None:
-        return due(request.method, self._standing(request)) if request.tag("to") else None
+    def _answer_in_dialog(self, request: Request, data: bytes, rdata: int) -> FinalResponse | None:
+        if request.tag("to"):
+            return due(request.method, self._standing(request))
+        if request.method == "INVITE" and is_without_contact(request):
+            self._contacts.add(rdata, uri_of_contact(request.headers["from"]))
+        return None
 
     def _judge(
-        self, rdata: int, answer_to: Callable[[Request, bytes], FinalResponse | None]
+        self, rdata: int, answer_to: Callable[[Request, bytes, int], FinalResponse | None]
     ) -> int:
         try:
             data = self._read(rdata)
             request = Request.parse(data)
             if request is None or request.method == "ACK":  # which has no answer
                 return self._drop_out_of_bounds(data)
-            answer = answer_to(request, data)
+            answer = answer_to(request, data, rdata)
             if answer is None:
                 return PASS
             self._replies.send(rdata, answer)
@@ -203,6 +216,41 @@ class RequestDoor:
         if request.method == "PRACK" and not call.rings.acknowledge(request.header("rack")):
             return RequestStanding.UNKNOWN
         return RequestStanding.TRANSFERRING if call.owner.transferring else RequestStanding.IN_CALL
+
+
+class _Contacts:
+    """Adds a Contact to received INVITEs, without which PJSIP makes no dialog of one.
+
+    Args:
+        lib: PJSIP's symbols; the endpoint must be initialised.
+    """
+
+    def __init__(self, lib: ctypes.CDLL) -> None:
+        self._lib: Symbols = lib
+        self._finder = MessageFinder(lib)
+        pointer, size = ctypes.c_void_p, ctypes.c_size_t
+        self._allocate = ctypes.CFUNCTYPE(pointer, pointer, size)(("pj_pool_alloc", lib))
+        self._parse = ctypes.CFUNCTYPE(pointer, pointer, pointer, pointer, size, pointer)(
+            ("pjsip_parse_hdr", lib)
+        )
+        self._texts = [ctypes.create_string_buffer(name) for name in (b"Contact", b"Call-ID")]
+        self._contact, self._call_id = (
+            PjString(ctypes.addressof(text), len(text.value)) for text in self._texts
+        )
+
+    def add(self, rdata: int, uri: str) -> None:
+        """Add one to an INVITE; one whose URI can't be read is left as it is."""
+        message = self._finder.invite(rdata)
+        if message is None or not uri:
+            return
+        pool = ctypes.c_void_p.from_address(rdata).value  # `tp_info.pool`, the struct's first word
+        value = f"<{uri}>\0".encode("latin-1", "replace")
+        text = self._allocate(pool, len(value))  # the header refers to it
+        ctypes.memmove(text, value, len(value))
+        header = self._parse(pool, ctypes.addressof(self._contact), text, len(value) - 1, None)
+        before = self._lib.pjsip_msg_find_hdr_by_name(message, ctypes.byref(self._call_id), None)
+        if header and before:
+            self._lib.pj_list_insert_before(before, header)
 
 
 _ALLOW = 4

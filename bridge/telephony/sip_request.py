@@ -129,6 +129,14 @@ def refusal_of(request: Request, most_bytes: int) -> FinalResponse | None:
     return _unsupported(request)
 
 
+def is_without_contact(request: Request) -> bool:
+    """Return whether an INVITE has no Contact because it is as old as RFC 2543, which wanted none.
+
+    Its Via has no branch of RFC 3261 (section 8.1.1.7). Requests in its dialog go to its From.
+    """
+    return not request.header("contact") and "z9hG4bK" not in request.header("via")
+
+
 def out_of_bounds(data: bytes) -> FinalResponse | None:
     """Return what a message that goes past a bound is answered with; None where none is passed."""
     bound = passed_bound(data)

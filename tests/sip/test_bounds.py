@@ -26,6 +26,7 @@ WRITERS: dict[str, Callable[[int], bytes]] = {
     "multiparts": lambda count: message(headers=b"Content-Type: multipart/mixed\r\n" * count),
     "parts": multipart,
     "media": lambda count: message(SDP_HEAD + AUDIO * count),
+    "address": lambda count: message(b"v=0\r\nc=IN IP4 " + b"1" * count + b"\r\n" + AUDIO),
     "attributes": lambda count: message(SDP_HEAD + AUDIO + b"a=x:y\r\n" * count),
     "keys": lambda count: message(SDP_HEAD + AUDIO + b"a=crypto:1 A inline:b\r\n" * count),
 }
@@ -54,6 +55,14 @@ def test_what_pjsip_reads_leniently_is_counted(written: bytes, name: str) -> Non
     bound = passed_bound(message(SDP_HEAD + AUDIO + written * 65))
     assert bound is not None
     assert bound.name == name
+
+
+@pytest.mark.parametrize("begin", [b"c=IN IP4 ", b"a=rtcp:9 IN IP4 ", b"C=IN IP4\t\x0b"])
+def test_an_address_is_measured_where_pjsip_looks_it_up(begin: bytes) -> None:
+    bound = passed_bound(message(SDP_HEAD + AUDIO + begin + b"a" * 254 + b"\r\n"))
+    assert bound is not None
+    assert bound.name == "address"
+    assert passed_bound(message(SDP_HEAD + AUDIO + b"a=x:" + b"a" * 254 + b"\r\n")) is None
 
 
 def test_where_the_body_begins_makes_no_difference() -> None:

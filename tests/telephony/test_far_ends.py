@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from bridge.clock import ManualClock
 from bridge.config.sip import SipSettings
+from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.leg import LegState, Lost
 from tests.support.raw_phone import RawCall, RawPhone, sdp
 from tests.telephony.rig import Call, Rig
@@ -104,3 +106,39 @@ async def test_no_limit_waits_for_ever(garbage_in_this_thread: None) -> None:
             assert not call.ended
     finally:
         rig.stop()
+
+
+INVITE = """\
+INVITE sip:support@127.0.0.1 SIP/2.0
+Via: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bK-gone;rport
+From: <sip:gone@127.0.0.1>;tag=gone
+To: <sip:support@127.0.0.1>
+Contact: <sip:gone@127.0.0.1:9;transport=tcp>
+Call-ID: gone@127.0.0.1
+CSeq: 1 INVITE
+Max-Forwards: 70
+Content-Length: 0
+
+"""
+
+
+async def test_one_whose_connection_is_gone_before_the_answer_is_lost(rig: Rig) -> None:
+    rig.take = lambda call: None
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.endpoint.port)
+    writer.write(INVITE.replace("\n", "\r\n").encode())
+    call = await rig.call_in()
+    writer.close()
+    await reader.read()  # the end: the gateway closes the connection, too
+    call.leg.answer()
+
+    clock = ManualClock()
+    far_ends = FarEnds(None, clock)
+    far_ends.look(rig.endpoint.legs)
+    clock.advance_ms(34_000)
+    far_ends.look(rig.endpoint.legs)
+    assert not call.ended
+    clock.advance_ms(1_000)
+    far_ends.look(rig.endpoint.legs)
+    assert call.ended
+    assert call.leg.lost is Lost.NO_ANSWER
+    assert not rig.endpoint.legs

@@ -69,6 +69,15 @@ async def _finals(reader: asyncio.StreamReader, count: int) -> list[Reply]:
     return finals
 
 
+@pytest.mark.parametrize("size", [254, 300, 3_000])
+async def test_a_host_that_is_too_long_in_the_sdp_ends_no_process(rig: Rig, size: int) -> None:
+    """PJSIP with its assertions, such as the wheel, ends the process in `pj_sockaddr_init`."""
+    async with RawSip(rig.endpoint.port) as sip:
+        far = sdp().replace(b"c=IN IP4 127.0.0.1", b"c=IN IP4 " + b"a" * size)
+        assert (await sip.talk().invite(far)).code == 488
+        await sip.talk().call(sdp())
+
+
 @pytest.mark.parametrize("at_once", [True, False], ids=["in one piece", "in pieces"])
 async def test_in_a_stream_the_bounds_stand_before_pjsips_parser(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, at_once: bool

@@ -267,3 +267,12 @@ def test_a_length_beyond_measure_has_no_end() -> None:
     end = MessageEnd()
     assert end.take(head) == (len(head), False)
     assert end.take(b"\r\n" * 1_000) == (2_000, False)
+
+
+@pytest.mark.timeout(20)
+def test_a_length_of_many_digits_takes_no_longer_than_it_is_long() -> None:
+    """By trying each split of the zeros it would take minutes, in the loop of all calls."""
+    head = b"INVITE sip:a SIP/2.0\r\nContent-Length: " + b"0" * 200_000
+    assert MessageEnd().take(head) == (len(head), False)
+    assert MessageEnd().take(head + b"x\r\n\r\n") == (len(head) + 5, True)
+    assert MessageEnd().take(head + b"3\r\n\r\nabcd") == (len(head) + 8, True)

@@ -4,31 +4,19 @@ import asyncio
 
 import pytest
 
+from bridge.telephony.leg import LegState
 from tests.support.raw_sip import RawSip, Reply, sdp
 from tests.support.rfc4475 import MESSAGES, NORMAL, SILENCE, Torture
 from tests.telephony.rig import Call, Rig
 
 pytestmark = pytest.mark.sip
 
-PJSIP_CANNOT = {
-    # It has no Contact, which RFC 2543 did not demand. RFC 3261 section 8.1.1.8 does: without one
-    # there is no address for our requests in the call. RFC 4475 section 3.4.1 wants it accepted by
-    # those who keep up compatibility with RFC 2543, and PJSIP makes no dialog of it.
-    "inv2543": 400,
-}
-"""By name, what is answered where PJSIP leaves no other way."""
-
-NEEDS_DATAGRAM = {"clerr", "ncl", "mcl01"}
+NEEDS_DATAGRAM = {"clerr", "ncl", "mcl01", "inv2543"}
 """A stream has no end of a message to compare with, or none at all (RFC 3261 section 18.3)."""
 
 
 PROBES = ("first", "second")
 """OPTIONS that follow a message: a call is answered after all that came in one breath with it."""
-
-
-def allowed(torture: Torture) -> set[int]:
-    cannot = PJSIP_CANNOT.get(torture.name)
-    return set(torture.allowed) if cannot is None else {cannot}
 
 
 def final_codes(torture: Torture, replies: list[Reply]) -> set[int]:
@@ -65,10 +53,10 @@ async def test_each_message_is_answered_as_the_rfc_says(rig: Rig) -> None:
             answered[torture.name] = final_codes(torture, sip.replies[before:])
         await check_a_call(rig, sip)
     wrong = {
-        torture.name: (answered[torture.name], allowed(torture))
+        torture.name: (answered[torture.name], set(torture.allowed))
         for torture in MESSAGES
         if len(set(answered[torture.name])) != 1
-        or not set(answered[torture.name]) <= allowed(torture)
+        or not set(answered[torture.name]) <= set(torture.allowed)
     }
     assert wrong == {}, "answered, and what the RFC allows"
 
@@ -87,7 +75,7 @@ async def test_each_message_is_answered_over_tcp_alike(rig: Rig) -> None:
             replies += await _replies_until(reader, f"probe-{probe}-{torture.name}")
         codes = final_codes(torture, replies)
         # Of two messages in a stream the second counts, too; its SDP has a fault.
-        expected = {400, 405} if torture.name == "dblreq" else allowed(torture)
+        expected = {400, 405} if torture.name == "dblreq" else set(torture.allowed)
         if not codes <= expected:
             wrong[torture.name] = (codes, expected)
         writer.close()
@@ -124,3 +112,39 @@ async def _replies_until(reader: asyncio.StreamReader, call_id: str) -> list[Rep
         pass
     starts = data.split(b"SIP/2.0 ")[1:]
     return [Reply(b"SIP/2.0 " + each) for each in starts if b"CSeq" in each]
+
+
+async def test_a_caller_of_rfc_2543_is_called_back_at_its_from(rig: Rig) -> None:
+    """It has no Contact, no tag and no branch (RFC 4475 section 3.4.1)."""
+    body = sdp()
+    async with RawSip(rig.endpoint.port) as sip:
+        fields = (
+            f"Via: SIP/2.0/UDP 127.0.0.1:{sip.port}",
+            f"From: <sip:old@127.0.0.1:{sip.port}>",
+            "To: <sip:support@127.0.0.1>",
+            "Call-ID: old@127.0.0.1",
+        )
+        uri = f"sip:support@127.0.0.1:{rig.endpoint.port}"
+        more = ("CSeq: 56 INVITE", "Content-Type: application/sdp")
+        head = "\r\n".join((f"INVITE {uri} SIP/2.0", *fields, *more, "", ""))
+        sip.send(head.encode() + body)
+        call = await rig.call_in()
+        answer = await sip.reply(lambda reply: reply.code == 200)
+        assert answer is not None
+        to = f"To: {answer.header('To')}"
+        ack = (f"ACK {uri} SIP/2.0", *fields[:2], to, fields[3], "CSeq: 56 ACK", "", "")
+        sip.send("\r\n".join(ack).encode())
+        await call.until(lambda: LegState.CONFIRMED in call.states, "the ACK")
+        call.leg.hangup()
+        bye = await sip.reply(lambda message: message.start.startswith("BYE"))
+        assert bye is not None
+        assert bye.start == f"BYE sip:old@127.0.0.1:{sip.port} SIP/2.0"
+
+
+async def test_a_caller_of_rfc_3261_owes_a_contact(rig: Rig) -> None:
+    async with RawSip(rig.endpoint.port) as sip:
+        invite = sip.talk().request("INVITE", sdp(), ("Content-Type: application/sdp",))
+        sip.send(invite.replace(b"Contact:", b"X-Contact:"))
+        answer = await sip.reply(lambda reply: reply.code >= 200)
+        assert answer is not None
+        assert answer.code == 400
