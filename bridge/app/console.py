@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from bridge.app.dialplans.in_force import DialplansInForce
 from bridge.app.start.addresses import browser_url
+from bridge.app.watches.sip_messages import give_refused, give_sip
 from bridge.clock import Clock
 from bridge.config.settings import Settings
 from bridge.console.services import ConsoleServices, Sources, first_admin_link, open_services
@@ -17,7 +18,9 @@ from bridge.live.supervision.supervisors import Supervision
 from bridge.recordings.record_files import add_wrap_up
 from bridge.routing.supervisor_verbs import WrapUpOrder
 from bridge.store.control import Answer, Command
+from bridge.store.sip_messages import REFUSED, SIP
 from bridge.telemetry.metrics.store import StoreMetrics
+from bridge.telephony.sip_traces import SipTraces
 
 log = structlog.get_logger(__name__)
 
@@ -28,11 +31,18 @@ class SupervisorDesk:
     Args:
         calls: gives them.
         recordings_dir: where the records of calls that are over are.
+        traces: have the SIP messages of those that go on.
     """
 
-    def __init__(self, calls: Callable[[], Iterable[CallRunner]], recordings_dir: Path) -> None:
+    def __init__(
+        self,
+        calls: Callable[[], Iterable[CallRunner]],
+        recordings_dir: Path,
+        traces: SipTraces,
+    ) -> None:
         self._calls = calls
         self._recordings_dir = recordings_dir
+        self._traces = traces
 
     def find(self, call_id: str) -> CallRunner | None:
         """Return a call that goes on here."""
@@ -45,6 +55,10 @@ class SupervisorDesk:
 
     async def __call__(self, command: Command) -> Answer:
         """Carry a command out, or refuse it."""
+        if command.action == SIP:
+            return await give_sip(self._traces, self._recordings_dir, command.call_id)
+        if command.action == REFUSED:
+            return await give_refused(self._traces, command.params)
         call = self.find(command.call_id)
         if call is not None:
             return call.supervision.act(command)

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
 
@@ -54,11 +55,12 @@ from bridge.app.watches.sip_certificate import SipCertificate
 from bridge.app.watches.sip_messages import keep_writing_sip, write_sip
 from bridge.app.watches.troubles import Troubles
 from bridge.app.watches.turned_away import stray_packet_counter, turned_away_counter
-from bridge.clock import NS_PER_MS, Clock
+from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.models import load_models
 from bridge.config.rtp_ports import calls_of
 from bridge.config.settings import HttpSettings, Settings
+from bridge.config.sip import SipSettings
 from bridge.console.app import make_app
 from bridge.console.server import HttpServer
 from bridge.descriptors import none_left
@@ -68,6 +70,7 @@ from bridge.sip.addresses import host_and_port
 from bridge.store.calls import CallStore
 from bridge.store.control import ControlInbox
 from bridge.telemetry.metrics import Metrics
+from bridge.telephony.accounts import AccountChange
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg
 from bridge.telephony.pump import Pump
@@ -130,8 +133,8 @@ class Gateway:
         self._audio = AudioWatch(lambda: self.calls, self.metrics.media, self._troubles)
         self._intake = Intake(lambda: len(self._endpoint.legs), self._unable)
         self._reception = Reception(
-            settings,
-            clock,
+            lambda: self._endpoint.sip.settings,
+            lambda: settings.now or datetime.fromtimestamp(clock.wall_ns() / NS_PER_S, UTC),
             self._intake,
             self._dialplans,
             lambda: self.rollouts,
@@ -139,10 +142,10 @@ class Gateway:
         )
         self.calls = self._reception.calls
         self._endpoint = self._make_endpoint(trunk_secrets)
-        self._registrations = Registrations(
-            self._endpoint, settings.sip, clock, self.metrics.sip, self._troubles
+        self._registrations = Registrations(self._endpoint, clock, self.metrics.sip, self._troubles)
+        self._supervisors = SupervisorDesk(
+            self.calls.keys, settings.media.recordings_dir, self._endpoint.traces
         )
-        self._supervisors = SupervisorDesk(self.calls.keys, settings.media.recordings_dir)
         self._console = open_console(
             settings,
             redis_url,
@@ -184,13 +187,17 @@ class Gateway:
 
     def _make_endpoint(self, trunk_secrets: Mapping[str, str]) -> SipEndpoint:
         settings, metrics = self._settings, self.metrics
+
+        def trunk_of(host: str) -> str:
+            return endpoint.sip.trunk_of(host)
+
         endpoint = SipEndpoint(
             settings.sip,
             on_incoming=self._take_call,
             refusal=self._reception.refusal,
-            on_message=message_counter(settings.sip, metrics.sip),
-            on_turned_away=turned_away_counter(settings.sip.trunk_of, metrics.sip),
-            on_stray_packets=stray_packet_counter(settings.sip.trunk_of, metrics.sip),
+            on_message=message_counter(trunk_of, metrics.sip),
+            on_turned_away=turned_away_counter(trunk_of, metrics.sip),
+            on_stray_packets=stray_packet_counter(trunk_of, metrics.sip),
             trunk_secrets=trunk_secrets,
             media_ports=settings.media.ports,
             traces=SipTraces(settings.sip.messages.compile(), self._clock),
@@ -252,8 +259,10 @@ class Gateway:
         admin_link = None
         if self._console is not None:
             admin_link = await invite_admin(self._console, self._settings, self._http_url)
+        tls, host = self._endpoint.tls, self._settings.sip.host
         return Addresses(
-            sip=f"sip:{host_and_port(self._settings.sip.host, self._endpoint.port)}",
+            sip=f"sip:{host_and_port(host, self._endpoint.port)}",
+            sip_tls=None if tls is None else f"sip:{host_and_port(host, tls.port)};transport=tls",
             http=self._http_url,
             probes=probes_url,
             node=self._node,
@@ -263,8 +272,9 @@ class Gateway:
 
     def _start_sip(self) -> None:
         settings = self._settings
-        wanted = settings.sip.max_calls
-        most = measure_max_calls(settings.media) if wanted == "auto" else wanted
+        wanted = most = settings.sip.max_calls
+        if most == "auto":
+            most = measure_max_calls(settings.media, settings.sip.audio_hz)
         self._endpoint.start()
         log.debug("pjsip_started", **dataclasses.asdict(self._endpoint.info))
         room = calls_of(settings.sip.rtp_ports)
@@ -378,10 +388,8 @@ class Gateway:
                 self.metrics.node,
                 self._troubles,
             ).keep_looking()
-        if settings.sip.trunk_probes:
-            probed = self.metrics.sip.probed
-            self.metrics.sip.expect_probes(settings.sip.trunk_probes)
-            chores["trunk-probes"] = keep_probing(self._endpoint, settings.sip, probed)
+        self.metrics.sip.expect_probes(settings.sip.trunk_probes)
+        chores["trunk-probes"] = keep_probing(self._endpoint, self.metrics.sip.probed)
         return chores
 
     async def drain(self) -> None:
@@ -437,6 +445,26 @@ class Gateway:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+
+    def prepare_trunks(self, sip: SipSettings, secrets: Mapping[str, str]) -> AccountChange:
+        """Make ready for other trunks; nothing of them is in force yet.
+
+        Raises:
+            InfrastructureError: the loaded PJSIP can't do what they want.
+            TelephonyError: PJSIP has no room for them, or refuses one.
+        """
+        return self._endpoint.prepare_trunks(sip, secrets)
+
+    async def take_trunks(self, change: AccountChange) -> None:
+        """Put prepared trunks in force for new calls; registrations that are gone are taken back.
+
+        Where a registration changes, the node is not registered for as long as that takes.
+        """
+        await self._registrations.leave(change.left)
+        self._endpoint.change_trunks(change)
+        self._registrations.take()
+        self.metrics.sip.expect_probes(change.settings.trunk_probes)
+        warn_of_open_keys(change.settings)
 
     async def take_dialplans(self, dialplans: Dialplans) -> None:
         """Put other dialplans in force for new calls, once their phrases are rendered.

@@ -3,25 +3,25 @@
 Invariants: heard is what PJSIP took from the tx ring, sample by sample, per content part; a gap
 between two pieces of a part (underrun) counts for nobody; what was written behind the read position
 was never heard, and nor was the end of a part that was taken while the agent was silenced (for a
-caller who may be about to interrupt it). Positions are absolute 8 kHz sample counts of the tx ring
+caller who may be about to interrupt it). Positions are absolute sample counts of the tx ring
 since the call's start. Used by the pump in the loop's thread; pure.
 """
 
 from collections import deque
 from dataclasses import dataclass, field
 
-from bridge.audio.rings import FRAME_SAMPLES
+from bridge.audio.resample import PHONE_HZ
+from bridge.audio.rings import FRAME_MS
 from bridge.clock import NS_PER_MS
 from bridge.realtime.ids import ItemId
 
-SAMPLES_PER_MS = 8
 REMEMBERED_SILENCES = 8
 """Far more than lie in what is laid ahead."""
 
 REMEMBERED_PARTS = 64
 """Parts whose heard time stays queryable: an answer has one or two, so dozens of turns."""
 
-_FRAME_NS = FRAME_SAMPLES // SAMPLES_PER_MS * NS_PER_MS
+_FRAME_NS = FRAME_MS * NS_PER_MS
 
 NEVER = 1 << 62
 """A position that no call reaches."""
@@ -35,7 +35,7 @@ class PlayedItem:
     """The audio of one content part that PJSIP really took from the tx ring.
 
     Attributes:
-        played_ms: 8 kHz samples taken, as milliseconds.
+        played_ms: samples taken, as milliseconds.
         queued_ms: all that was given to the playout of this part, played or not.
     """
 
@@ -64,10 +64,6 @@ class PlayoutStarted:
 @dataclass(frozen=True, slots=True)
 class PlayoutDrained:
     """PJSIP took the last sample of all that was queued."""
-
-
-def _to_ms(samples: float) -> int:
-    return int(samples // SAMPLES_PER_MS)
 
 
 @dataclass(slots=True)
@@ -108,9 +104,14 @@ class _Part:
             self.played += end - start
         return self.played - before
 
-    def summary(self) -> PlayedItem:
+    def summary(self, samples_per_ms: int) -> PlayedItem:
         queued = max(self.accepted, float(self.written))
-        return PlayedItem(self.item_id, self.content_index, _to_ms(self.heard), _to_ms(queued))
+        return PlayedItem(
+            self.item_id,
+            self.content_index,
+            self.heard // samples_per_ms,
+            int(queued // samples_per_ms),
+        )
 
 
 class _Silences:
@@ -143,9 +144,14 @@ class PlayoutLedger:
 
     Order of calls for a piece of audio: :meth:`queue` when it is accepted, :meth:`append` when it
     (or a part of it) is written into the ring, :meth:`advance` on every tick.
+
+    Args:
+        rate_hz: of the ring.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int = PHONE_HZ) -> None:
+        self._samples_per_ms = rate_hz // 1000
+        self._frame_samples = FRAME_MS * self._samples_per_ms
         self._parts: deque[_Part] = deque()
         self._heard: dict[tuple[ItemId, int], int] = {}
         self._silences = _Silences()
@@ -169,16 +175,16 @@ class PlayoutLedger:
                     begins = min(begins, part.pieces[0][0] + 1)
         return min(begins, end)
 
-    def queue(self, item_id: ItemId, content_index: int, samples_8k: float) -> None:
+    def queue(self, item_id: ItemId, content_index: int, samples: float) -> None:
         """Note audio that was accepted but is not in the ring yet.
 
         Args:
             item_id: item that it belongs to.
             content_index: content part of that item.
-            samples_8k: its size in 8 kHz samples, a third of its 24 kHz samples.
+            samples: its size at the ring's rate, at 8 kHz a third of its 24 kHz samples.
         """
-        if samples_8k > 0:
-            self._part(item_id, content_index).accepted += samples_8k
+        if samples > 0:
+            self._part(item_id, content_index).accepted += samples
 
     def append(
         self,
@@ -195,7 +201,7 @@ class PlayoutLedger:
             content_index: content part of that item.
             start_position: absolute position of its first sample; never before the end of what was
                 appended last.
-            count: 8 kHz samples, fill between items not included.
+            count: samples, fill between items not included.
             laid_ns: when that was.
         """
         if count <= 0:
@@ -241,7 +247,7 @@ class PlayoutLedger:
             if not part.sounding:
                 part.sounding = True
                 # PJSIP takes whole frames: the sample went with the tick that took its frame.
-                frames = (self._read_position - start - 1) // FRAME_SAMPLES
+                frames = (self._read_position - start - 1) // self._frame_samples
                 taken_ns = None if read_ns is None else read_ns - frames * _FRAME_NS
                 events.append(
                     PlayoutStarted(part.item_id, part.content_index, part.laid_ns, taken_ns)
@@ -263,7 +269,7 @@ class PlayoutLedger:
         """
         self._read_position = max(self._read_position, read_position)
         self._take()
-        cut = tuple(part.summary() for part in self._parts if not part.over)
+        cut = tuple(part.summary(self._samples_per_ms) for part in self._parts if not part.over)
         self._parts.clear()
         self._silences.clear()
         return cut
@@ -279,13 +285,12 @@ class PlayoutLedger:
             Milliseconds; 0 for an item never heard or forgotten
             (:data:`REMEMBERED_PARTS` are kept).
         """
-        return _to_ms(
-            sum(
-                samples
-                for (item, index), samples in self._heard.items()
-                if item == item_id and content_index in (None, index)
-            )
+        heard = sum(
+            samples
+            for (item, index), samples in self._heard.items()
+            if item == item_id and content_index in (None, index)
         )
+        return heard // self._samples_per_ms
 
     def _take(self) -> list[tuple[_Part, int]]:
         """Return the parts of which something was taken, and from where on."""

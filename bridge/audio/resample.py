@@ -1,4 +1,4 @@
-"""Batched polyphase resampling between the phone's 8 kHz and the Realtime API's 24 kHz.
+"""Batched polyphase resampling between the phone's 8 or 16 kHz and the Realtime API's 24 kHz.
 
 One Kaiser-windowed low-pass becomes one dense matrix: a step of input samples with the filter's
 history in front, times the matrix, is a step of output samples. All calls go through one product.
@@ -14,7 +14,9 @@ Invariants:
 
 Measured with these figures: flat within 0.06 dB from 200 Hz to 3.3 kHz each way, -0.3 dB at
 3.4 kHz; everything from 4.3 kHz up is at least 60 dB down, from 4.6 kHz 71 dB. Between 4.0 and
-4.3 kHz the filter is on its slope: -19 dB at 4.0, -29 at 4.1, -44 at 4.2 (tests/audio).
+4.3 kHz the filter is on its slope: -19 dB at 4.0, -29 at 4.1, -44 at 4.2 (tests/audio). For 16 kHz
+the slope is as wide and its middle at 7.5 kHz, above all of G.722 (50 to 7,000 Hz) and below the
+Nyquist frequency.
 
 The matrix covers a short step and not a whole block, because most of a tall matrix is zeros: with
 20 samples a step, float64 costs 1.5 us for 20 ms of one call among 200, against 7.1 us (and 3.8 us
@@ -29,14 +31,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 PHONE_HZ = 8_000
+WIDE_HZ = 16_000
+"""A phone's rate with G.722."""
 REALTIME_HZ = 24_000
 
 _RATIO = REALTIME_HZ // PHONE_HZ
-_CUTOFF_HZ = 3_750.0
+_CUTOFF_HZ = {PHONE_HZ: 3_750.0, WIDE_HZ: 7_500.0}
 _KAISER_BETA = 6.5
-# Taps on each side of the middle one at 24 kHz: 97 taps. Divisible by the ratio, so that the delay
-# (2 ms) is a whole number of samples at both rates.
-_HALF_TAPS = 48
+# On each side of the middle tap: 97 taps at 24 kHz, 193 at the 48 kHz that 16 and 24 kHz have in
+# common. A whole number of samples at both ends.
+_DELAY_MS = 2
 _STEP_SAMPLES = 20
 _COEFFICIENT_UNIT = 2.0**-24
 
@@ -117,10 +121,12 @@ def _low_pass(half_taps: int, cutoff: float, beta: float) -> NDArray[np.float64]
     return np.sinc(2.0 * cutoff * n) * np.kaiser(n.size, beta)
 
 
-@functools.lru_cache(maxsize=16)
-def _phone_kernel(up: int, down: int, cycles: int) -> _Kernel:
-    prototype = _low_pass(_HALF_TAPS, _CUTOFF_HZ / REALTIME_HZ, _KAISER_BETA)
-    return _kernel(prototype, up, down, cycles)
+@functools.lru_cache(maxsize=32)
+def _phone_kernel(from_hz: int, to_hz: int, cycles: int) -> _Kernel:
+    common_hz = math.lcm(from_hz, to_hz)
+    cutoff_hz = _CUTOFF_HZ[min(from_hz, to_hz)]
+    prototype = _low_pass(common_hz * _DELAY_MS // 1000, cutoff_hz / common_hz, _KAISER_BETA)
+    return _kernel(prototype, common_hz // from_hz, common_hz // to_hz, cycles)
 
 
 @functools.lru_cache(maxsize=16)
@@ -136,20 +142,24 @@ class _BlockResampler:
     """What both directions share.
 
     Attributes:
-        block_samples: samples of one block at 8 kHz.
+        block_samples: samples of one block at the phone's rate.
         history_samples: input samples (at the input rate) that go before each block.
         window_samples: history and block together, at the input rate.
         delay_ms: group delay of the filter, the same at all frequencies.
     """
 
-    def __init__(self, block_samples: int, *, up: int, down: int) -> None:
-        if block_samples < 1:
-            raise ValueError(f"a block needs at least 1 sample, not {block_samples}")
+    def __init__(self, block_samples: int, phone_hz: int, from_hz: int, to_hz: int) -> None:
+        pattern = phone_hz // math.gcd(phone_hz, REALTIME_HZ)
+        cycles, rest = divmod(block_samples, pattern)
+        if cycles < 1 or rest:
+            raise ValueError(
+                f"a block needs at least {pattern} sample(s), or a multiple, not {block_samples}"
+            )
         self.block_samples = block_samples
-        self._kernel = _phone_kernel(up, down, math.gcd(block_samples, _STEP_SAMPLES))
+        self._kernel = _phone_kernel(from_hz, to_hz, math.gcd(cycles, _STEP_SAMPLES))
         self.history_samples = self._kernel.history_samples
-        self.window_samples = self.history_samples + block_samples * down
-        self.delay_ms = 1000.0 * _HALF_TAPS / REALTIME_HZ
+        self.window_samples = self.history_samples + block_samples * from_hz // phone_hz
+        self.delay_ms = float(_DELAY_MS)
 
     def __call__(self, windows: NDArray[np.int16]) -> NDArray[np.int16]:
         """Convert one block of every call.
@@ -175,27 +185,29 @@ class _BlockResampler:
 
 
 class Upsampler(_BlockResampler):
-    """8 kHz to 24 kHz: (calls, history + block) int16 to (calls, 3 * block) int16.
+    """The phone's rate to 24 kHz: at 8 kHz (calls, history + block) to (calls, 3 * block) int16.
 
     Args:
-        block_samples: input samples of a block at 8 kHz, without the history (32 samples). A
-            multiple of 20 is fastest; any is right.
+        block_samples: input samples of a block, without the history (4 ms). At 8 kHz a multiple of
+            20 is fastest, and any is right; at 16 kHz a multiple of 40, or of 2.
+        phone_hz: :data:`PHONE_HZ` or :data:`WIDE_HZ`.
     """
 
-    def __init__(self, block_samples: int) -> None:
-        super().__init__(block_samples, up=_RATIO, down=1)
+    def __init__(self, block_samples: int, phone_hz: int = PHONE_HZ) -> None:
+        super().__init__(block_samples, phone_hz, phone_hz, REALTIME_HZ)
 
 
 class Downsampler(_BlockResampler):
-    """24 kHz to 8 kHz: (calls, history + 3 * block) int16 to (calls, block) int16.
+    """24 kHz to the phone's rate: at 8 kHz (calls, history + 3 * block) to (calls, block) int16.
 
     Args:
-        block_samples: output samples of a block at 8 kHz; the input block has three times as many,
-            after the history (96 samples). A multiple of 20 is fastest; any is right.
+        block_samples: output samples of a block; the input block has as much time, after the
+            history (96 samples). Sizes as of :class:`Upsampler`.
+        phone_hz: :data:`PHONE_HZ` or :data:`WIDE_HZ`.
     """
 
-    def __init__(self, block_samples: int) -> None:
-        super().__init__(block_samples, up=1, down=_RATIO)
+    def __init__(self, block_samples: int, phone_hz: int = PHONE_HZ) -> None:
+        super().__init__(block_samples, phone_hz, REALTIME_HZ, phone_hz)
 
 
 def upsample_whole(x: NDArray[np.int16], *, aligned: bool = True) -> NDArray[np.int16]:
@@ -209,7 +221,7 @@ def upsample_whole(x: NDArray[np.int16], *, aligned: bool = True) -> NDArray[np.
     Returns:
         (3 * n,) int16 at 24 kHz.
     """
-    kernel = _phone_kernel(_RATIO, 1, _STEP_SAMPLES)
+    kernel = _phone_kernel(PHONE_HZ, REALTIME_HZ, _STEP_SAMPLES)
     return _convert_whole(x, kernel, _RATIO * x.size, aligned=aligned)
 
 
@@ -223,7 +235,7 @@ def downsample_whole(x: NDArray[np.int16], *, aligned: bool = True) -> NDArray[n
     Returns:
         (ceil(n / 3),) int16 at 8 kHz.
     """
-    kernel = _phone_kernel(1, _RATIO, _STEP_SAMPLES)
+    kernel = _phone_kernel(REALTIME_HZ, PHONE_HZ, _STEP_SAMPLES)
     return _convert_whole(x, kernel, -(-x.size // _RATIO), aligned=aligned)
 
 

@@ -15,12 +15,14 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.audio.resample import PHONE_HZ
 from bridge.errors import BridgeError, Outcome
 
 FRAME_SAMPLES = 160
-"""20 ms at 8 kHz: what PJSIP moves at once."""
-DEFAULT_LENGTH_SAMPLES = 16_000
-"""2 s at 8 kHz (`ARCHITECTURE.md` section 2)."""
+"""20 ms at 8 kHz, what PJSIP moves at once there; at any rate rings are copied by so many."""
+FRAME_MS = 20
+LENGTH_S = 2
+"""Of a ring (`ARCHITECTURE.md` section 2)."""
 RESTING_ROWS = 8
 """Rows that rest before a released one is taken again, while there are untouched ones: PJSIP may
 still finish a frame in it. Memory is so taken by the most calls at once, not by all there were."""
@@ -45,24 +47,34 @@ class RingArena:
 
     Args:
         rows: calls that can have rings at the same time.
-        length_samples: samples in each ring; a multiple of 160, so that a 20 ms frame that starts
-            on a frame boundary never wraps.
+        length_samples: samples in each ring; a multiple of 20 ms, so that a frame that starts
+            on a frame boundary never wraps. None for :data:`LENGTH_S`.
+        rate_hz: of all rows.
 
     Attributes:
-        rx: (rows, length) int16 at 8 kHz, C-contiguous: what the caller said.
-        tx: (rows, length) int16 at 8 kHz, C-contiguous: what the caller is to hear.
+        rx: (rows, length) int16, C-contiguous: what the caller said.
+        tx: (rows, length) int16, C-contiguous: what the caller is to hear.
+        rate_hz: of both.
+        frame_samples: 20 ms: what PJSIP moves at once.
 
     Raises:
-        ValueError: no rows, or a length that is not a positive multiple of 160.
+        ValueError: no rows, or a length that is not a positive multiple of 20 ms.
     """
 
-    def __init__(self, rows: int, length_samples: int = DEFAULT_LENGTH_SAMPLES) -> None:
+    def __init__(
+        self, rows: int, length_samples: int | None = None, *, rate_hz: int = PHONE_HZ
+    ) -> None:
         if rows < 1:
             raise ValueError(f"an arena needs at least 1 row, not {rows}")
-        if length_samples < FRAME_SAMPLES or length_samples % FRAME_SAMPLES:
+        if length_samples is None:
+            length_samples = LENGTH_S * rate_hz
+        frame_samples = rate_hz * FRAME_MS // 1000
+        if length_samples < frame_samples or length_samples % frame_samples:
             raise ValueError(
-                f"ring length of {length_samples} samples; a multiple of {FRAME_SAMPLES} expected"
+                f"ring length of {length_samples} samples; a multiple of {frame_samples} expected"
             )
+        self.rate_hz = rate_hz
+        self.frame_samples = frame_samples
         self.rows = rows
         self.length_samples = length_samples
         self._memory: NDArray[np.int16] = np.zeros((2, rows, length_samples), dtype=np.int16)

@@ -1,7 +1,8 @@
 """Audio between a supervisor's browser and the bridge: binary WebSocket messages, little-endian.
 
     listen, to the browser:   uint32 sequence, uint32 ms since the answer,
-                              int16 PCM, 8 kHz, stereo (caller, agent as heard), 20 ms
+                              int16 PCM, stereo (caller, agent as heard), 20 ms:
+                              160 samples at 8 kHz, or 320 at 16 kHz
     talk, from the browser:   uint32 sequence, uint32 ms, int16 PCM, 24 kHz, mono, 20 to 100 ms
 
 Sequences grow by one a message, the lost ones counted, so a gap shows how much is missing.
@@ -13,10 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-LISTEN_HZ = 8_000
 TALK_HZ = 24_000
 FRAME_MS = 20
-LISTEN_SAMPLES = LISTEN_HZ * FRAME_MS // 1000
 TALK_BYTES = TALK_HZ * FRAME_MS // 1000 * 2
 
 _HEADER = struct.Struct("<II")
@@ -33,7 +32,7 @@ class TalkFrame(NamedTuple):
 
 
 class ListenFrame(NamedTuple):
-    """What one message to the browser holds; ``stereo`` is (n, 2) int16 at 8 kHz."""
+    """What one message to the browser holds; ``stereo`` is (n, 2) int16, 20 ms."""
 
     sequence: int
     at_ms: int

@@ -36,10 +36,18 @@ class Callers(Phones):
         server: host and port of the SIP server.
         user: who is called.
         each_another: every call is from a number of its own; else all are from one.
+        secure: SIP over TLS and SRTP; else UDP and RTP.
     """
 
-    def __init__(self, server: tuple[str, int], user: str, *, each_another: bool = False) -> None:
-        super().__init__(server, user)
+    def __init__(
+        self,
+        server: tuple[str, int],
+        user: str,
+        *,
+        each_another: bool = False,
+        secure: bool = False,
+    ) -> None:
+        super().__init__(server, user, secure=secure)
         self._each_another = each_another
         self._placed = 0
         self.orders = {
@@ -136,13 +144,15 @@ class Callers(Phones):
         }
 
 
-def run_callers(server: tuple[str, int], user: str, *, each_another: bool = False) -> None:
+def run_callers(
+    server: tuple[str, int], user: str, *, each_another: bool = False, secure: bool = False
+) -> None:
     """Be the callers until stdin ends.
 
     Raises:
         InfrastructureError: this is no 64-bit Linux, or a socket can't be had.
     """
-    run_phones(lambda: Callers(server, user, each_another=each_another))
+    run_phones(lambda: Callers(server, user, each_another=each_another, secure=secure))
 
 
 def percentile(values: list[float], percent: int) -> float | None:

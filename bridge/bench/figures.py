@@ -14,6 +14,29 @@ _ADDED = "bridge_added_latency_seconds"
 
 
 @dataclass(frozen=True, slots=True)
+class BenchPlan:
+    """The calls, times and dialect to measure with.
+
+    Attributes:
+        calls: at once; None takes 200, or all that the loaded PJSIP holds.
+        rate: calls a second in a ramp.
+        hold_s: how long the steady state is measured.
+        dialect: of the Realtime API.
+        climb: find out how many calls the bridge and the plain way hold.
+        soak: short calls to place instead of all that, after a warm-up; 0: none.
+        secure: compare calls over TLS and SRTP with plain ones instead of all that.
+    """
+
+    calls: int | None
+    rate: float
+    hold_s: float
+    dialect: str
+    climb: bool
+    soak: int = 0
+    secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CallSetups:
     """The setups of a ramp's calls; times are INVITE to 200, as the callers saw them."""
 
@@ -213,6 +236,7 @@ class BenchResult:
     Attributes:
         machine: what it ran on.
         pjsip: which build, how many calls it holds.
+        pairs: CPU in percent of a core of plain calls, and of secure ones right before or after.
         doubts: why the figures can't be trusted; none is good.
     """
 
@@ -221,6 +245,7 @@ class BenchResult:
     plan: Mapping[str, object]
     ways: Mapping[str, ServingWay] = field(default_factory=dict)
     soak: Soak | None = None
+    pairs: Sequence[tuple[float, float]] = ()
     ratios: Mapping[str, float] = field(default_factory=dict)
     verdicts: Sequence[FigureVerdict] = ()
     doubts: Sequence[str] = ()

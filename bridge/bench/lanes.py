@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.audio import g711
-from bridge.bench.datagrams import Datagrams
+from bridge.bench.datagrams import Arrivals, Datagrams
 from bridge.bench.hearing import RtpHearing
+from bridge.bench.wires import SRTP_TAG_BYTES, SrtpStream
 
 MOST_CALLS = 1024
 FRAME_SAMPLES = 160
@@ -40,12 +41,20 @@ Frames = npt.NDArray[np.uint8]
 
 
 class Lane:
-    """An RTP socket that many calls share."""
+    """An RTP socket that many calls share.
 
-    def __init__(self) -> None:
-        self.wire = Datagrams(_PACKET.itemsize, MOST_CALLS)
+    Args:
+        secure: the calls have keys of SRTP.
+    """
+
+    def __init__(self, *, secure: bool = False) -> None:
+        size = _PACKET.itemsize
+        self.wire = Datagrams(size + SRTP_TAG_BYTES * secure, MOST_CALLS)
         self.due_ns = 0
-        self._packets = self.wire.out.view(_PACKET)[:, 0]
+        # What is sealed is laid beside what is sent; else it is laid there at once.
+        self._plain = np.zeros((MOST_CALLS, size), dtype=np.uint8) if secure else self.wire.out
+        self._packets = self._plain.view(_PACKET)[:, 0]
+        self._srtp: dict[int, SrtpStream] = {}
         self._packets["first"] = 0x80
         self._packets["ssrc"] = np.arange(MOST_CALLS) + 1
         self._quiet = _quiet_room()
@@ -57,8 +66,16 @@ class Lane:
         self._keys: dict[int, deque[str]] = {}
         self._key_frames: dict[int, int] = {}
 
-    def add(self, slot: int, port: int) -> None:
-        """Begin a call's stream, or send it elsewhere from now on."""
+    def add(self, slot: int, port: int, keys: tuple[str, str] = ("", "")) -> None:
+        """Begin a call's stream, or send it elsewhere from now on.
+
+        Args:
+            slot: the call's; port: where the far end awaits its RTP.
+            keys: of SRTP, ours and the far end's; empty for plain RTP.
+        """
+        stream = self._srtp.get(slot)
+        if all(keys) and (stream is None or stream.keys != keys):
+            self._srtp[slot] = SrtpStream(*keys)
         old = self._ports.get(slot)
         if old is None:
             self._packets["sequence"][slot] = 0
@@ -76,8 +93,8 @@ class Lane:
         if port is not None:
             self._slot_of_port[port] = -1
             self._slots = np.array(sorted(self._ports), dtype=np.intp)
-        for said in (self._speech, self._keys, self._key_frames):
-            said.pop(slot, None)
+        for kept in (self._speech, self._keys, self._key_frames, self._srtp):
+            kept.pop(slot, None)
         self._packets["audio"][slot] = self._quiet
 
     def say(self, slot: int, frames: Frames) -> None:
@@ -100,6 +117,9 @@ class Lane:
         slots = self._slots
         if self._keys:
             slots = slots[[slot not in self._keys for slot in slots.tolist()]]
+        for slot in self._srtp and slots.tolist():
+            sealed = self._srtp[slot].protect(self._plain[slot].tobytes())
+            self.wire.out[slot] = np.frombuffer(sealed, dtype=np.uint8)
         self.wire.send(slots)
         packets = self._packets
         packets["sequence"][slots] += np.uint16(1)
@@ -114,8 +134,9 @@ class Lane:
             if not len(came.lengths):
                 return
             slots = self._slot_of_port[came.ports]
-            packets = came.data.view(_PACKET)[:, 0]
-            ours = (slots >= 0) & (came.lengths == _PACKET.itemsize) & (packets["kind"] & 0x7F == 0)
+            lengths = self._open(slots, came) if self._srtp else came.lengths
+            packets = came.data[:, : _PACKET.itemsize].view(_PACKET)[:, 0]
+            ours = (slots >= 0) & (lengths == _PACKET.itemsize) & (packets["kind"] & 0x7F == 0)
             good = packets[ours]
             hearing.take(
                 slots[ours],
@@ -124,6 +145,16 @@ class Lane:
                 came.stamps_ns[ours],
                 good["audio"],
             )
+
+    def _open(self, slots: npt.NDArray[np.int64], came: Arrivals) -> npt.NDArray[np.int64]:
+        """Lay each packet in place of the sealed one that came; return the lengths."""
+        lengths = came.lengths.copy()
+        for row, (slot, length) in enumerate(zip(slots.tolist(), lengths.tolist(), strict=True)):
+            if slot in self._srtp:
+                opened = self._srtp[slot].unprotect(came.data[row, :length].tobytes())
+                came.data[row, : len(opened)] = np.frombuffer(opened, dtype=np.uint8)
+                lengths[row] = len(opened)
+        return lengths
 
     def _lay_speech(self) -> None:
         for slot, frames in list(self._speech.items()):
@@ -151,7 +182,8 @@ class Lane:
                 _KEY_VOLUME | (_KEY_END_BIT if over else 0),
                 max(sent, 1) * FRAME_SAMPLES,
             )
-            self.wire.send_one(data, self._ports[slot])
+            stream = self._srtp.get(slot)
+            self.wire.send_one(stream.protect(data) if stream else data, self._ports[slot])
             self._packets["sequence"][slot] += np.uint16(1)
         if over:
             self._keys[slot].popleft()

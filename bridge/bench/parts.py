@@ -5,9 +5,15 @@ They are stopped by the stack that they are put on, in the reverse order.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
@@ -55,6 +61,7 @@ class BenchTarget:
         server: host and port of its SIP socket.
         max_calls: that its PJSIP holds.
         http: where its metrics are; None: it has none.
+        tls_server: host and port of its TLS socket; "" where it has none.
     """
 
     name: str
@@ -64,6 +71,7 @@ class BenchTarget:
     pjsip: str = ""
     ports: str = ""
     http: str | None = None
+    tls_server: str = ""
 
     def usage(self) -> ProcessUsage:
         """Return what it has used up to now."""
@@ -143,11 +151,24 @@ class BenchParts(Starter):
         child = await self.start("the light Realtime server", "bench", "peer")
         return Peer(child, str((await self.ready(child))["url"]))
 
-    async def bridge(self, peer: Peer, dialect: str) -> BenchTarget:
-        """Start the gateway, with a Redis of its own and a dialplan that records nothing."""
+    async def bridge(self, peer: Peer, dialect: str, *, secure: bool = False) -> BenchTarget:
+        """Start the gateway, with a Redis of its own and a dialplan that records nothing.
+
+        Args:
+            peer: its Realtime server, in `dialect`.
+            secure: it is called over TLS, and takes nothing but SRTP.
+        """
         arm = {"dialect": dialect, "url": peer.url, "api_key_env": KEY_VARIABLE}
         dialplan = load_dialplan("bench", called="*", arm=_ARM)
-        return await self.target(self.directory("bridge-bench-"), [dialplan], {_ARM: arm})
+        place = self.directory("bridge-bench-")
+        settings = {}
+        if secure:
+            cert_file, key_file = _make_certificate(place)
+            tls = {"port": 0, "cert_file": str(cert_file), "key_file": str(key_file)}
+            trunk = {"addresses": "127.0.0.1", "transport": "tls", "srtp": "required"}
+            settings = {"SIP_TLS": json.dumps(tls), "SIP_TRUNKS": json.dumps({CALLED: trunk})}
+        target = await self.target(place, [dialplan], {_ARM: arm}, settings)
+        return replace(target, name="secure" if secure else target.name)
 
     async def target(
         self,
@@ -183,16 +204,17 @@ class BenchParts(Starter):
         child, ready = await self.gateway(chosen, variables={KEY_VARIABLE: KEY}, log_path=log_path)
         return _target("bridge", child, ready)
 
-    async def callers(self, target: BenchTarget) -> CallersProcess:
-        """Start callers for one target."""
+    async def callers(self, target: BenchTarget, *, secure: bool = False) -> CallersProcess:
+        """Start callers for one target; ``secure`` ones call over TLS, with SRTP."""
+        server, options = (target.tls_server, ["--secure"]) if secure else (target.server, [])
         child = await self.start(
-            "the callers", "bench", "callers", target.server, takes_orders=True
+            *("the callers", "bench", "callers", server, *options), takes_orders=True
         )
         return CallersProcess(child)
 
 
 def _target(name: str, child: Child, ready: Mapping[str, object]) -> BenchTarget:
-    http = ready.get("http")
+    http, tls = ready.get("http"), ready.get("sip_tls")
     return BenchTarget(
         name=name,
         child=child,
@@ -201,4 +223,23 @@ def _target(name: str, child: Child, ready: Mapping[str, object]) -> BenchTarget
         pjsip=str(ready.get("pjsip", "")),
         ports=str(ready.get("ports", "")),
         http=None if http is None else str(http),
+        tls_server="" if tls is None else str(tls).removeprefix("sip:").partition(";")[0],
     )
+
+
+def _make_certificate(directory: Path) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1 that ends tomorrow, and its key; return their paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = directory / "cert.pem", directory / "key.pem"
+    cert_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    encoded = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key_file.write_bytes(encoded)
+    return cert_file, key_file

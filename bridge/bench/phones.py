@@ -8,7 +8,6 @@ process has an even load.
 import json
 import os
 import select
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ import numpy as np
 from bridge.bench.hearing import RtpHearing
 from bridge.bench.lanes import MOST_CALLS, Lane
 from bridge.bench.sip_calls import Ended, SipCalls
+from bridge.bench.wires import TlsWire, UdpWire
 from bridge.clock import NS_PER_MS
 from bridge.errors import InfrastructureError
 from bridge.softphone.sip_message import Direction
@@ -38,6 +38,7 @@ class Phones:
     Args:
         server: host and port of the SIP server.
         user: who is called.
+        secure: SIP over TLS and SRTP; else UDP and RTP.
 
     Attributes:
         orders: the handler of each order, by its ``do``.
@@ -46,25 +47,24 @@ class Phones:
         lags_ns: how late lanes sent.
     """
 
-    def __init__(self, server: tuple[str, int], user: str) -> None:
+    def __init__(self, server: tuple[str, int], user: str, *, secure: bool = False) -> None:
         self.orders: dict[str, Callable[[Order], Answer]] = {}
         self.hearing = RtpHearing(MOST_CALLS)
         self.up: dict[int, int] = {}
         self.free = list(range(MOST_CALLS - 1, -1, -1))
         self.lags_ns: list[int] = []
-        self._sip_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._sip_socket.bind(("127.0.0.1", 0))
-        self._sip_socket.setblocking(False)
+        self._wire = TlsWire(server) if secure else UdpWire(server)
         self.sip = SipCalls(
             server,
-            int(self._sip_socket.getsockname()[1]),
+            self._wire.port,
             user,
-            lambda data: self._sip_socket.sendto(data, server),
+            self._wire.send,
+            secure=secure,
             on_up=self.on_up,
             on_over=self.on_over,
             on_changed=self.on_changed,
         )
-        self._lanes = [Lane() for _ in range(_LANES)]
+        self._lanes = [Lane(secure=secure) for _ in range(_LANES)]
         self._repeat_ns = 0
 
     def lane_of(self, slot: int) -> Lane:
@@ -75,7 +75,7 @@ class Phones:
         """Take a call that is answered."""
         self.up[slot] = time.monotonic_ns()
         self.hearing.forget(slot)
-        self.lane_of(slot).add(slot, port)
+        self.lane_of(slot).add(slot, port, self.sip.keys_of(slot))
 
     def change(self, slot: int, direction: Direction) -> bool:
         """Send a re-INVITE; False if one is under way, or the call isn't up.
@@ -91,7 +91,7 @@ class Phones:
     def on_changed(self, slot: int, port: int) -> None:
         """Take the answer to a re-INVITE."""
         self.hearing.forget(slot)
-        self.lane_of(slot).add(slot, port)
+        self.lane_of(slot).add(slot, port, self.sip.keys_of(slot))
 
     def on_over(self, slot: int, ended: Ended) -> None:
         """Take the end of a call."""
@@ -118,7 +118,7 @@ class Phones:
         for number, lane in enumerate(self._lanes):
             lane.due_ns = begun_ns + number * _FRAME_NS // _LANES
         poll = select.poll()
-        poll.register(self._sip_socket, select.POLLIN)
+        poll.register(self._wire, select.POLLIN)
         poll.register(sys.stdin, select.POLLIN)
         current: Answer | None = None
         heard = b""
@@ -126,8 +126,9 @@ class Phones:
             due_ns = min(lane.due_ns for lane in self._lanes)
             wait_ms = max(0, due_ns - time.monotonic_ns()) // NS_PER_MS
             for descriptor, _ in poll.poll(wait_ms):
-                if descriptor == self._sip_socket.fileno():
-                    self._read_sip()
+                if descriptor == self._wire.fileno():
+                    for message in self._wire.messages():
+                        self.sip.receive(message, time.monotonic_ns())
                     continue
                 read = os.read(sys.stdin.fileno(), 65536)
                 if not read:
@@ -144,7 +145,7 @@ class Phones:
 
     def close(self) -> None:
         """Give the sockets back."""
-        self._sip_socket.close()
+        self._wire.close()
         for lane in self._lanes:
             lane.wire.close()
 
@@ -160,16 +161,6 @@ class Phones:
         if now_ns >= self._repeat_ns:
             self.sip.repeat(now_ns)
             self._repeat_ns = now_ns + _REPEAT_NS
-
-    def _read_sip(self) -> None:
-        while True:
-            try:
-                data = self._sip_socket.recv(65536)
-            except BlockingIOError:
-                return
-            except ConnectionError:  # nobody there; requests are repeated, and given up
-                continue
-            self.sip.receive(data, time.monotonic_ns())
 
 
 def run_phones(make: Callable[[], Phones]) -> None:

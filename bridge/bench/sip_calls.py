@@ -1,10 +1,12 @@
-"""Many calls on one UDP socket: INVITE, ACK, CANCEL, BYE (RFC 3261), hold. No authentication.
+"""Many calls on one UDP socket or TLS connection: INVITE, ACK, CANCEL, BYE (RFC 3261), hold.
 
 A call is a slot: a small number that is used again when its call is over. Requests that stay
 without an answer are repeated by :meth:`SipCalls.repeat` (section 17.1: after 500 ms, doubling).
-No clock in here.
+No clock in here, and no authentication.
 """
 
+import base64
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -18,6 +20,8 @@ _GIVE_UP_NS = 32_000 * NS_PER_MS
 """64 * T1: timers B and F."""
 
 _FIRST_INVITE = "1 INVITE"
+_KEY_BYTES = 30
+"""Of AES-128's master key, and of its salt (RFC 4568 section 6.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,9 @@ class _Dialog:
     remote: str
     local: str
     acknowledges: bool
+    key: str
     sequence: int = 1
+    far_key: str = ""
     ack: bytes = b""
     up: bool = False
     cancelled: bool = False
@@ -87,7 +93,8 @@ class SipCalls:
         server: host and port that are called.
         port: of our socket.
         user: who is called.
-        transmit: sends a datagram to the server.
+        transmit: sends a message to the server.
+        secure: messages go over TLS, and SRTP is offered; else UDP, and RTP.
         on_up: receives slot and the far end's RTP port.
         on_over: receives the slot of a call that has ended, or has never begun.
         on_changed: receives slot and the far end's RTP port after a re-INVITE.
@@ -100,6 +107,7 @@ class SipCalls:
         user: str,
         transmit: Callable[[bytes], object],
         *,
+        secure: bool = False,
         on_up: Callable[[int, int], None],
         on_over: Callable[[int, Ended], None],
         on_changed: Callable[[int, int], None] = lambda slot, port: None,
@@ -109,6 +117,8 @@ class SipCalls:
         self._user = user
         self._port = port
         self._transmit = transmit
+        self._secure = secure
+        self._transport, self._parameter = ("TLS", ";transport=tls") if secure else ("UDP", "")
         self._on_up = on_up
         self._on_over = on_over
         self._on_changed = on_changed
@@ -147,11 +157,12 @@ class SipCalls:
             acknowledges: an answer; else the caller is gone by then, and it is never heard of.
         """
         call_id = f"bench-{next(self._numbers)}-{self._port}@127.0.0.1"
-        uri = f"sip:{user or self._user}@{self._server[0]}:{self._server[1]}"
+        key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() if self._secure else ""
+        uri = f"sip:{user or self._user}@{self._server[0]}:{self._server[1]}{self._parameter}"
         local = f"<sip:{caller}@127.0.0.1:{self._port}>;tag={call_id.partition('@')[0]}"
-        self._dialogs[slot] = _Dialog(call_id, uri, f"<{uri}>", local, acknowledges)
+        self._dialogs[slot] = _Dialog(call_id, uri, f"<{uri}>", local, acknowledges, key)
         self._slots[call_id] = slot
-        self._request(slot, "INVITE", now_ns, audio_sdp(rtp_port, (0,)))
+        self._request(slot, "INVITE", now_ns, audio_sdp(rtp_port, (0,), crypto_key=key))
 
     def cancel(self, slot: int, now_ns: int) -> None:
         """Take an INVITE back; one that is answered all the same is acknowledged and ended."""
@@ -169,9 +180,19 @@ class SipCalls:
         if dialog is None or not dialog.up or self._of(slot):
             return False
         dialog.sequence += 1
-        sdp = audio_sdp(rtp_port, (0,), direction=direction, version=dialog.sequence)
+        sdp = audio_sdp(
+            *(rtp_port, (0,)),
+            direction=direction,
+            version=dialog.sequence,
+            crypto_key=dialog.key,
+        )
         self._request(slot, "INVITE", now_ns, sdp)
         return True
+
+    def keys_of(self, slot: int) -> tuple[str, str]:
+        """Return a call's keys of SRTP: ours, and the far end's; empty for plain RTP."""
+        dialog = self._dialogs.get(slot)
+        return ("", "") if dialog is None else (dialog.key, dialog.far_key)
 
     def is_changing(self, slot: int) -> bool:
         """Return whether a re-INVITE waits for its answer."""
@@ -233,13 +254,13 @@ class SipCalls:
     def _message(self, dialog: _Dialog, method: str, number: int, body: str = "") -> PhoneMessage:
         branch = f"z9hG4bK-{self._port}-{next(self._numbers)}"
         headers = (
-            ("Via", f"SIP/2.0/UDP 127.0.0.1:{self._port};branch={branch}"),
+            ("Via", f"SIP/2.0/{self._transport} 127.0.0.1:{self._port};branch={branch}"),
             ("Max-Forwards", "70"),
             ("From", dialog.local),
             ("To", dialog.remote),
             ("Call-ID", dialog.call_id),
             ("CSeq", f"{number} {method}"),
-            ("Contact", f"<sip:bench@127.0.0.1:{self._port}>"),
+            ("Contact", f"<sip:bench@127.0.0.1:{self._port}{self._parameter}>"),
         )
         return PhoneMessage(f"{method} {dialog.target} SIP/2.0", headers, body)
 
@@ -271,6 +292,7 @@ class SipCalls:
     def _answered(self, request: _Request, response: PhoneMessage, now_ns: int) -> None:
         slot, dialog = request.slot, self._dialogs[request.slot]
         dialog.remote = response.header("To")
+        dialog.far_key = response.crypto_key
         dialog.target = response.header("Contact").split("<")[-1].split(">")[0]
         if not dialog.acknowledges:
             return

@@ -3,7 +3,9 @@
 The bounds are those of issue 4 and of `NEEDS.md` section 5.
 """
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from bridge.bench.figures import (
     BenchResult,
@@ -20,12 +22,17 @@ FEWEST_TO_JUDGE = 50
 CPU_PERCENT_PER_CALL = 0.40
 TIMES_THE_FLOOR = 3.0
 TIMES_THE_PLAIN_WAY = 10.0
+TIMES_PLAIN_RTP = 1.15
+"""CPU of calls over TLS and SRTP (issue 17)."""
+
 UP_P95_MS = 60.0
 LAG_P99_MS = 40.0
 SETUP_P95_MS = 250.0
 BYTES_PER_CALL = 1024 * 1024
 SOAK_GROWTH_PERCENT = 3.0
 BAD_PACKETS_SHARE = 0.001
+
+_CPU_FIGURE = "CPU per call"
 
 WELL_SERVED_SHARE = 0.005
 """Of the packets may be lost or late in a step of a climb: what a phone's concealment hides."""
@@ -52,9 +59,14 @@ def complaint(window: HeardWindow, setup: CallSetups, uplink_share: float | None
     return ", ".join(what for what, holds in complaints.items() if holds)
 
 
-def ratios_of(ways: Mapping[str, ServingWay]) -> dict[str, float]:
-    """Compare the ways that were measured."""
+def ratios_of(
+    ways: Mapping[str, ServingWay], pairs: Sequence[tuple[float, float]] = ()
+) -> dict[str, float]:
+    """Compare the ways that were measured; of pairs, plain and secure, the median counts."""
     ratios = {}
+    if pairs:
+        ratio = statistics.median(secure / plain for plain, secure in pairs)
+        ratios["secure_cpu_to_plain_cpu"] = round(ratio, 3)
     bridge, floor, plain = (ways.get(name) for name in ("bridge", "floor", "plain"))
     if bridge and floor and floor.spent.cpu_percent:
         ratio = bridge.spent.cpu_percent_per_call / floor.spent.cpu_percent_per_call
@@ -71,6 +83,13 @@ def verdicts_on(result: BenchResult) -> list[FigureVerdict]:
     if (bridge := result.ways.get("bridge")) is not None:
         verdicts += _of_bridge(bridge)
         verdicts += _of_ratios(result, bridge)
+    if (secure := result.ways.get("secure")) is not None:
+        # What a call costs with them is judged beside what it costs without: by the pairs.
+        verdicts += [
+            replace(each, figure=f"TLS, SRTP: {each.figure}")
+            for each in _of_bridge(secure)
+            if each.figure != _CPU_FIGURE
+        ]
     if result.soak is not None:
         verdicts += _of_soak(result.soak)
     return verdicts
@@ -102,7 +121,7 @@ def _of_bridge(way: ServingWay) -> Iterator[FigureVerdict]:
     if setup.setup_p95_ms is not None:
         yield _at_most("setup, p95", setup.setup_p95_ms, SETUP_P95_MS, "ms")
     cpu = spent.cpu_percent_per_call
-    yield _at_most("CPU per call", cpu, CPU_PERCENT_PER_CALL, "% of a core", judged=enough)
+    yield _at_most(_CPU_FIGURE, cpu, CPU_PERCENT_PER_CALL, "% of a core", judged=enough)
     if spent.bytes_per_call is not None:
         kib = spent.bytes_per_call / 1024
         yield _at_most("memory per call", kib, BYTES_PER_CALL / 1024, "KiB", judged=enough)
@@ -113,6 +132,11 @@ def _of_ratios(result: BenchResult, bridge: ServingWay) -> Iterator[FigureVerdic
     if ratio is not None:
         enough = bridge.spent.calls >= FEWEST_TO_JUDGE
         yield _at_most("CPU, times the floor's", ratio, TIMES_THE_FLOOR, "x", judged=enough)
+    ratio = result.ratios.get("secure_cpu_to_plain_cpu")
+    if ratio is not None:
+        enough = bridge.spent.calls >= FEWEST_TO_JUDGE
+        figure = "CPU with TLS and SRTP, times without"
+        yield _at_most(figure, ratio, TIMES_PLAIN_RTP, "x", judged=enough)
     ratio = result.ratios.get("bridge_calls_to_plain_calls")
     plain = result.ways.get("plain")
     if ratio is not None and plain is not None and plain.climb is not None:

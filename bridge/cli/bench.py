@@ -9,13 +9,14 @@ from pathlib import Path
 import click
 
 from bridge.bench.callers import run_callers, run_talkers
-from bridge.bench.figures import BenchResult
+from bridge.bench.figures import BenchPlan, BenchResult
 from bridge.bench.lanes import MOST_CALLS
 from bridge.bench.parts import CALLED, KEY
 from bridge.bench.plot import check_can_plot, plot
 from bridge.bench.ready import Ready
-from bridge.bench.run import BenchPlan, run_bench
+from bridge.bench.run import run_bench
 from bridge.bench.view import BenchScreen, print_result
+from bridge.bench.wires import check_can_secure
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import (
     finished,
@@ -68,6 +69,11 @@ _DIALECT = click.Choice(sorted(DIALECTS))
     metavar="CALLS",
     help="Instead of all that: so many short calls at --rate, and what they leave.",
 )
+@click.option(
+    "--secure",
+    is_flag=True,
+    help="Instead of all that: calls over TLS and SRTP beside plain ones, in four pairs.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--plot", "png", type=_PNG, help="Draw a PNG (needs the extra `bench`).")
 @click.option(
@@ -85,6 +91,7 @@ def bench(
     dialect: str,
     climb: bool,
     soak: int | None,
+    secure: bool,
     as_json: bool,
     png: Path | None,
     report: Path | None,
@@ -104,6 +111,7 @@ def bench(
       bridge bench --calls 50 --hold-s 10 --no-climb
       bridge bench --report bench-report --dialect beta
       bridge bench --soak 2000 --rate 20
+      bridge bench --secure
 
     \b
     Exit codes:
@@ -117,8 +125,14 @@ def bench(
     configure(TelemetrySettings(log_level="warning"))
     if png is not None:
         check_can_plot()
+    if secure and soak:
+        raise ConfigError(
+            "--secure and --soak measure different calls", remedy="give one of them, then the other"
+        )
+    if secure:
+        check_can_secure()
     make_directory(report)
-    plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0)
+    plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0, secure)
     with BenchScreen() as screen:
         done = run(until_done_or_signalled(run_bench(plan, os.environ, screen), "bench"))
     result = finished(done)
@@ -160,14 +174,15 @@ def _can_plot() -> bool:
 @click.option("--called", default=CALLED, help="Whom they call.")
 @click.option("--each-another", is_flag=True, help="Every call is from a number of its own.")
 @click.option("--talking", is_flag=True, help="They say something, and not only listen.")
+@click.option("--secure", is_flag=True, help="SIP over TLS, and SRTP.")
 @exits_cleanly
-def callers(server: str, called: str, each_another: bool, talking: bool) -> None:
+def callers(server: str, called: str, each_another: bool, talking: bool, secure: bool) -> None:
     """Place calls to SERVER (host:port) as ordered on stdin."""
     host, _, port = server.rpartition(":")
     if talking:
         run_talkers((host, int(port)), called)
         return
-    run_callers((host, int(port)), called, each_another=each_another)
+    run_callers((host, int(port)), called, each_another=each_another, secure=secure)
 
 
 @bench.command(hidden=True)

@@ -1,9 +1,10 @@
 """`bridge calls`: lists and shows the calls of every node, as Redis has them."""
 
 import asyncio
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,15 +14,18 @@ from rich.console import Console
 from bridge.cli.calls_audit import begin_of, read_audit
 from bridge.cli.calls_list import CallFilter, clock_time, find_calls, find_troubles, print_calls
 from bridge.cli.calls_show import CallStory, plot_waterfall, print_story
-from bridge.cli.calls_sip import print_sip, read_sip, write_pcap
+from bridge.cli.calls_sip import print_refused, print_sip, read_sip, write_pcap
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.loading import load_settings
 from bridge.config.settings import RedisSettings
 from bridge.console.access.audit_head import HeadFile
-from bridge.errors import ConfigError
+from bridge.errors import ConfigError, InfrastructureError
+from bridge.sip.trace import CallTrace
+from bridge.store.control import ControlSender
 from bridge.store.reader import CallReader
+from bridge.store.sip_messages import RefusedOfNode, ask_call_sip, ask_refused
 
 _FOLLOW_MS = 1000
 _LOOK_S = 0.5
@@ -45,6 +49,7 @@ def calls() -> None:
     \b
     bridge calls list                  calls now, then the latest that ended
     bridge calls show CALL_ID          one call: conversation, waterfall, timeline
+    bridge calls refused               INVITEs that became no call, and why
     bridge calls tail                  what happens, as it happens
     bridge calls audit                 who did what; --verify: is all of it still there
 
@@ -121,16 +126,22 @@ def show_call(
     CALL_ID is as `bridge calls list` prints it; the beginning will do. --png needs matplotlib (the
     extra `bench`).
 
-    --sip and --pcap read the call's files on this node (media.recordings_dir), not Redis; they are
-    there 2 s after its end. Credentials, keys and pressed digits are taken out. A capture has every
-    message as a UDP datagram, those that went by TCP, too.
+    --sip and --pcap read the call's file on this node (media.recordings_dir); of a call that goes
+    on, or that another node took, they ask its node through Redis. Exit code 3: that node is gone,
+    or has none. Credentials, keys and pressed digits are taken out. A capture has every message as
+    a UDP datagram, those that went by TCP, too.
 
     \b
     bridge calls show c_5d1f --sip
     bridge calls show c_5d1f --pcap call.pcap
     """
     if sip or raw or pcap is not None:
-        _show_sip(call_id, directory, config, pcap, raw=raw, as_json=as_json)
+        trace = _sip_of(call_id, directory, config, url)
+        if pcap is None:
+            print_sip(trace, Console(), raw=raw, as_json=as_json)
+        else:
+            write_pcap(trace, pcap)
+            click.echo(f"{len(trace.messages)} messages in {pcap}")
         return
     story = run(_story(_reader(config, url), call_id))
     if png is not None:
@@ -141,21 +152,70 @@ def show_call(
         print_story(story, Console())
 
 
-def _show_sip(
-    call_id: str,
-    directory: Path | None,
-    config: Path | None,
-    pcap: Path | None,
-    *,
+def _sip_of(
+    call_id: str, directory: Path | None, config: Path | None, url: str | None
+) -> CallTrace:
+    """Return a call's SIP messages from its file here, or from its node, if a Redis is named."""
+    settings = load_settings(config, os.environ)
+    try:
+        return read_sip(directory or settings.media.recordings_dir, call_id)
+    except ConfigError:
+        if directory is not None or (url or settings.redis.url) is None:
+            raise
+    return run(_ask_sip(*_place(config, url), call_id))
+
+
+async def _ask_sip(settings: RedisSettings, url: str, beginning: str) -> CallTrace:
+    control = ControlSender(settings, url, clock=SystemClock())
+    async with CallReader(settings, url) as reader, contextlib.aclosing(control):
+        call_id = await _find(reader, beginning)
+        node = (await reader.call(call_id) or {}).get("node", "")
+        return await ask_call_sip(control, reader, node, call_id, "bridge calls show")
+
+
+@calls.command("refused")
+@click.option("--trunk", help="Only of this trunk; '' for whoever is of none.")
+@click.option("--answer", default="", help="Only those answered so: 403, '503 Line Full'.")
+@click.option("--sip", is_flag=True, help="Show the messages of the latest ones, too.")
+@click.option("--raw", is_flag=True, help="With --sip: the whole messages.")
+@click.option("--most", default=3, show_default=True, help="With --sip: of each trunk and answer.")
+@_from_redis
+@exits_cleanly
+def refused_calls(
+    trunk: str | None,
+    answer: str,
+    sip: bool,
     raw: bool,
+    most: int,
+    config: Path | None,
+    url: str | None,
     as_json: bool,
 ) -> None:
-    trace = read_sip(directory or load_settings(config, os.environ).media.recordings_dir, call_id)
-    if pcap is None:
-        print_sip(trace, Console(), raw=raw, as_json=as_json)
-        return
-    write_pcap(trace, pcap)
-    click.echo(f"{len(trace.messages)} messages in {pcap}")
+    """List the INVITEs that became no call, of every node: by trunk and answer, the latest first.
+
+    Nodes keep them in memory for 24 hours at most, and where there is no room leave out the oldest
+    of the largest group. Credentials and keys are taken out. Exit code 3: a node gave no answer.
+
+    \b
+    bridge calls refused --trunk twilio --sip
+    """
+    wanted: dict[str, object] = {"answer": answer, "most": most if sip or raw else 0}
+    if trunk is not None:
+        wanted["trunk"] = trunk
+    found, mute = run(_ask_refused(*_place(config, url), wanted))
+    print_refused(found, Console(), raw=raw, as_json=as_json)
+    for node in mute:
+        click.echo(f"node {node} gave no answer", err=True)
+    if mute:
+        raise SystemExit(InfrastructureError.exit_code)
+
+
+async def _ask_refused(
+    settings: RedisSettings, url: str, wanted: Mapping[str, object]
+) -> tuple[list[RefusedOfNode], list[str]]:
+    control = ControlSender(settings, url, clock=SystemClock())
+    async with CallReader(settings, url) as reader, contextlib.aclosing(control):
+        return await ask_refused(control, reader, "bridge calls refused", wanted)
 
 
 @calls.command("tail")

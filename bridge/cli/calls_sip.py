@@ -1,7 +1,7 @@
 """Shows a call's SIP messages for `bridge calls show`: a ladder, whole, JSON, a capture."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from bridge.sip.ladder import LadderRow, ladder
 from bridge.sip.pcap import encode_pcap
 from bridge.sip.text import cut, plain
 from bridge.sip.trace import CallTrace, TracedMessage, decode_trace
+from bridge.store.sip_messages import RefusedOfNode
 
 _NARROWEST, _WIDEST = 60, 140
 _CLOCK, _SINCE, _PARTY = 12, 10, 10
@@ -31,7 +32,8 @@ def read_sip(directory: Path, beginning: str) -> CallTrace:
     except FileNotFoundError:
         raise ConfigError(
             f"no SIP messages of {files.call_id} are kept in {directory}",
-            remedy="they are written 2 s after a call's end where sip.messages.keep is on",
+            remedy="they are written 2 s after a call's end where sip.messages.keep is on; while it"
+            " goes on, and on other nodes, they are asked for where --redis names their Redis",
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{files.sip} can't be read: {error}") from error
@@ -46,13 +48,53 @@ def print_sip(trace: CallTrace, console: Console, *, raw: bool, as_json: bool) -
     """
     rows = ladder(trace.messages)
     if as_json:
-        texts = [{"text": each.text} if raw else {} for each in trace.messages]
-        messages = [row.as_json() | text for row, text in zip(rows, texts, strict=True)]
-        console.out(json.dumps({**trace.about, "messages": messages}, indent=2), highlight=False)
+        console.out(json.dumps(_as_json(trace, raw=raw), indent=2), highlight=False)
     elif raw:
         _print_whole(rows, trace.messages, console)
     else:
         _print_ladder(rows, console)
+
+
+def print_refused(
+    nodes: Sequence[RefusedOfNode], console: Console, *, raw: bool, as_json: bool
+) -> None:
+    """Print the INVITEs that became no call, and the messages of the latest, where asked for.
+
+    Args:
+        raw: these whole.
+        as_json: for programs.
+    """
+    if as_json:
+        found = [
+            {
+                "node": each.node,
+                "groups": each.groups,
+                "traces": [_as_json(trace, raw=raw) for trace in each.traces],
+            }
+            for each in nodes
+        ]
+        console.out(json.dumps(found, indent=2), highlight=False)
+        return
+    rows = [(each.node, group) for each in nodes for group in each.groups]
+    if not rows:
+        console.print("no INVITE was refused within the last 24 hours")
+    for node, group in rows:
+        since, until = (_clock(group[name] * 1_000_000) for name in ("first_at_ms", "last_at_ms"))
+        answer, trunk = f"{plain(group['answer']):<32}", group["trunk"] or "no trunk"
+        counts = f"{group['refused']:>8} refused, {group['kept']} kept of {since} to {until} UTC"
+        console.print(Text(f"{answer} {trunk:<16} {counts}  {node}"), soft_wrap=True)
+    for trace in (trace for each in nodes for trace in each.traces):
+        console.print()
+        title = f"{trace.about['answer']}  {trace.about['trunk'] or 'no trunk'}"
+        console.print(Text(plain(title), style="bold"), soft_wrap=True)
+        print_sip(trace, console, raw=raw, as_json=False)
+
+
+def _as_json(trace: CallTrace, *, raw: bool) -> Mapping[str, object]:
+    texts = [{"text": each.text} if raw else {} for each in trace.messages]
+    rows = ladder(trace.messages)
+    messages = [row.as_json() | text for row, text in zip(rows, texts, strict=True)]
+    return {**trace.about, "messages": messages}
 
 
 def write_pcap(trace: CallTrace, path: Path) -> None:

@@ -12,10 +12,11 @@ import click
 from bridge.cli import explain
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.event_map import event_map, to_json, to_markdown
-from bridge.cli.explain import call_of, read_moment
+from bridge.cli.explain import Explanation, call_of, read_moment
 from bridge.config.loading import load_settings
 from bridge.config.parts import Part, document_schema
 from bridge.config.sip import SipSettings
+from bridge.config.trunk_presets import lines_of
 from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError
 from bridge.realtime.conversion import convert_session
@@ -30,7 +31,6 @@ from bridge.routing.matching import (
 )
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout.targets import check_overrides
-from bridge.routing.rules import IncomingCall
 from bridge.routing.verstat import Verstat
 from bridge.simulator.scenario import load_scenario
 from bridge.speech.synthesis import Synthesizer
@@ -128,14 +128,19 @@ def check(
         sip = load_settings(config, os.environ).sip if config or not paths else SipSettings()
         moment = at or datetime.now(UTC)
         call = call_of(called, caller, headers, trunk, Verstat(stir), moment, sip)
-        _explain(_dialplans(paths, config), call, as_json=as_json)
+        found = explain.explain(_dialplans(paths, config), call)
+        _show(explain.with_trust(found, headers, Verstat(stir), sip), as_json=as_json)
         return
     warnings: list[str] = []
-    problems = _problems(paths, warnings) if paths else _serve_problems(config)
+    presets: list[str] = []
+    problems = _problems(paths, warnings) if paths else _serve_problems(config, presets)
     errors = [str(error) for error in problems]
     if as_json:
-        click.echo(json.dumps({"ok": not errors, "errors": errors, "warnings": warnings}))
+        said = {"ok": not errors, "errors": errors, "warnings": warnings, "presets": presets}
+        click.echo(json.dumps(said))
     else:
+        for line in presets:
+            click.echo(line)
         for line in [*errors, *(f"warning: {each}" for each in warnings)]:
             click.echo(line, err=True)
         if not errors:
@@ -188,17 +193,20 @@ def _dialplans(paths: tuple[Path, ...], config: Path | None) -> Sequence[Dialpla
     return load_dialplans(paths[0] if paths else load_settings(config, os.environ).dialplans_dir)
 
 
-def _explain(dialplans: Sequence[Dialplan], call: IncomingCall, *, as_json: bool) -> None:
-    explained = explain.explain(dialplans, call)
+def _show(explained: Explanation, *, as_json: bool) -> None:
     for line in [explain.to_json(explained)] if as_json else explain.show(explained):
         click.echo(line)
     if explained.taken is None:
         raise SystemExit(1)
 
 
-def _serve_problems(config: Path | None) -> Iterator[ConfigError]:
+def _serve_problems(config: Path | None, presets: list[str]) -> Iterator[ConfigError]:
+    """Yield what is wrong; what trunks' presets fill in is added to ``presets``."""
     try:
         settings = load_settings(config, os.environ)
+        for name, trunk in settings.sip.trunks.items():
+            place = f"preset {trunk.preset} fills in sip.trunks.{name}."
+            presets += [f"{place}{line}" for line in lines_of(trunk.filled)]
         dialplans = load_dialplans(settings.dialplans_dir)
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)

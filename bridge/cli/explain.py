@@ -1,8 +1,8 @@
 """Explains in words how the dialplans would treat a call, for `bridge check --explain`."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import click
@@ -15,6 +15,7 @@ from bridge.routing.modes import Mode, has_agent, mode_of
 from bridge.routing.origin import NO_ORIGIN, Origin, read_origin
 from bridge.routing.rules import ConditionResult, IncomingCall, incoming_call
 from bridge.routing.verstat import Verstat
+from bridge.sip.numbers import NumberFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Explanation:
         mode: how it would be treated, if no other call is there.
         hours: why the line is open or closed then; "" for a line without hours.
         origin: what would be kept of its INVITE.
+        dropped: its headers that the trunk is not trusted for.
+        towards_trunk: headers of what goes back to its trunk.
     """
 
     call: IncomingCall
@@ -35,6 +38,8 @@ class Explanation:
     mode: Mode = Mode.OPEN
     hours: str = ""
     origin: Origin = NO_ORIGIN
+    dropped: Sequence[str] = ()
+    towards_trunk: Mapping[str, str] = field(default_factory=dict)
 
 
 def call_of(
@@ -50,19 +55,52 @@ def call_of(
 
     Args:
         headers: each as ``Name=value``.
-        sip: says which of them are believed from the trunk.
+        sip: says which of them are believed from the trunk, and how it writes numbers.
 
     Raises:
         ConfigError: one is not.
     """
+    believed, numbers = sip.believed(_headers(headers), trunk), sip.numbers_of(trunk)
+    return incoming_call(
+        _read(called, numbers),
+        at,
+        caller=_read(caller, numbers),
+        headers=believed,
+        trunk=trunk,
+        stir=stir if sip.believes_verstat(trunk) else Verstat.NONE,
+    )
+
+
+def _headers(headers: Sequence[str]) -> dict[str, tuple[str, ...]]:
     given: dict[str, tuple[str, ...]] = {}
     for header in headers:
         name, equals, value = header.partition("=")
         if not (name and equals):
             raise ConfigError(f"--header {header} has no value", remedy="write --header Name=value")
         given[name] = (*given.get(name, ()), value)
-    believed = sip.believed(given, trunk)
-    return incoming_call(called, at, caller=caller, headers=believed, trunk=trunk, stir=stir)
+    return given
+
+
+def with_trust(
+    found: Explanation, headers: Sequence[str], stir: Verstat, sip: SipSettings
+) -> Explanation:
+    """Add to an explanation what the call's trunk isn't believed, and what goes back to it.
+
+    Args:
+        headers, stir: as :func:`call_of` took them.
+    """
+    given, trunk = _headers(headers), found.call.trunk
+    dropped = [*(given.keys() - sip.believed(given, trunk).keys())]
+    if stir is not Verstat.NONE and not sip.believes_verstat(trunk):
+        dropped.append("verstat")
+    known = sip.trunks.get(trunk)
+    towards = {} if known is None else known.headers
+    return replace(found, dropped=sorted(dropped), towards_trunk=towards)
+
+
+def _read(number: str, numbers: NumberFormat) -> str:
+    """Return a URI or a bare number as the trunk's numbers are read."""
+    return numbers.read_address(number) if ":" in number else numbers.read(number)
 
 
 def explain(dialplans: Sequence[Dialplan], call: IncomingCall) -> Explanation:
@@ -94,7 +132,9 @@ def to_json(found: Explanation) -> str:
                 **found.origin.texts(),
                 "headers": dict(found.origin.headers),
                 "passed": dict(found.origin.passed),
+                "dropped": list(found.dropped),
             },
+            "towards_trunk": dict(found.towards_trunk),
             "rules": [
                 {
                     "place": verdict.place,
@@ -111,6 +151,8 @@ def to_json(found: Explanation) -> str:
 def show(found: Explanation) -> Iterator[str]:
     """Yield the lines for a person."""
     yield f"a call to {found.call.called or 'nobody'} at {found.call.at.isoformat()}"
+    for name in found.dropped:
+        yield f"not believed from {found.call.trunk or 'a sender of no trunk'}: {name}"
     for verdict in found.rules:
         wrong = [str(check) for check in verdict.checks if not check.holds]
         holding = "; ".join(str(check) for check in verdict.checks)
@@ -126,6 +168,8 @@ def show(found: Explanation) -> Iterator[str]:
         yield f"kept: {name} {value}"
     for name, value in found.origin.passed.items():
         yield f"goes on: {name} {value}"
+    for name, value in found.towards_trunk.items():
+        yield f"goes back to {found.call.trunk} in a REFER: {name} {value}"
 
 
 def _treatment(dialplan: Dialplan, mode: Mode) -> str:

@@ -44,8 +44,8 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
     SIGTERM drains it: no new calls, and the end comes with the last call or after `drain_s`.
     SIGINT (Ctrl-C), or a second SIGTERM, ends the calls in order now; one more ends the process.
 
-    Dialplans are read anew on SIGHUP and when a file changes; calls that go on keep theirs, and bad
-    files change nothing.
+    Dialplans are read anew on SIGHUP and when a file changes, trunks of the settings on SIGHUP;
+    calls that go on keep theirs, and bad files change nothing.
 
     Settings come from a YAML file and from BRIDGE_* variables: BRIDGE_SIP_PORT,
     BRIDGE_DIALPLANS_DIR, BRIDGE_REDIS_URL, ... Without a Redis URL it starts a private one.
@@ -60,7 +60,7 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
     settings = load_settings(config, os.environ)
     with contextlib.ExitStack() as stack:
         _configure_logs(settings, stack)
-        reloader = DialplanReloader(settings, os.environ)
+        reloader = DialplanReloader(settings, os.environ, config)
         dialplans = read_dialplans(settings, os.environ)
         keys = resolve_keys(settings.arms, os.environ)
         trunk_secrets = resolve_trunk_secrets(settings.sip, os.environ)
@@ -133,8 +133,9 @@ def _announce(addresses: Addresses, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(addresses)))
     else:
+        places = " and ".join(each for each in (addresses.sip, addresses.sip_tls) if each)
         click.echo(
-            f"taking calls at {addresses.sip} (up to {addresses.max_calls}), "
+            f"taking calls at {places} (up to {addresses.max_calls}), "
             f"console at {addresses.http}, metrics at {addresses.probes}/metrics; stop with Ctrl-C"
         )
         if addresses.admin_link is not None:

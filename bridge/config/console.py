@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from bridge.config.parts import Network
 
 
 class _Part(BaseModel):
@@ -92,7 +94,7 @@ class ConsoleSettings(_Part):
     replays_dir: Path = Path(".bridge/replay")
     scripts_dir: Path = Path("call_scripts/recorded")
     audit_file: Path | None = None
-    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     oidc: OidcSettings = OidcSettings()
 
     @model_validator(mode="after")

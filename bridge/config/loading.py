@@ -135,14 +135,15 @@ class _Variable:
         """Turn the variable's text into what the field's model takes.
 
         pydantic itself reads numbers and paths; a list is separated by commas, or JSON in brackets;
-        a mapping (`BRIDGE_ARMS`) is YAML or JSON on one line.
+        a mapping (`BRIDGE_ARMS`), or a section that may be absent (`BRIDGE_SIP_TLS`), is YAML or
+        JSON on one line.
         """
         kind = get_origin(self.annotation)
         if kind is Literal:
             return next((word for word in get_args(self.annotation) if str(word) == text), text)
         if kind is tuple and not text.lstrip().startswith("["):
             return [item.strip() for item in text.split(",")]
-        if kind in (tuple, dict):
+        if kind in (tuple, dict) or self._is_section:
             try:
                 return yaml.safe_load(text)
             except yaml.YAMLError:
@@ -150,6 +151,12 @@ class _Variable:
                 # Not chained: PyYAML's text quotes the value.
                 raise ConfigError(f"{self.name} should be {wanted} on one line") from None
         return text
+
+    @property
+    def _is_section(self) -> bool:
+        """Whether it sets a whole section, one that may be absent."""
+        kinds = (each for each in get_args(self.annotation) if isinstance(each, type))
+        return any(issubclass(each, BaseModel) for each in kinds)
 
 
 def _variables(model: type[BaseModel], section: tuple[str, ...] = ()) -> Iterator[_Variable]:

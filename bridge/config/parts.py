@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator
+from ipaddress import ip_interface, ip_network
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
@@ -10,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     GetJsonSchemaHandler,
+    IPvAnyNetwork,
     StringConstraints,
     model_validator,
 )
@@ -45,6 +47,27 @@ class _OrOne:
 
 OneOrMore = Annotated[tuple[T, ...], BeforeValidator(_as_list), _OrOne()]
 """A list that may be written without brackets where it has one entry."""
+
+
+def _without_host_bits(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        written = ip_interface(value)
+    except ValueError:
+        return value  # no address at all: pydantic says so
+    try:
+        ip_network(value)
+    except ValueError:
+        raise ValueError(
+            f"is the address {written.ip} within the network {written.network}: write the network,"
+            " or the address without a length"
+        ) from None
+    return value
+
+
+Network = Annotated[IPvAnyNetwork, BeforeValidator(_without_host_bits)]
+"""An address, or a network whose bits behind its length are 0."""
 
 
 class Part(BaseModel):

@@ -1,36 +1,29 @@
-"""Settings of SIP: addresses, limits, supervisors' phones, and the trunks with their trust."""
+"""Settings of SIP: addresses, limits, supervisors' phones, and which trunk a call is of."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    IPvAnyNetwork,
     StringConstraints,
     model_validator,
 )
 
 from bridge.config.complaints import suggest
-from bridge.config.digest import (
-    Realm,
-    SipUri,
-    SipUser,
-    TrunkCredentials,
-    TrunkRegistration,
-    UserName,
-    lacks_common_hash,
-)
-from bridge.config.parts import HeaderName, Name, OneOrMore
+from bridge.config.digest import Realm, SipUri, SipUser, UserName, lacks_common_hash
+from bridge.config.parts import Name
 from bridge.config.rtp_ports import PORTS_A_CALL, calls_of, rtp_ports
-from bridge.config.secure_sip import HostName, SipTransport, Srtp, TlsSettings
+from bridge.config.secure_sip import Srtp, TlsSettings
 from bridge.config.sip_messages import SipMessagesSettings
+from bridge.config.trunks import WIDEBAND, Codec, SourceLimits, Trunk
 from bridge.sip.addresses import AddressError, Uri
-from bridge.sip.sources import SourceBounds, Strangers
+from bridge.sip.numbers import AS_WRITTEN, NumberFormat
+from bridge.sip.sources import Strangers
 
 Headers = Mapping[str, tuple[str, ...]]
 """Lower-case name -> values."""
@@ -46,6 +39,10 @@ MOST_TRUNK_ACCOUNTS = 7
 
 _ALWAYS_GUARDED = frozenset({"p-asserted-identity"})
 """RFC 3325 section 9.1: one from elsewhere is taken away."""
+
+_VERSTAT = "verstat"
+
+_WITH_NUMBERS = frozenset({"from", "p-asserted-identity"})
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
@@ -78,26 +75,6 @@ OwnHost = Annotated[str, AfterValidator(_own_host)]
 """An address of this machine's, as sockets take it, or a name."""
 
 
-class SourceLimits(BaseModel):
-    """The most that one source may send; null for any number.
-
-    Attributes:
-        requests_per_s: SIP requests of any kind; what is over it is dropped unread.
-        calls_per_s: new calls; what is over it is refused with 503.
-        max_calls: calls from it at once; what is over it is refused with 503.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    requests_per_s: float | None = Field(None, ge=0.1, le=10_000)
-    calls_per_s: float | None = Field(None, ge=0.1, le=1_000)
-    max_calls: int | None = Field(None, ge=1, le=1024)
-
-    def compile(self) -> SourceBounds:
-        """Return them as they are applied."""
-        return SourceBounds(self.requests_per_s, self.calls_per_s, self.max_calls)
-
-
 class StrangerLimits(SourceLimits):
     """The most that an address of no trunk (of IPv6: a /64) may send, where strangers are answered.
 
@@ -113,71 +90,11 @@ class StrangerLimits(SourceLimits):
     max_calls: int | None = Field(10, ge=1, le=1024)
 
 
-class Trunk(BaseModel):
-    """A carrier or a PBX; addresses alone may be written as a list.
+class MediaTerms(NamedTuple):
+    """The audio that calls with somebody may have."""
 
-    Attributes:
-        addresses: addresses and networks that its INVITEs come from.
-        trust: headers that are believed from it, and dropped where another sender has them. The
-            caller's P-Asserted-Identity is dropped wherever it isn't listed.
-        limits: what it may send.
-        domains: names that it is dialled by, beside its addresses.
-        transport: how requests go to it, unless the dialled address says so itself. With `tls`
-            it is heard by TLS alone, too: what comes from its addresses otherwise gets 403.
-        srtp: whether its calls' audio is encrypted (RFC 4568): `off` never, `optional` where the
-            trunk does so, `required` always: a call without gets 488.
-        credentials: name and secret that answer its challenges, when the bridge calls, asks or
-            registers there; null for none.
-        registration: with its registrar; null for none.
-        outbound_proxy: SIP URI that requests to it go through; null for none.
-        media_from: networks that its RTP and RTCP may come from, where that is neither what its SDP
-            says nor where its SIP comes from: a relay behind a proxy.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    addresses: OneOrMore[IPvAnyNetwork]
-    trust: OneOrMore[Annotated[HeaderName, AfterValidator(str.lower)]] = Field((), max_length=20)
-    limits: SourceLimits = SourceLimits()
-    domains: OneOrMore[HostName] = Field((), max_length=20)
-    transport: SipTransport = "udp"
+    codecs: tuple[Codec, ...]
     srtp: Srtp = "off"
-    credentials: TrunkCredentials | None = None
-    registration: TrunkRegistration | None = None
-    outbound_proxy: SipUri | None = None
-    media_from: OneOrMore[IPvAnyNetwork] = Field((), max_length=50)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_addresses(cls, value: object) -> object:
-        return {"addresses": value} if isinstance(value, list | tuple | str) else value
-
-    @model_validator(mode="after")
-    def _registers_somebody(self) -> Self:
-        if self.registration is not None and not self.registered_user:
-            raise ValueError("has a registration of nobody: set registration.user or credentials")
-        return self
-
-    @property
-    def has_account(self) -> bool:
-        """Whether requests to it need more than the gateway's own identity."""
-        return any((self.credentials, self.registration, self.outbound_proxy))
-
-    @property
-    def registered_user(self) -> str:
-        """The user that is registered, "" for none."""
-        if self.registration is None:
-            return ""
-        given = self.registration.user
-        return given or ("" if self.credentials is None else self.credentials.username)
-
-    @property
-    def hosts(self) -> frozenset[str]:
-        """Hosts of its URIs, in lower case, beside its addresses."""
-        uris = [self.outbound_proxy, self.registration and self.registration.registrar]
-        names = frozenset(Uri.parse(uri).host for uri in uris if uri)
-        given = () if self.credentials is None else self.credentials.hosts
-        return names.union(self.domains, given)
 
 
 class SipSettings(BaseModel):
@@ -191,7 +108,9 @@ class SipSettings(BaseModel):
         max_calls: calls at once, then 503; `auto` takes what this machine was measured to hold at
             the start. Never more than the loaded PJSIP has slots: 4 on the pip wheel, 1024 on the
             capacity build.
-        codecs: those that are offered and taken, in order of preference.
+        codecs: those that are offered and taken, in order of preference, where a trunk has none of
+            its own. With `G722` here or there all calls' audio goes through the gateway at 16 kHz,
+            recordings included.
         rtp_port_min: first UDP port for RTP and RTCP, of which each call takes two, and two more
             for a person it is handed to; 0 for any port that the system has.
         rtp_port_max: last one; each call's are drawn at random.
@@ -224,7 +143,7 @@ class SipSettings(BaseModel):
     port: int = Field(5060, ge=0, le=65535)
     public_address: OwnHost | None = None
     max_calls: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
-    codecs: tuple[Literal["PCMU", "PCMA"], ...] = ("PCMU", "PCMA")
+    codecs: tuple[Codec, ...] = ("PCMU", "PCMA")
     rtp_port_min: int = Field(0, ge=0, le=65534)
     rtp_port_max: int = Field(0, ge=0, le=65535)
     retry_after_s: int = Field(10, ge=1, le=3600)
@@ -250,6 +169,17 @@ class SipSettings(BaseModel):
                 f"has a public_address {public} that is not of the family of host {self.host}"
             )
         return self
+
+    @property
+    def audio_hz(self) -> int:
+        """The rate of calls' audio between PJSIP and the resamplers: one for all calls."""
+        return 16_000 if WIDEBAND in self.all_codecs else 8_000
+
+    @property
+    def all_codecs(self) -> tuple[Codec, ...]:
+        """Those of any call, each once."""
+        trunks = (codec for trunk in self.trunks.values() for codec in trunk.codecs)
+        return tuple(dict.fromkeys((*self.codecs, *trunks)))
 
     @property
     def is_ipv6(self) -> bool:
@@ -288,12 +218,27 @@ class SipSettings(BaseModel):
 
     @model_validator(mode="after")
     def _has_few_accounts(self) -> Self:
-        if sum(trunk.has_account for trunk in self.trunks.values()) > MOST_TRUNK_ACCOUNTS:
+        most = MOST_TRUNK_ACCOUNTS - len(self.shared_srtp)
+        if sum(trunk.has_account for trunk in self.trunks.values()) > most:
             raise ValueError(
-                f"has more than {MOST_TRUNK_ACCOUNTS} trunks with credentials, a registration or"
+                f"has more than {most} trunks with credentials, a registration or"
                 " an outbound_proxy: put a proxy with its own in front of some"
             )
         return self
+
+    @property
+    def shared_srtp(self) -> frozenset[Srtp]:
+        """The choices of SRTP that calls have without the account of a trunk.
+
+        Those of trunks whose calls come without one, and of users, who must not share their
+        trunk's.
+        """
+        users = {user.trunk for user in self.users.values()}
+        return frozenset(
+            trunk.srtp
+            for name, trunk in self.trunks.items()
+            if trunk.srtp != "off" and (name in users or not trunk.answers_by_account)
+        )
 
     @model_validator(mode="after")
     def _users_are_of_trunks(self) -> Self:
@@ -321,13 +266,33 @@ class SipSettings(BaseModel):
     def believed(self, headers: Headers, trunk: str) -> Headers:
         """Return an INVITE's headers without those that its sender isn't trusted for.
 
+        Numbers in From and in P-Asserted-Identity are read as the trunk's `numbers` say.
+
         Args:
             trunk: that it came from, "" for none.
         """
         guarded = _ALWAYS_GUARDED.union(*(each.trust for each in self.trunks.values()))
         trusted: Iterable[str] = self.trunks[trunk].trust if trunk in self.trunks else ()
         dropped = guarded.difference(trusted)
-        return {name: values for name, values in headers.items() if name.lower() not in dropped}
+        read = self.numbers_of(trunk).read_header
+        return {
+            name: tuple(map(read, values)) if name.lower() in _WITH_NUMBERS else values
+            for name, values in headers.items()
+            if name.lower() not in dropped
+        }
+
+    def believes_verstat(self, trunk: str) -> bool:
+        """Return whether a sender's word on callers' numbers counts: anybody's, till one is named.
+
+        Args:
+            trunk: that the sender is of, "" for none.
+        """
+        named = {name for name, each in self.trunks.items() if _VERSTAT in each.trust}
+        return not named or trunk in named
+
+    def numbers_of(self, trunk: str) -> NumberFormat:
+        """Return how a trunk writes numbers; ``trunk`` is "" for none."""
+        return self.trunks[trunk].numbers.compile() if trunk in self.trunks else AS_WRITTEN
 
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
@@ -338,9 +303,15 @@ class SipSettings(BaseModel):
         trunk = self.trunks.get(self.trunk_of(host))
         return () if trunk is None else trunk.media_from
 
-    def srtp_of(self, trunk: str) -> Srtp:
+    def media_terms(self, trunk: str) -> MediaTerms:
         """Return what calls with a trunk have; ``trunk`` is "" for none."""
-        return self.trunks[trunk].srtp if trunk in self.trunks else "off"
+        return self.terms_with(self.trunks.get(trunk))
+
+    def terms_with(self, trunk: Trunk | None) -> MediaTerms:
+        """Return what calls with a trunk have that may be in force no more; None for none."""
+        if trunk is None:
+            return MediaTerms(self.codecs)
+        return MediaTerms(trunk.codecs or self.codecs, trunk.srtp)
 
     def trunk_towards(self, uri: str) -> str:
         """Return the name of the trunk that a URI leads to, by its host; "" for none."""

@@ -14,7 +14,8 @@ class SipMessagesSettings(BaseModel):
         keep: whether they are kept.
         per_call: messages of one call; of more the first three quarters and the last quarter stay.
         per_call_kib: memory that they take, likewise.
-        all_kib: memory for all calls that go on; past it further messages are left out.
+        all_kib: memory for all calls that go on; past it further messages are left out. INVITEs
+            that became no call have an eighth as much of their own, for 24 hours.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -127,19 +127,6 @@ class OtherNodes:
         found: Json = answer.json()
         return found
 
-    async def sip(self, node: str, call_id: str, user: str) -> list[Json]:
-        """Return a call's SIP messages in short, as its node has them; raises as :meth:`recording`,
-        and 404 where that node can't be asked.
-        """
-        try:
-            answer = await self._ask("GET", node, call_id, user, "sip", {}, {})
-        except HTTPException as error:
-            took = f"; node {node} took it" if node else ""
-            raise HTTPException(404, f"no SIP messages of this call are kept here{took}") from error
-        await answer.aread()
-        found: list[Json] = answer.json()["messages"]
-        return found
-
     async def _ask(
         self,
         method: str,

@@ -111,8 +111,11 @@ class CallRunner:
         self.supervision = self._make_supervision(route, policy)
         self._handlers = self._make_handlers()
         self._driver.attach(self._handlers)
-        services.endpoint.traces.join(leg.call_id, leg.sip_call_id, CALLER)
+        traces, record = services.endpoint.traces, self.record
+        traces.join(leg.call_id, leg.sip_call_id, CALLER)
+        traces.describe(leg.call_id, lambda: record.owner, record.redactor.redact_header)
         leg.listener, leg.replaceable = self, True
+        leg.passed = route.origin.passed
         leg.before_row_closes(self._let_line_go)
         # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
         self._driver.context.run(self.record.begin)
@@ -233,7 +236,7 @@ class CallRunner:
                 await self._clean_up()
             finally:
                 self._leg.forget_listener()  # PJSIP may keep it for longer
-                self._end_trace()
+                self._services.endpoint.traces.end(self._leg.call_id)
                 set_session(self._leg.call_id, "")
         return self.record.summary
 
@@ -307,10 +310,6 @@ class CallRunner:
         # First: the last of the caller's audio may still be worth an answer, which has no way out.
         self.supervision.on_line_gone()
         self._audio.let_go(row)
-
-    def _end_trace(self) -> None:
-        traces = self._services.endpoint.traces
-        traces.end(self._leg.call_id, self.record.owner, self.record.redactor.redact_header)
 
     async def _clean_up(self) -> None:
         self._audio.end_silence()

@@ -124,9 +124,11 @@ class Handoffs:
 
     def _transfer(self, effect: TransferCall) -> None:
         headers = self._headers(effect.summary)
-        to = with_headers(effect.to, headers) if effect.refer_to_headers else effect.to
+        to = self._endpoint.with_its_number(effect.to)
+        if effect.refer_to_headers:
+            to = with_headers(to, headers)
         try:
-            self._leg.transfer(to, headers)
+            self._leg.transfer(to, self._endpoint.with_its_headers(headers, self._leg.trunk))
         except TelephonyError as error:
             log.warning("transfer_not_sent", error=error.what)
             self._feed(TransferFailed(_NOT_SENT))
@@ -142,6 +144,7 @@ class Handoffs:
             log.warning("person_not_dialled", error=error.what)
             self._feed(PersonLeft(_NOT_SENT))
             return
+        leg.passed = self._passed
         log.info("person_dialled", person_call_id=leg.call_id)
         self._endpoint.traces.join(self._leg.call_id, leg.sip_call_id, PERSON)
         self._person = Person(leg, self._pump, self._endpoint.ports, self._feed)

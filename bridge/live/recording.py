@@ -30,7 +30,6 @@ from bridge.realtime.ids import ItemId
 from bridge.telemetry.logs import call_context
 from bridge.telemetry.metrics import MediaMetrics
 from bridge.telephony.microphone import SUPERVISOR_ITEM
-from bridge.telephony.ports import RATE_HZ
 from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import Recorder, StopReason
 
@@ -116,7 +115,7 @@ class CallRecording:
             with suppress(RuntimeError):  # a disk that hung until the loop was gone
                 loop.call_soon_threadsafe(self._stop, reason)
 
-        self._recorder = Recorder(self.path, on_stopped=on_stopped)
+        self._recorder = Recorder(self.path, rate_hz=self._pump.rate_hz, on_stopped=on_stopped)
         self._recorder.paused = bool(self._holds)
         started_at_ms = self._clock.wall_ns() // NS_PER_MS
         self._recorder.mark(encode_header({**self._about, "started_at_ms": started_at_ms}))
@@ -145,7 +144,7 @@ class CallRecording:
         given = {name: each for name, each in (fields or {}).items() if each is not None}
         now_ns = self._clock.now_ns() if at_ns is None else at_ns
         if self._row is None:
-            at_ms = self._recorder.samples * 1000 // RATE_HZ
+            at_ms = self._recorder.samples * 1000 // self._recorder.rate_hz
         else:
             at_ms = self._pump.recorded_ms(self._row, now_ns)
         self._recorder.mark(encode_marker(at_ms, kind, given))

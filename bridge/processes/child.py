@@ -59,7 +59,7 @@ class Child:
         try:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             await self._process.stdin.drain()
-        except ConnectionError:
+        except (ConnectionError, RuntimeError):  # uvloop raises the latter for a closed pipe
             await self.wait()
             raise self.failure() from None
 

@@ -39,7 +39,7 @@ class Dialplan(Part):
         rollout: the flag that chooses the arm, a key of `rollouts` there; in the place of `arm`.
         keep_headers: SIP headers of the INVITE that are kept with the call, and given to tools.
         pass_headers: SIP headers of the INVITE that go on in the REFER, or the INVITE, by which the
-            call is handed to a person.
+            call is handed to a person, and in the bridge's BYEs to both.
         agent: what the agent is told, how it sounds and what it can do.
         hours: when the line is open; None: always.
     """

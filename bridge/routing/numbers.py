@@ -1,7 +1,8 @@
 """Numbers and the patterns that dialplans compare them with.
 
 A number is normalised the same way on both sides: RFC 3966 section 3 visual separators go, a
-leading ``+`` stays (``+4930`` and ``4930`` differ: write numbers as the trunk sends them). Names
+leading ``+`` stays (``+4930`` and ``4930`` differ: write numbers as the trunk sends them, or as its
+`numbers` have them read). Names
 are left as they are; RFC 3261 section 19.1.4 compares user parts with their case.
 """
 
@@ -11,8 +12,8 @@ import string
 from dataclasses import dataclass
 
 from bridge.sip.addresses import user_in
+from bridge.sip.numbers import normalise_user
 
-_NUMBER = re.compile(r"\+?[0-9*#\s().\-]*[0-9][0-9*#\s().\-]*")
 _SEPARATORS = re.compile(r"[\s().\-]")
 _SCHEME = re.compile(r"(?i)^(sips?|tel):")
 
@@ -41,11 +42,6 @@ def normalise_called(called: str) -> str:
         the user part; empty for a URI without one, and for an address that can't be read.
     """
     return normalise_user(user_in(called))
-
-
-def normalise_user(user: str) -> str:
-    """Return a user part (:attr:`bridge.sip.addresses.Uri.user`), a number without separators."""
-    return _SEPARATORS.sub("", user) if _NUMBER.fullmatch(user) else user
 
 
 def shown_number(caller: str) -> str:

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from bridge.routing.numbers import normalise_user, shown_number
+from bridge.routing.numbers import shown_number
 from bridge.sip.addresses import Address, addresses_in
+from bridge.sip.numbers import normalise_user
 
 
 class Verstat(enum.StrEnum):

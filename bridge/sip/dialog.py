@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from bridge.sip.addresses import Address, AddressError, Uri, split_list
+from bridge.sip.text import plain
 
 UNSEEN_CSEQ = 0x7FFF
 """PJSIP begins a dialog's CSeq at random, up to this (`pjsip_dlg_create_uas_and_inc_lock`)."""
@@ -53,6 +54,7 @@ class Dialog:
         target: URI of the far end's last Contact; ``contact``: URI of this side's.
         routes: values of Route headers, in the order of this side's requests.
         cseq: the highest that this side's requests have had.
+        passed: names and values of headers that go on in this side's BYE.
     """
 
     call_id: str
@@ -62,20 +64,25 @@ class Dialog:
     contact: str
     routes: tuple[str, ...] = ()
     cseq: int = UNSEEN_CSEQ
+    passed: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of_json(cls, text: str) -> Self | None:
         """Read what :attr:`json` wrote; None where there is no such thing."""
         try:
-            facts = json.loads(text)
-            return cls(**{**facts, "routes": tuple(facts["routes"])})
+            facts = {"passed": (), **json.loads(text)}
+            passed = tuple((plain(name), plain(value)) for name, value in facts["passed"])
+            return cls(**{**facts, "routes": tuple(facts["routes"]), "passed": passed})
         except (ValueError, KeyError, TypeError):
             return None
 
     @property
     def json(self) -> str:
         """The facts as one text."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, separators=(",", ":"))
+        facts = dataclasses.asdict(self)
+        if not self.passed:
+            del facts["passed"]  # a node of a release before them could not read the rest
+        return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
 
     @property
     def seen_from_there(self) -> "Dialog":

@@ -194,9 +194,19 @@ class RequestSources:
         self._strangers = strangers
         self._limits = limits
         self._users = users
-        self._of_trunks = {name: _Meter.of(each) for name, each in trunks.items()}
+        self._bounds: Mapping[str, SourceBounds] = {}
+        self._of_trunks: Mapping[str, _Meter] = {}
+        self.take_trunks(trunks)
         self._of_strangers: OrderedDict[str, _Meter] = OrderedDict()
         self._refusals = TokenBucket(REFUSALS_PER_S, REFUSALS_PER_S * BURST_S)
+
+    def take_trunks(self, trunks: Mapping[str, SourceBounds]) -> None:
+        """Take other limits by trunk; one whose limits stay is where it was."""
+        self._of_trunks = {
+            name: self._of_trunks[name] if self._bounds.get(name) == each else _Meter.of(each)
+            for name, each in trunks.items()
+        }
+        self._bounds = dict(trunks)
 
     def over_rate(self, host: str, now_ns: int) -> bool:
         """Count a request, whatever it is; return whether its source sends too many of them."""

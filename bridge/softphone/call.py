@@ -317,7 +317,9 @@ class PhoneCall:
         self.answered_after_ms = (self._clock.now_ns() - self._dialled_ns) // NS_PER_MS
         self.answered_wall_ns = self._clock.wall_ns()
         if self._recording is not None:
-            self._recorder = Recorder(self._recording, outgoing_first=True)
+            self._recorder = Recorder(
+                self._recording, outgoing_first=True, rate_hz=self._pump.rate_hz
+            )
         self._line = self._pump.add(self.leg.row, self, self._recorder)
 
     def _let_line_go(self, row: int) -> None:

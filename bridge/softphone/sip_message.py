@@ -10,6 +10,7 @@ from typing import Literal
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 _CODECS = {0: "PCMU", 8: "PCMA"}
+_SUITE = "AES_CM_128_HMAC_SHA1_80"
 _FOLDED = re.compile(r"\r\n[ \t]+")
 _COMPACT = {"v": "Via", "f": "From", "t": "To", "i": "Call-ID", "m": "Contact"} | {
     "l": "Content-Length",
@@ -26,6 +27,7 @@ def audio_sdp(
     address: str = "127.0.0.1",
     version: int = 1,
     telephone_event: bool = True,
+    crypto_key: str = "",
 ) -> str:
     """Return a description of one audio stream (RFC 4566).
 
@@ -36,16 +38,20 @@ def audio_sdp(
         address: ``0.0.0.0`` is hold as RFC 2543 did it.
         version: of the session; each new offer needs a higher one (RFC 3264 section 8).
         telephone_event: keys may be sent as events (RFC 4733).
+        crypto_key: master key and salt in base64 of SRTP by AES_CM_128_HMAC_SHA1_80 (RFC 4568);
+            the empty string offers plain RTP.
     """
     formats = " ".join(str(number) for number in (*payload_types, *[101] * telephone_event))
     events = ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16"] if telephone_event else []
+    crypto = [f"a=crypto:1 {_SUITE} inline:{crypto_key}"] if crypto_key else []
     lines = [
         "v=0",
         f"o=- 1 {version} IN IP4 127.0.0.1",
         "s=-",
         f"c=IN IP4 {address}",
         "t=0 0",
-        f"m=audio {port} RTP/AVP {formats}",
+        f"m=audio {port} {'RTP/SAVP' if crypto_key else 'RTP/AVP'} {formats}",
+        *crypto,
         *(f"a=rtpmap:{number} {_CODECS[number]}/8000" for number in payload_types),
         *events,
         "a=ptime:20",
@@ -90,6 +96,12 @@ class PhoneMessage:
     def media_port(self) -> int:
         """RTP port of the audio stream in the SDP."""
         return int(self._in_body(r"^m=audio (\d+) "))
+
+    @property
+    def crypto_key(self) -> str:
+        """Master key and salt of SRTP in the SDP, in base64; the empty string for plain RTP."""
+        found = re.search(rf"^a=crypto:\d+ {_SUITE} inline:([^|\s]+)", self.body, re.M)
+        return found.group(1) if found else ""
 
     @property
     def codec(self) -> int:

@@ -1,18 +1,25 @@
 """PJSUA's accounts: the gateway's own, and one for each trunk that needs more than that.
 
 A trunk's account has its credentials, its outbound proxy and its registration, and is used for what
-leads to that trunk alone: a secret never answers the challenge of anybody else. PJSUA answers the
-challenges of INVITE and REGISTER, those of OPTIONS are answered here. Runs in the loop's thread.
+leads to that trunk, and for calls from its addresses: a secret never answers the challenge of
+anybody else, so a user's call that counts as the trunk's has no part in it. PJSUA answers the
+challenges of REGISTER and of calls, those of OPTIONS are answered here. Trunks that need SRTP alone
+share an account for each choice of it. Runs in the loop's thread.
 """
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from bridge.config.sip import SipSettings, Trunk
+from bridge.config.secure_sip import Srtp
+from bridge.config.sip import MOST_TRUNK_ACCOUNTS, SipSettings
+from bridge.config.sip_in_force import SipInForce
+from bridge.config.trunks import Trunk
 from bridge.errors import TelephonyError
 from bridge.sip.addresses import Uri
 from bridge.sip.digest import DigestChallenge, strongest
@@ -21,6 +28,7 @@ from bridge.telephony.headers import read_headers, request_uri
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_settings import account_config
 from bridge.telephony.secure_media import secure
+from bridge.telephony.trunk_transports import routed
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -36,6 +44,10 @@ _BUSY = 171001
 
 _ANSWER_WITHIN_S = 100.0
 """Three requests may each wait 32 s (timer F): bare, with credentials, with a new nonce."""
+
+LEFT_FOR_S = _ANSWER_WITHIN_S + 10
+"""An account that is not in force any more stays as long: PJSIP aborts where one goes before the
+last answer to its requests."""
 
 OnInvite = Callable[[int, str, str], None]
 """Given PJSUA's number of the call, the message, and the address that it came from."""
@@ -94,19 +106,27 @@ class TrunkAccount(Account):
     """The account for requests to one trunk.
 
     Args:
-        name: of the trunk, ``trunk`` its settings.
+        name: of the trunk.
         config: PJSUA's, made for it.
         secret: of its credentials; "" where it has none.
+
+    Attributes:
+        trunk: its settings.
     """
 
     def __init__(
         self, name: str, trunk: Trunk, config: Any, on_invite: OnInvite, secret: str
     ) -> None:
         self._name = name
+        self.trunk = trunk
         self._credentials = trunk.credentials
         self._secret = secret
         self._answered: asyncio.Future[RegisterAnswer] | None = None
         super().__init__(config, on_invite)
+
+    def is_for(self, trunk: Trunk, secret: str) -> bool:
+        """Return whether it does for these settings of its trunk, too."""
+        return (self.trunk.account_terms, self._secret) == (trunk.account_terms, secret)
 
     async def register(self, *, renew: bool) -> RegisterAnswer:
         """Register, or take the registration back; return the registrar's last word."""
@@ -171,7 +191,7 @@ class TrunkAccount(Account):
         value = challenge.answer(
             self._credentials.username, self._secret, "OPTIONS", uri, secrets.token_hex(8)
         )
-        self.ask_options(uri, ((answers, value),))
+        self.ask_options(uri, (*self.trunk.probe_headers, (answers, value)))
 
 
 def log_refused(trunk: str, code: int, method: str) -> None:
@@ -198,39 +218,139 @@ def _answer_of(prm: Any) -> RegisterAnswer:
     return RegisterAnswer(code, granted, wanted)
 
 
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """Accounts of other trunks, made and not used yet.
+
+    Attributes:
+        accounts: by trunk, those in force among them that do for the new settings.
+        left: trunks whose account in force is among them no more.
+        made: those that are new.
+    """
+
+    settings: SipSettings
+    secrets: Mapping[str, str]
+    accounts: Mapping[str, TrunkAccount]
+    left: frozenset[str]
+    made: Collection[TrunkAccount]
+
+    def give_up(self) -> None:
+        """Drop what was made for it: it is not to be."""
+        for account in self.made:
+            account.shutdown()
+
+
 class SipAccounts:
     """All accounts of an endpoint, by where requests lead.
 
     Args:
-        settings: of SIP.
+        sip: the settings in force.
         trunk_secrets: by trunk, for those with credentials.
         on_invite: takes new INVITEs, whichever account PJSUA finds for them.
     """
 
     def __init__(
-        self, settings: SipSettings, trunk_secrets: Mapping[str, str], on_invite: OnInvite
+        self, sip: SipInForce, trunk_secrets: Mapping[str, str], on_invite: OnInvite
     ) -> None:
-        self._settings = settings
+        self._sip = sip
+        self._port = 0
         self._secrets = trunk_secrets
         self._on_invite = on_invite
         self._own: Account | None = None
-        self._of_trunks: dict[str, TrunkAccount] = {}
+        self._secure: dict[Srtp, Account] = {}
+        self._of_trunks: Mapping[str, TrunkAccount] = {}
+        self._left: list[tuple[float, TrunkAccount]] = []
 
     def open(self, port: int) -> None:
         """Make them; ``port`` is where SIP is heard."""
-        self._own = Account(account_config(self._settings, port), self._on_invite)
+        self._port = port
+        self._own = Account(account_config(self._sip.settings, port), self._on_invite)
         self._own.setDefault()
-        for name, trunk in self._settings.trunks.items():
-            if not trunk.has_account and trunk.srtp == "off":
-                continue
-            secret = self._secrets.get(name, "")
-            config = _trunk_config(self._settings, trunk, port, secret)
-            self._of_trunks[name] = TrunkAccount(name, trunk, config, self._on_invite, secret)
+        self._of_trunks = self.prepare(self._sip.settings, self._secrets).accounts
+
+    def prepare(self, settings: SipSettings, secrets: Mapping[str, str]) -> AccountChange:
+        """Make the accounts of other trunks, beside those in force.
+
+        Raises:
+            TelephonyError: PJSUA has no room for them, or refuses one; nothing has changed.
+        """
+        shared = settings.shared_srtp.union(self._secure)
+        wanted = {name: each for name, each in settings.trunks.items() if each.has_account}
+        accounts = {
+            name: self._of_trunks[name]
+            for name, trunk in wanted.items()
+            if name in self._of_trunks
+            and self._of_trunks[name].is_for(trunk, secrets.get(name, ""))
+        }
+        new = wanted.keys() - accounts.keys()
+        in_use = len(self._of_trunks) + len(self._left) + len(shared)
+        if len(new) + in_use > MOST_TRUNK_ACCOUNTS:
+            raise TelephonyError(
+                f"PJSIP has {MOST_TRUNK_ACCOUNTS} accounts for trunks, and there is no room for new"
+                " ones beside those in use",
+                remedy=f"try again when their calls are over, or {LEFT_FOR_S:.0f} s later",
+            )
+        left = frozenset(self._of_trunks.keys() - accounts.keys())
+        made: list[TrunkAccount] = []
+        change = AccountChange(settings, secrets, accounts, left, made)
+        try:
+            self._share(shared)
+            for name in sorted(new):
+                accounts[name] = self._make(settings, name, secrets.get(name, ""))
+                made.append(accounts[name])
+        except TelephonyError:
+            change.give_up()
+            raise
+        return change
+
+    def _share(self, choices: Collection[Srtp]) -> None:
+        """Make the accounts of SRTP alone that are missing: they have no secret, and stay."""
+        for srtp in sorted(choices):
+            if srtp not in self._secure:
+                config = account_config(self._sip.settings, self._port)
+                secure(config, srtp)
+                self._secure[srtp] = Account(config, self._on_invite)
+
+    def _make(self, settings: SipSettings, name: str, secret: str) -> TrunkAccount:
+        trunk = settings.trunks[name]
+        try:
+            config = _trunk_config(settings, trunk, self._port, secret)
+            return TrunkAccount(name, trunk, config, self._on_invite, secret)
+        except pj.Error as error:
+            raise TelephonyError(
+                f"PJSIP refuses an account for the trunk {name}: {error.reason}",
+                remedy=f"compare the SIP URIs of sip.trunks.{name}",
+            ) from error
+
+    def change(self, change: AccountChange) -> None:
+        """Put prepared accounts in force; calls that go on keep those that they have."""
+        until_s = time.monotonic() + LEFT_FOR_S
+        self._left += [(until_s, self._of_trunks[name]) for name in change.left]
+        self._of_trunks, self._secrets = change.accounts, change.secrets
+        for name, account in change.accounts.items():
+            account.trunk = change.settings.trunks[name]
+
+    def drop_left(self, in_use: Callable[[], Collection[int]]) -> None:
+        """Drop accounts that are not in force, when nobody waits for their requests any more.
+
+        Args:
+            in_use: returns PJSUA's numbers of the accounts that calls have.
+        """
+        if not self._left or self._left[0][0] > time.monotonic():
+            return
+        used, now_s = in_use(), time.monotonic()
+        for due in [
+            each for each in self._left if each[0] <= now_s and each[1].getId() not in used
+        ]:
+            self._left.remove(due)
+            due[1].shutdown()
 
     def close(self) -> None:
         """Let go of them, when PJSIP is down."""
         self._own = None
-        self._of_trunks.clear()
+        self._of_trunks = {}
+        self._left.clear()
+        self._secure.clear()
 
     @property
     def own(self) -> Account:
@@ -242,16 +362,26 @@ class SipAccounts:
     @property
     def all(self) -> tuple[Account, ...]:
         """Every one of them."""
-        return (self.own, *self._of_trunks.values())
+        return (self.own, *self._secure.values(), *self._of_trunks.values())
 
     def towards(self, uri: str) -> Account:
         """Return the account for requests to a URI."""
-        return self._of_trunks.get(self._settings.trunk_towards(uri)) or self.own
+        trunk = self._sip.settings.trunk_towards(uri)
+        return self._of_trunks.get(trunk) or self._without_trunk(trunk)
 
-    def of_sender(self, trunk: str) -> Account:
-        """Return the account for calls from a trunk, which alone may have SRTP; "" for none."""
-        account = self._of_trunks.get(trunk)
-        return self.own if account is None or self._settings.srtp_of(trunk) == "off" else account
+    def of_sender(self, trunk: str, host: str) -> Account:
+        """Return the account for a call from a trunk, "" for none, that came from a host.
+
+        A user who counts as the trunk's calls from elsewhere.
+        """
+        settings = self._sip.settings.trunks.get(trunk)
+        if settings and settings.answers_by_account and self._sip.trunk_of(host) == trunk:
+            return self._of_trunks[trunk]
+        return self._without_trunk(trunk)
+
+    def _without_trunk(self, trunk: str) -> Account:
+        """Return the account with the SRTP of a trunk, and nothing else of it."""
+        return self._secure.get(self._sip.settings.media_terms(trunk).srtp) or self.own
 
     async def register(self, trunk: str, *, renew: bool) -> RegisterAnswer:
         """Register with a trunk that has a registration, or take it back."""
@@ -269,12 +399,12 @@ def _trunk_config(settings: SipSettings, trunk: Trunk, port: int, secret: str) -
     if trunk.srtp != "off":
         secure(config, trunk.srtp)
     if trunk.outbound_proxy is not None:
-        config.sipConfig.proxies.append(_loose(trunk.outbound_proxy))
+        config.sipConfig.proxies.append(_loose(routed(trunk.outbound_proxy, trunk)))
     registration = trunk.registration
     if registration is not None:
         user, _, domain = trunk.registered_user.partition("@")
         config.idUri = f"sip:{user}@{domain or Uri.parse(registration.registrar).host}"
-        config.regConfig.registrarUri = registration.registrar
+        config.regConfig.registrarUri = routed(registration.registrar, trunk)
         config.regConfig.registerOnAdd = False
         config.regConfig.timeoutSec = registration.expires_s
         # Ours alone decides when: bridge/sip/registration.py.

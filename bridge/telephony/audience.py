@@ -10,7 +10,8 @@ from contextlib import suppress
 
 import numpy as np
 
-from bridge.audio.supervisor_frames import LISTEN_HZ, LISTEN_SAMPLES, ListenFrame
+from bridge.audio.resample import PHONE_HZ
+from bridge.audio.supervisor_frames import FRAME_MS, ListenFrame
 from bridge.telephony.guests import mixed
 from bridge.telephony.ports import Samples
 
@@ -28,6 +29,7 @@ class Listener:
         at_ms: since the call's answer, of the first frame.
         by: who it is.
         private: nobody but the audit learns that they listen.
+        rate_hz: of what they hear.
 
     Attributes:
         lost_frames: that a slow listener did not take in time.
@@ -37,12 +39,15 @@ class Listener:
         deaf: they hear nothing, while what is said is confidential.
     """
 
-    def __init__(self, at_ms: int, by: str = "", *, private: bool = False) -> None:
+    def __init__(
+        self, at_ms: int, by: str = "", *, private: bool = False, rate_hz: int = PHONE_HZ
+    ) -> None:
         self.by = by
         self.private = private
         self.without_agent = self.without_guest = self.deaf = False
         self.lost_frames = 0
         self._at_ms = at_ms
+        self._frame_samples = rate_hz * FRAME_MS // 1000
         self._sequence = 0
         self._frames: deque[ListenFrame] = deque()
         self._changed = asyncio.Event()
@@ -54,7 +59,7 @@ class Listener:
         return len(self._frames)
 
     def take(self, stereo: Samples) -> None:
-        """Queue audio, int16 at 8 kHz, n a multiple of 160; never blocks.
+        """Queue audio, int16, n a multiple of 20 ms; never blocks.
 
         Args:
             stereo: shape (n, 2): caller, agent as heard; a guest's voice may be the third column.
@@ -64,9 +69,9 @@ class Listener:
             stereo = np.zeros_like(stereo)
         elif self.without_agent:
             stereo = stereo * _CALLER_ALONE
-        for start in range(0, len(stereo), LISTEN_SAMPLES):
-            at_ms = self._at_ms + self._sequence * LISTEN_SAMPLES * 1000 // LISTEN_HZ
-            frame = ListenFrame(self._sequence, at_ms, stereo[start : start + LISTEN_SAMPLES])
+        for start in range(0, len(stereo), self._frame_samples):
+            at_ms = self._at_ms + self._sequence * FRAME_MS
+            frame = ListenFrame(self._sequence, at_ms, stereo[start : start + self._frame_samples])
             self._sequence += 1
             self._frames.append(frame)
             if len(self._frames) > _QUEUED_FRAMES:

@@ -1,7 +1,6 @@
 """PJSIP's audio clock, seen from the loop: the times of its ticks, and its stalls."""
 
 from bridge.clock import NS_PER_MS, NS_PER_S
-from bridge.telephony.ports import RATE_HZ
 
 STALL_NS = 60 * NS_PER_MS
 """Three frames: a longer gap gets through a jitter buffer of 40 to 80 ms (`NEEDS.md` section 5)."""
@@ -15,15 +14,19 @@ class ConferenceClock:
     Ticks are evenly spaced, so the reading that came soonest after its tick shows where all of them
     lie: a late loop doesn't make audio look young. It is the soonest of the last second or two, so
     that a clock that jumped (the process was stopped) is followed. Resolution: one tick of ours.
+
+    Args:
+        rate_hz: of the samples that are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
         self._origins_ns: tuple[int, int] | None = None
         self._window_ends_ns = 0
 
     def feed(self, samples: int, now_ns: int) -> int:
         """Return when the tick was that made the count ``samples``, by a reading at ``now_ns``."""
-        ticks_ns = samples * NS_PER_S // RATE_HZ
+        ticks_ns = samples * NS_PER_S // self._rate_hz
         origin_ns = now_ns - ticks_ns
         before_ns, current_ns = self._origins_ns or (origin_ns, origin_ns)
         if now_ns >= self._window_ends_ns:

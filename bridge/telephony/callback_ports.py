@@ -16,16 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
+from bridge.audio.resample import PHONE_HZ
+from bridge.audio.rings import FRAME_MS, RingArena, gather
 from bridge.errors import TelephonyError
 from bridge.telephony.guests import GuestRows
 from bridge.telephony.joined import JoinedRows
 from bridge.telephony.library import import_pjsua2, load_symbols
-from bridge.telephony.ports import RATE_HZ, ConferencePort, Positions, Samples
+from bridge.telephony.ports import ConferencePort, Positions, Samples
 
 pj: Any = import_pjsua2()
 
-_FRAME_BYTES = FRAME_SAMPLES * 2
 _AUDIO = pj.PJMEDIA_FRAME_TYPE_AUDIO
 
 
@@ -42,12 +42,14 @@ class _RowPort(pj.AudioMediaPort):  # type: ignore[misc]  # SWIG class without t
         super().__init__()
         self._row = row
         self._length = ports.arena.length_samples
+        self._frame_samples = ports.arena.frame_samples
+        self._frame_bytes = self._frame_samples * 2
         self._rx, self._tx = ports.arena.rx[row], ports.arena.tx[row]
         self._heard = ports.heard_ring[row]
         self._addresses = tuple(ring.ctypes.data for ring in (self._rx, self._tx, self._heard))
         self._rx_at, self._tx_at = ports.rx_positions, ports.tx_positions
         self._stamps_ns = ports.stamps_ns
-        self._silence = pj.ByteVector(_FRAME_BYTES)
+        self._silence = pj.ByteVector(self._frame_bytes)
 
     def onFrameRequested(self, frame: Any) -> None:
         """Give PJSIP the next frame of ``tx`` and silence what it took."""
@@ -58,20 +60,20 @@ class _RowPort(pj.AudioMediaPort):  # type: ignore[misc]  # SWIG class without t
         frame.type = _AUDIO
         offset = tx_at % self._length * 2
         _, tx, heard = self._addresses
-        ctypes.memmove(_vector_address(frame.buf), tx + offset, _FRAME_BYTES)
-        ctypes.memmove(heard + offset, tx + offset, _FRAME_BYTES)
-        ctypes.memset(tx + offset, 0, _FRAME_BYTES)
-        self._tx_at[row] = tx_at + FRAME_SAMPLES
+        ctypes.memmove(_vector_address(frame.buf), tx + offset, self._frame_bytes)
+        ctypes.memmove(heard + offset, tx + offset, self._frame_bytes)
+        ctypes.memset(tx + offset, 0, self._frame_bytes)
+        self._tx_at[row] = tx_at + self._frame_samples
 
     def onFrameReceived(self, frame: Any) -> None:
         """Take a frame of the caller's; heartbeat frames carry no audio and are passed over."""
         row = self._row
         rx_at = int(self._rx_at[row])
-        if frame.type != _AUDIO or frame.size != _FRAME_BYTES or rx_at >= self._tx_at[row]:
+        if frame.type != _AUDIO or frame.size != self._frame_bytes or rx_at >= self._tx_at[row]:
             return
         offset = rx_at % self._length * 2
-        ctypes.memmove(self._addresses[0] + offset, _vector_address(frame.buf), _FRAME_BYTES)
-        self._rx_at[row] = rx_at + FRAME_SAMPLES
+        ctypes.memmove(self._addresses[0] + offset, _vector_address(frame.buf), self._frame_bytes)
+        self._rx_at[row] = rx_at + self._frame_samples
         self._stamps_ns[row] = time.monotonic_ns()
 
     def _fill_silence(self, row: int, tx_at: int) -> None:
@@ -79,8 +81,8 @@ class _RowPort(pj.AudioMediaPort):  # type: ignore[misc]  # SWIG class without t
         at = int(self._rx_at[row])
         while at < tx_at:
             offset = at % self._length * 2
-            ctypes.memset(self._addresses[0] + offset, 0, _FRAME_BYTES)
-            at += FRAME_SAMPLES
+            ctypes.memset(self._addresses[0] + offset, 0, self._frame_bytes)
+            at += self._frame_samples
         self._rx_at[row] = at
         self._stamps_ns[row] = time.monotonic_ns()
 
@@ -92,13 +94,14 @@ class CallbackPorts:
         clock_sink: the conference's null device, an `AudioMedia`; every row feeds it, so that rows
             keep stepping when their call is on hold.
         rows: calls at once.
+        rate_hz: the conference's.
 
     The object must be kept until PJSIP is down.
     """
 
-    def __init__(self, clock_sink: Any, rows: int) -> None:
+    def __init__(self, clock_sink: Any, rows: int, rate_hz: int = PHONE_HZ) -> None:
         self._library = load_symbols()
-        self.arena = RingArena(rows)
+        self.arena = RingArena(rows, rate_hz=rate_hz)
         self.heard_ring = np.zeros((rows, self.arena.length_samples), dtype=np.int16)
         self.rx_positions: Positions = np.zeros(rows, dtype=np.int64)
         self.tx_positions: Positions = np.zeros(rows, dtype=np.int64)
@@ -106,8 +109,8 @@ class CallbackPorts:
         self._clock_sink = clock_sink
         self._ports: dict[int, _RowPort] = {}
         self._calls: dict[int, ConferencePort] = {}
-        self._joined = JoinedRows()
-        self._guests = GuestRows()
+        self._joined = JoinedRows(self.arena.frame_samples)
+        self._guests = GuestRows(self.arena.frame_samples)
 
     def refresh(self) -> None:
         """Do nothing: the callbacks move the positions themselves."""
@@ -132,7 +135,7 @@ class CallbackPorts:
 
     def _create_port(self, row: int) -> _RowPort:
         audio_format = pj.MediaFormatAudio()
-        audio_format.init(pj.PJMEDIA_FORMAT_PCM, RATE_HZ, 1, 20_000, 16)
+        audio_format.init(pj.PJMEDIA_FORMAT_PCM, self.arena.rate_hz, 1, FRAME_MS * 1000, 16)
         port = _RowPort(self, row)
         port.createPort(f"row-{row}", audio_format)
         port.this.disown()  # Python must not free it: PJSIP's clock may be inside (see above)

@@ -10,35 +10,35 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.audio.ledger import NEVER, PlayedItem
-from bridge.audio.resample import Downsampler
-from bridge.audio.rings import FRAME_SAMPLES, clear, gather, scatter, write
-from bridge.clock import NS_PER_S, Clock
+from bridge.audio.resample import REALTIME_HZ, Downsampler
+from bridge.audio.rings import FRAME_MS, clear, gather, scatter, write
+from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.realtime.ids import ItemId
 from bridge.telephony.dry_ends import DryEnds
 from bridge.telephony.lines import SILENCED, UNDUCKED, Line, LineSet, PumpStats
-from bridge.telephony.playout import UPSAMPLING, Block
-from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
+from bridge.telephony.playout import Block
+from bridge.telephony.ports import MediaPorts, Positions, Samples
 
-_SAFETY_SAMPLES = FRAME_SAMPLES
+_SAFETY_FRAMES = 1
 """Kept free ahead of the read position: PJSIP may take a frame while we write."""
 
-_IN_TIME_NS = _SAFETY_SAMPLES * NS_PER_S // RATE_HZ // 2
+_IN_TIME_NS = _SAFETY_FRAMES * FRAME_MS * NS_PER_MS // 2
 """Audio that was laid so soon after a look at PJSIP's position is in time. To look again costs a
 cache miss a call, every time."""
 
-_BLOCK_SAMPLES = FRAME_SAMPLES * UPSAMPLING
+_BLOCK_SAMPLES = REALTIME_HZ * FRAME_MS // 1000
 """One frame at 24 kHz."""
 
 _MOST_RUN_FRAMES = 3
 """Laid at once where so much waits: what a block costs beside its samples is most of it. At most
 half of what is laid ahead, so that the other half bears a loop that stands still."""
 
-_FADE_SAMPLES = FRAME_SAMPLES
+_FADE_FRAMES = 1
 """A gain changes over 20 ms, as a step would click. Two changes, to low and to silent, make up the
 40 ms and more that `NEEDS.md` section 5 asks for; a longer fade would cost the bridge its 60 ms."""
 
-_CUT_SAMPLES = RATE_HZ * 5 // 1000
-"""What is cut short fades over 5 ms, which nobody hears as sound."""
+_CUT_MS = 5
+"""What is cut short fades over so much, which nobody hears as sound."""
 
 _DRY_FRAMES = 8
 """Kept beyond what is laid ahead: a block, the safety, and a position that is a few frames old."""
@@ -62,13 +62,17 @@ class Downlink:
         self._ports = ports
         self._clock = clock
         self._stats = stats
-        self._ahead = ahead_ms * RATE_HZ // 1000
-        self._run_frames = max(1, min(_MOST_RUN_FRAMES, self._ahead // (2 * FRAME_SAMPLES)))
-        self._resample = {n: Downsampler(n * FRAME_SAMPLES) for n in (1, self._run_frames)}
+        rate_hz, self._frame = ports.arena.rate_hz, ports.arena.frame_samples
+        self._rate_hz = rate_hz
+        self._safety, self._fade = _SAFETY_FRAMES * self._frame, _FADE_FRAMES * self._frame
+        self._cut = rate_hz * _CUT_MS // 1000
+        self._ahead = ahead_ms * rate_hz // 1000
+        self._run_frames = max(1, min(_MOST_RUN_FRAMES, self._ahead // (2 * self._frame)))
+        self._resample = {n: Downsampler(n * self._frame, rate_hz) for n in (1, self._run_frames)}
         rows, history = ports.arena.rows, self._resample[1].history_samples
         self._history: Samples = np.zeros((rows, history), dtype=np.int16)
         # What lies ahead of PJSIP in the tx ring, before its gain: it may have to come back.
-        length = (self._ahead // FRAME_SAMPLES + _DRY_FRAMES) * FRAME_SAMPLES
+        length = (self._ahead // self._frame + _DRY_FRAMES) * self._frame
         self._dry: Samples = np.zeros((rows, length), dtype=np.int16)
         self._quiet_until: Positions = np.full(rows, NEVER, dtype=np.int64)
         self._lines: dict[int, Line] = {}
@@ -115,7 +119,7 @@ class Downlink:
         return line.playout.flush(int(self._ports.tx_positions[row]))
 
     def _fade_out(self, row: int, start: int, count: int) -> None:
-        tx, fade = self._ports.arena.tx, min(count, _CUT_SAMPLES)
+        tx, fade = self._ports.arena.tx, min(count, self._cut)
         laid = gather(tx, np.array([row]), np.array([start]), fade)[0]
         clear(tx, row, start, count)
         write(tx, row, start, _scaled(laid, np.linspace(1, 0, fade, endpoint=False)))
@@ -129,8 +133,8 @@ class Downlink:
         line = self._lines[row]
         self._ports.refresh()
         laid = line.playout.written - int(self._ports.tx_positions[row])
-        waiting = line.playout.waiting_samples / UPSAMPLING
-        return (max(laid, 0) + waiting) * 1000 / RATE_HZ
+        waiting_ms = line.playout.waiting_samples * 1000 / REALTIME_HZ
+        return max(laid, 0) * 1000 / self._rate_hz + waiting_ms
 
     def fade_when_dry(self, row: int) -> None:
         """Fade a call's agent audio where it runs dry, until then or until it is flushed."""
@@ -149,7 +153,7 @@ class Downlink:
         count = min(line.playout.written - start, self._dry.shape[1])
         if gain == before:
             return
-        fade = min(max(count, 0), _FADE_SAMPLES)
+        fade = min(max(count, 0), self._fade)
         if gain == SILENCED:
             line.playout.ledger.silence(start + fade)
         elif before == SILENCED:
@@ -197,7 +201,7 @@ class Downlink:
                 if not frames:
                     continue
                 position = self._next_position(line, read)
-                block = line.playout.take_block(frames * FRAME_SAMPLES)
+                block = line.playout.take_block(frames * self._frame)
                 if block is not None:
                     batches[frames].add(line, block, position)
             for frames, batch in batches.items():
@@ -235,7 +239,9 @@ class Downlink:
         the middle of a tick one of the two is ahead.
         """
         ahead = tx - self._ports.rx_positions[rows]
-        taken_ns: list[int] = (self._ports.stamps_ns[rows] + ahead * NS_PER_S // RATE_HZ).tolist()
+        taken_ns: list[int] = (
+            self._ports.stamps_ns[rows] + ahead * NS_PER_S // self._rate_hz
+        ).tolist()
         return taken_ns
 
     def _frames_due(self, line: Line, read: int) -> int:
@@ -247,15 +253,15 @@ class Downlink:
         laid_ahead = line.playout.written - read
         waiting = line.playout.waiting_samples
         if waiting < _BLOCK_SAMPLES:
-            return int(laid_ahead <= _SAFETY_SAMPLES)
+            return int(laid_ahead <= self._safety)
         if waiting < self._run_frames * _BLOCK_SAMPLES:
             return int(laid_ahead < self._ahead)
         room = self._ahead - laid_ahead
-        return self._run_frames if room >= self._run_frames * FRAME_SAMPLES else 0
+        return self._run_frames if room >= self._run_frames * self._frame else 0
 
     def _next_position(self, line: Line, read: int) -> int:
         """Return where the next block goes: behind what lies there, else safely ahead of PJSIP."""
-        earliest = read + _SAFETY_SAMPLES
+        earliest = read + self._safety
         ran_dry = line.playout.written < earliest
         if (ran_dry or line.playout.padded) and line.playout.continues_item():
             self._stats.underruns += 1
@@ -276,7 +282,7 @@ class Downlink:
             frames: of each block.
             looked_ns: when PJSIP's positions were read.
         """
-        lines, count = batch.lines, frames * FRAME_SAMPLES
+        lines, count = batch.lines, frames * self._frame
         rows = np.array([line.row for line in lines], dtype=np.int64)
         starts = np.array(batch.positions, dtype=np.int64)
         resample = self._resample[frames]
@@ -284,7 +290,7 @@ class Downlink:
         windows = np.empty((len(lines), resample.window_samples), dtype=np.int16)
         windows[:, :history] = self._history[rows]
         audio = np.frombuffer(b"".join([block.audio for block in batch.blocks]), dtype="<i2")
-        windows[:, history:] = audio.reshape(len(lines), count * UPSAMPLING)
+        windows[:, history:] = audio.reshape(len(lines), -1)
         laid = resample(windows)
         scatter(self._dry, rows, starts, laid)
         if any(line.gain != UNDUCKED for line in lines):

@@ -6,15 +6,15 @@ faded once there is little left of it, and put back as it was when more comes in
 
 import numpy as np
 
-from bridge.audio.rings import FRAME_SAMPLES, clear, gather, write
+from bridge.audio.rings import clear, gather, write
 from bridge.telephony.lines import Line
-from bridge.telephony.ports import RATE_HZ, MediaPorts, Samples
+from bridge.telephony.ports import MediaPorts, Samples
 
-_LITTLE_SAMPLES = 2 * FRAME_SAMPLES
+_LITTLE_FRAMES = 2
 """PJSIP takes a frame each 20 ms, and a tick may be late by as much."""
 
-_FADE_SAMPLES = RATE_HZ * 5 // 1000
-"""Nobody hears 5 ms as sound, nor as a click."""
+_FADE_MS = 5
+"""Nobody hears that as sound, nor as a click."""
 
 
 class DryEnds:
@@ -26,6 +26,8 @@ class DryEnds:
 
     def __init__(self, ports: MediaPorts) -> None:
         self._ports = ports
+        self._fade_samples = ports.arena.rate_hz * _FADE_MS // 1000
+        self._little_samples = _LITTLE_FRAMES * ports.arena.frame_samples
         self._watched: dict[int, Line] = {}
         self._whole: dict[int, tuple[int, Samples]] = {}
 
@@ -43,8 +45,8 @@ class DryEnds:
         for row, line in self._watched.items():
             end = line.playout.written
             left = end - int(self._ports.tx_positions[row])
-            if row not in self._whole and not line.playout.waiting_samples and _near(left):
-                self._fade(row, end - _FADE_SAMPLES)
+            if row not in self._whole and not line.playout.waiting_samples and self._is_near(left):
+                self._fade(row, end - self._fade_samples)
 
     def go_on(self, row: int, position: int) -> None:
         """Put an end back as it was, before more is laid at ``position``."""
@@ -54,9 +56,9 @@ class DryEnds:
 
     def _fade(self, row: int, start: int) -> None:
         tx = self._ports.arena.tx
-        whole = gather(tx, np.array([row]), np.array([start]), _FADE_SAMPLES)[0]
+        whole = gather(tx, np.array([row]), np.array([start]), self._fade_samples)[0]
         self._whole[row] = start, whole
-        fade = np.linspace(1, 0, _FADE_SAMPLES)
+        fade = np.linspace(1, 0, self._fade_samples)
         self._put(row, start, np.rint(whole * fade).astype(np.int16))
 
     def _put(self, row: int, start: int, samples: Samples) -> None:
@@ -65,6 +67,5 @@ class DryEnds:
         if int(self._ports.tx_positions[row]) > start:  # it would be heard a whole ring later
             clear(self._ports.arena.tx, row, start, len(samples))
 
-
-def _near(left_samples: int) -> bool:
-    return _FADE_SAMPLES <= left_samples <= _LITTLE_SAMPLES
+    def _is_near(self, left_samples: int) -> bool:
+        return self._fade_samples <= left_samples <= self._little_samples

@@ -7,8 +7,8 @@ there alone. Its media threads (RTP sockets, conference clock) are its own.
 
 import asyncio
 import atexit
+import contextlib
 import dataclasses
-import secrets
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from types import MappingProxyType
@@ -17,32 +17,29 @@ from typing import Any, ClassVar, Literal
 import structlog
 
 from bridge.clock import SystemClock
-from bridge.config.secure_sip import Srtp
 from bridge.config.sip import SipSettings
+from bridge.config.sip_in_force import SipInForce
 from bridge.errors import InfrastructureError, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.dialog import Dialog
+from bridge.sip.numbers import NumberFormat
 from bridge.sip.privacy import ANONYMOUS, hides_caller
 from bridge.sip.registration import RegisterAnswer
-from bridge.sip.sources import MOST_ADDRESSES, RequestSources, counted_by
-from bridge.sip.users import Users
-from bridge.telephony.accounts import CHALLENGES, SipAccounts, log_refused
-from bridge.telephony.admission import AdmissionDoor, Refusal
+from bridge.sip.sources import MOST_ADDRESSES, counted_by
+from bridge.telephony.accounts import CHALLENGES, AccountChange, SipAccounts, log_refused
+from bridge.telephony.admission import Refusal
 from bridge.telephony.callback_ports import CallbackPorts
 from bridge.telephony.capabilities import check_settings
 from bridge.telephony.certificates import TlsCredentials
-from bridge.telephony.challenges import ChallengeFilter
-from bridge.telephony.dropped import DroppedRequests
+from bridge.telephony.doors import Doors
 from bridge.telephony.end_reasons import hear_reason
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.left_calls import LeftCalls, StatelessRequests
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
-from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols, longest_packet_bytes
-from bridge.telephony.long_messages import LongMessages
+from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
-from bridge.telephony.pacing import SocketPacing, has_few_places
 from bridge.telephony.pj_call import CallOwner, PjCall
 from bridge.telephony.pj_calls import PjCalls
 from bridge.telephony.pj_settings import (
@@ -57,20 +54,14 @@ from bridge.telephony.pj_settings import (
 from bridge.telephony.port_draw import PortDraw
 from bridge.telephony.ports import JoinablePorts
 from bridge.telephony.replaces import InviteId
-from bridge.telephony.replaces_door import ReplacesDoor
-from bridge.telephony.replies import RawReplies
-from bridge.telephony.request_door import RequestDoor
 from bridge.telephony.rtp_lock import OnDropped, RtpLocks
-from bridge.telephony.sdp import OfferDoor, PtimeDoor
-from bridge.telephony.secure_media import CryptoDoor
-from bridge.telephony.sip_messages import SipMessage, SipMessages, host_of
+from bridge.telephony.sip_messages import SipMessage, host_of
 from bridge.telephony.sip_traces import SipTraces
 from bridge.telephony.socket_address import place_towards
-from bridge.telephony.source_door import OnTurnedAway, SourceDoor
+from bridge.telephony.source_door import OnTurnedAway
 from bridge.telephony.succession import Successor
-from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
 from bridge.telephony.tls_listener import TlsListener
-from bridge.telephony.trunk_transports import TransportDoor, routed
+from bridge.telephony.trunk_transports import routed, with_its_number
 
 pj: Any = import_pjsua2()
 log = structlog.get_logger(__name__)
@@ -91,7 +82,8 @@ class _Library(pj.Endpoint):  # type: ignore[misc]  # SWIG class without types
     def onSelectAccount(self, prm: Any) -> None:
         """Choose the account for a request outside of dialogs."""
         try:
-            prm.accountIndex = self._endpoint.account_of_sender().getId()
+            host = host_of(str(prm.rdata.srcAddress))
+            prm.accountIndex = self._endpoint.account_of_sender(host).getId()
         except Exception:
             log.exception("account_not_chosen")
 
@@ -121,6 +113,7 @@ class SipEndpoint:
         traces: collects the messages of calls; None keeps none.
 
     Attributes:
+        sip: the settings in force.
         info: the library; ``port``: where SIP is heard; ``ports``: the media ports.
         tls: SIP over TLS; None where the settings have none.
     """
@@ -148,44 +141,39 @@ class SipEndpoint:
         self.legs: set[Leg] = set()
         self._arrived: list[Leg] = []
         self._failed: list[int] = []
-        self._settings = settings
+        self.sip = SipInForce(settings)
         self._on_incoming = on_incoming
-        self._refusal = refusal
-        self._on_message = on_message
-        self._on_turned_away = on_turned_away
+        self.refusal = refusal
+        self.on_message = on_message
+        self.on_turned_away = on_turned_away
         self.traces = traces or SipTraces(None, SystemClock())
-        self._messages: SipMessages | None = None
         self._media_ports = media_ports
         self._ptime_ms = ptime_ms
-        self._door: AdmissionDoor | None = None
-        self._ptime_door: PtimeDoor | None = None
-        self._request_door: RequestDoor | None = None
-        self._challenges: ChallengeFilter | None = None
-        self._source_door: SourceDoor | None = None
-        self._transport_door: TransportDoor | None = None
-        self._crypto_door: CryptoDoor | None = None
-        self._offer_door: OfferDoor | None = None
-        self._unread: tuple[DroppedRequests, LongMessages] | None = None
+        self._doors: Doors | None = None
         self._left_calls: LeftCalls | None = None
         self._symbols = load_symbols()
         self._endpoint: Any = None  # SWIG objects without types, here and below
-        self._accounts = SipAccounts(settings, trunk_secrets, self._on_invite)
+        self._accounts = SipAccounts(self.sip, trunk_secrets, self._on_invite)
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
         self._port_draw = PortDraw(self._accounts, settings.rtp_ports, bound_address(settings))
         self._rtp_locks = RtpLocks(
-            self._symbols, SystemClock(), settings.media_networks_at, on_stray_packets
+            *(self._symbols, SystemClock()),
+            media_from=lambda host: self._settings.media_networks_at(host),
+            on_dropped=on_stray_packets,
         )
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
-        self._replaces_door: ReplacesDoor | None = None
-        self._tcp_door: TcpDoor | None = None
         self._no_legs = asyncio.Event()
         self._no_legs.set()
 
     @property
+    def _settings(self) -> SipSettings:
+        return self.sip.settings
+
+    @property
     def refused(self) -> int:
         """INVITEs refused at the door."""
-        return self._door.refused if self._door else 0
+        return self._doors.admission.refused if self._doors else 0
 
     @property
     def rows_in_use(self) -> int:
@@ -227,67 +215,23 @@ class SipEndpoint:
                 version=self._endpoint.libVersion().full,
                 call_limit=int(symbols.pjsua_call_get_max_count()),
             )
-            replaces_door = ReplacesDoor(
-                symbols, self._sender_trunk, self._settings.trunk_of, self._calls
-            )
-            self._ptime_door = PtimeDoor(symbols, self._ptime_ms)
-            most_bytes = longest_packet_bytes(symbols)
-            self._challenges = ChallengeFilter(symbols)
-            self._request_door = RequestDoor(symbols, most_bytes, self._find_call)
-            sources = _sources(self._settings)
-            self._source_door = SourceDoor(
-                symbols,
-                sources,
-                SystemClock(),
-                calls_from=self._calls_from,
-                on_turned_away=self._on_turned_away,
-                retry_after_s=self._settings.retry_after_s,
-            )
-            self._offer_door = OfferDoor(
-                *(symbols, self._settings.codecs, self._srtp_of_sender),
-                is_ipv6=self._settings.is_ipv6,
-            )
-            self._transport_door = TransportDoor(
-                symbols, self._settings.trunks, self._sender_trunk, self._on_turned_away
-            )
-            raw_replies = RawReplies(
-                symbols, self._on_message or (lambda message, sent: None), sources.serves
-            )
-            long_messages = LongMessages(symbols, most_bytes, raw_replies)
-            dropped = DroppedRequests(symbols, most_bytes, raw_replies, long_messages)
-            self._unread = (dropped, long_messages)
+            self._doors = Doors(symbols, self.sip, self._calls, self, self._ptime_ms)
             self._left_calls = LeftCalls(StatelessRequests(symbols, self._place))
-            self._replaces_door = replaces_door
-            self._door = AdmissionDoor(
-                symbols,
-                self._refusal,
-                self._settings.retry_after_s,
-                pacing=SocketPacing(
-                    self._calls.__len__, SystemClock(), limited=has_few_places(symbols)
-                ),
-                exempt=replaces_door.has_let_through,
-            )
-            self._messages = SipMessages(symbols, self._on_message, self._take_text)
             self.port = listen(self._endpoint, self._settings)
             if self._settings.tls is not None:
                 self.tls = TlsListener(symbols, self._endpoint, self._settings)
             self.traces.place = lru_cache(MOST_ADDRESSES)(
                 partial(place_towards, self._settings.host, self.port)
             )
-            self._tcp_door = TcpDoor(
-                *(symbols, self._tcp_ports(), SystemClock()),
-                most=MOST_IN_A_SMALL_TABLE if has_few_places(symbols) else MOST,
-                is_trunk=lambda host: bool(self._settings.trunk_of(host)),
-                on_closed=long_messages.forget,
-            )
+            self.traces.trunk_of = lambda far_end: self.sip.trunk_of(host_of(far_end))
+            self._doors.guard_connections(self._tcp_ports())
             self._endpoint.libStart()
             choose_codecs(self._endpoint, self._settings, self._ptime_ms)
             self._endpoint.audDevManager().setNullDev()
             self._create_ports()
             self._accounts.open(self.port)
             self._port_draw.next()
-            if any(trunk.srtp != "off" for trunk in self._settings.trunks.values()):
-                self._crypto_door = CryptoDoor(symbols)
+            self._doors.guard_crypto()
         except BaseException:
             self.stop()
             raise
@@ -301,14 +245,16 @@ class SipEndpoint:
         # PJSIP waits a second for answers to its last requests, in this thread: only if there are.
         flags = 0 if len(self._calls) else pj.PJSUA_DESTROY_NO_RX_MSG
         for leg in list(self.legs):
+            with contextlib.suppress(TelephonyError):  # then it is hung up with all others
+                leg.hangup()
             leg.close_media()
             leg.unbind()
         self.legs.clear()
         self._no_legs.set()
         endpoint.hangupAllCalls()
         self._calls.drop_all()
-        if self._tcp_door is not None:
-            self._tcp_door.close()
+        if self._doors is not None:
+            self._doors.close()
         endpoint.libDestroy(flags)
         # Not before: PJSIP reports the end of a request that waits, and aborts where its account is
         # gone.
@@ -324,13 +270,14 @@ class SipEndpoint:
         """Carry out what is due in SIP; drop ended calls outside their own callbacks."""
         for _ in range(_EVENTS_A_POLL):
             events = self._endpoint.libHandleEvents(0)
-            if self._tcp_door is not None:
-                self._tcp_door.look()
+            if self._doors is not None:
+                self._doors.look()
             self._refuse_failed()
             self._offer_arrived()
             if events <= 0:
                 break
         self._calls.drop_ended()
+        self._accounts.drop_left(lambda: {call.account for call in self._calls})
         self._rtp_locks.poll()
         self._far_ends.look(self.legs)
 
@@ -351,31 +298,30 @@ class SipEndpoint:
         Args:
             uri: whom to call.
             headers: of the INVITE, beside the usual ones.
-            caller: user part of the From header; None for the gateway's own, or the one that is
-                registered with the trunk.
+            caller: user part of the From header; None for the trunk's ``caller_id``, or the user
+                that is registered with it, or the gateway's own.
 
         Raises:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
         account = self._accounts.towards(uri)
-        identity = account.identity
-        if caller is not None:
-            identity = identity_of(self._settings, self.port, caller)
         trunk = self._settings.trunk_towards(uri)
-        uri = routed(uri, self._settings.trunks.get(trunk))
+        identity = self._identity(caller, trunk) or account.identity
+        uri = routed(self.with_its_number(uri), self._settings.trunks.get(trunk))
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
         leg.state, leg.outbound = LegState.CALLING, True
         leg.trunk = trunk
         call = PjCall(
             *(account, leg, self._calls),
-            srtp=self._settings.srtp_of(trunk),
+            trunk=self._settings.trunks.get(trunk),
+            terms=self._settings.media_terms(trunk),
             locks=self._rtp_locks,
         )
         leg.bind(call, self._forget)
         self._remember(leg)
         parameters = audio_only()
-        add_headers(parameters, headers or {})
-        if caller is not None:
+        add_headers(parameters, self.with_its_headers(headers or {}, trunk))
+        if identity != account.identity:
             parameters.txOption.localUri = identity
         try:
             call.makeCall(uri, parameters)
@@ -388,6 +334,27 @@ class SipEndpoint:
         leg.sip_call_id = leg.sip_call_id or call.sip_call_id
         return leg
 
+    def with_its_number(self, uri: str) -> str:
+        """Return a URI whose number is written as the trunk that it leads to has them."""
+        return with_its_number(uri, self._settings.trunks.get(self._settings.trunk_towards(uri)))
+
+    def with_its_headers(self, headers: Mapping[str, str], trunk: str) -> Mapping[str, str]:
+        """Return the headers of a request to a trunk, with those that are set for it.
+
+        Args:
+            trunk: "" for none.
+        """
+        to = self._settings.trunks.get(trunk)
+        return headers if to is None else to.headers_over(headers)
+
+    def _identity(self, caller: str | None, trunk: str) -> str | None:
+        """Return the URI of From for a caller, or for the trunk's; None where neither says."""
+        to = self._settings.trunks.get(trunk)
+        user = to.caller_id if caller is None and to is not None else caller
+        if user is None or "@" in user:
+            return user and f"sip:{user}"
+        return identity_of(self._settings, self.port, user)
+
     def ask_options(self, uri: str) -> None:
         """Send an OPTIONS outside of a dialog (RFC 3261 section 11); its answer passes the wire.
 
@@ -395,7 +362,8 @@ class SipEndpoint:
             TelephonyError: the URI is no SIP URI, or PJSIP can't send to it.
         """
         trunk = self._settings.trunks.get(self._settings.trunk_towards(uri))
-        self._accounts.towards(uri).ask_options(routed(uri, trunk))
+        headers = () if trunk is None else trunk.probe_headers
+        self._accounts.towards(uri).ask_options(routed(uri, trunk), headers)
 
     async def register(self, trunk: str, *, renew: bool) -> RegisterAnswer:
         """Register with a trunk that has a registration, or take it back."""
@@ -422,35 +390,33 @@ class SipEndpoint:
 
     def _take_invite(self, pj_call_id: int, message: str, source: str) -> None:
         """Make a leg of an INVITE, or a leg's successor."""
-        far_end = _far_end(message, host_of(source), self._sender_trunk())
-        replaced = self._replaces_door.take() if self._replaces_door is not None else None
+        trunk = self._sender_trunk()
+        numbers = self._settings.numbers_of(trunk)
+        far_end = _far_end(message, host_of(source), trunk, numbers)
+        replaced = self._doors.replaces.take() if self._doors is not None else None
         if replaced is not None:
             self._succeed(replaced, pj_call_id, far_end)
             return
-        leg = Leg.offered(self.ports, called_by(request_uri(message)), far_end)
+        called = called_by(numbers.read_request_uri(request_uri(message)))
+        leg = Leg.offered(self.ports, called, far_end)
         call = self._call_of(leg, pj_call_id, far_end)
         call.invite = InviteId.of_headers(far_end.headers)
         leg.bind(call, self._forget)
         self._remember(leg)
         self._arrived.append(leg)
 
-    def account_of_sender(self) -> Any:
-        """Return the account for the request that is just being received: a SWIG object."""
-        return self._accounts.of_sender(self._sender_trunk())
-
-    def _srtp_of_sender(self) -> Srtp:
-        return self._settings.srtp_of(self._sender_trunk())
+    def account_of_sender(self, host: str) -> Any:
+        """Return the account for the request that is just received from a host: a SWIG object."""
+        return self._accounts.of_sender(self._sender_trunk(), host)
 
     def _call_of(self, owner: CallOwner, pj_call_id: int, far_end: FarEnd) -> PjCall:
         """Make the object of an INVITE that came in, and whose ports are taken."""
         self._port_draw.next()
-        account, srtp = (
-            self._accounts.of_sender(far_end.trunk),
-            self._settings.srtp_of(far_end.trunk),
-        )
+        account = self._accounts.of_sender(far_end.trunk, far_end.source)
         return PjCall(
             *(account, owner, self._calls, pj_call_id),
-            srtp=srtp,
+            trunk=self._settings.trunks.get(far_end.trunk),
+            terms=self._settings.media_terms(far_end.trunk),
             locks=self._rtp_locks,
             host=far_end.source,
         )
@@ -475,7 +441,7 @@ class SipEndpoint:
                 log.exception("incoming_call_failed", call_id=leg.call_id)
                 leg.reject(500, "Internal Error")
 
-    def _calls_from(self, host: str, trunk: str) -> int:
+    def calls_from(self, host: str, trunk: str) -> int:
         """Count the calls that came from a trunk, or from a host's source where it is of none."""
         inbound = (leg for leg in self.legs if not leg.outbound)
         if trunk:
@@ -485,14 +451,16 @@ class SipEndpoint:
 
     def _sender_trunk(self) -> str:
         """Return the trunk of the request that is just being received, "" for none."""
-        return "" if self._source_door is None else self._source_door.trunk
+        return "" if self._doors is None else self._doors.source.trunk
 
-    def _take_text(self, text: str, far_end: str, sent: bool) -> None:
+    def take_text(self, text: str, far_end: str, sent: bool) -> None:
+        """Keep a message that passed the wire, and the reason that it may give for an end."""
         self.traces.take(text, far_end, sent=sent)
         if not sent:
-            hear_reason(text, self._find_call)
+            hear_reason(text, self.find_call)
 
-    def _find_call(self, sip_call_id: str) -> PjCall | None:
+    def find_call(self, sip_call_id: str) -> PjCall | None:
+        """Find a call by its dialog's Call-ID."""
         return next((call for call in self._calls if call.owner.sip_call_id == sip_call_id), None)
 
     def _succeed(self, leg: Leg, pj_call_id: int, far_end: FarEnd) -> None:
@@ -514,17 +482,34 @@ class SipEndpoint:
         if not self.legs:
             self._no_legs.set()
 
+    def prepare_trunks(self, settings: SipSettings, secrets: Mapping[str, str]) -> AccountChange:
+        """Make ready for other trunks; nothing of them is in force yet.
+
+        Raises:
+            InfrastructureError: the loaded PJSIP can't do what they want.
+            TelephonyError: PJSIP has no room for them, or refuses one.
+        """
+        check_settings(settings, self._symbols)
+        return self._accounts.prepare(settings, secrets)
+
+    def change_trunks(self, change: AccountChange) -> None:
+        """Put other trunks in force; calls that go on keep what they began with."""
+        self._accounts.change(change)
+        self.sip.replace(change.settings)
+        if self._doors is not None:
+            self._doors.take_trunks()
+        self._port_draw.next()
+
     def renew_certificate(self, credentials: TlsCredentials) -> None:
         """Show another certificate to whoever connects from here on.
 
         Raises:
             TelephonyError: SIP over TLS listens no more.
         """
-        if self.tls is None or self._tcp_door is None:
+        if self.tls is None or self._doors is None:
             return
-        self._tcp_door.close()  # its hold on the socket would keep the port taken
-        self.tls.renew(credentials)
-        self._tcp_door.open()
+        with self._doors.without_connections():
+            self.tls.renew(credentials)
 
     def _tcp_ports(self) -> tuple[int, ...]:
         return (self.port,) if self.tls is None else (self.port, self.tls.port)
@@ -545,39 +530,26 @@ class SipEndpoint:
         )
         rows = self.info.call_limit + GUEST_ROWS
         if memory:
-            self.ports = MemoryPorts(rows)
+            self.ports = MemoryPorts(rows, self._settings.audio_hz)
         else:
             sink = self._endpoint.audDevManager().getPlaybackDevMedia()
-            self.ports = CallbackPorts(sink, rows)
+            self.ports = CallbackPorts(sink, rows, self._settings.audio_hz)
 
 
-def _sources(settings: SipSettings) -> RequestSources:
-    return RequestSources(
-        lru_cache(MOST_ADDRESSES)(settings.sender_at),
-        {name: trunk.limits.compile() for name, trunk in settings.trunks.items()},
-        settings.strangers,
-        settings.stranger_limits.compile(),
-        _users(settings),
-    )
-
-
-def _users(settings: SipSettings) -> Users | None:
-    compiled = {name: user.compile() for name, user in settings.users.items()}
-    return Users(compiled, settings.realm, secrets.token_bytes(32)) if compiled else None
-
-
-def _far_end(message: str, source: str, trunk: str) -> FarEnd:
-    """Read who sent an INVITE, from its bytes.
+def _far_end(message: str, source: str, trunk: str, numbers: NumberFormat) -> FarEnd:
+    """Read who sent an INVITE, from its bytes, the number as the trunk's ``numbers`` have it read.
 
     PJSIP prints addresses into buffers that long names don't fit into, hence our own reading. A
-    caller who asks for privacy is anonymous from here on. TlsCredentials end here.
+    caller who asks for privacy is anonymous from here on.
     """
     headers = {
         name: values for name, values in read_headers(message).items() if name not in _CREDENTIALS
     }
     return FarEnd(
         sip_call_id=next(iter(headers.get("call-id", ())), ""),
-        from_uri=ANONYMOUS if hides_caller(headers) else _address(headers, "from"),
+        from_uri=ANONYMOUS
+        if hides_caller(headers)
+        else numbers.read_address(_address(headers, "from")),
         to_uri=_address(headers, "to"),
         headers=headers,
         source=source,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.audio.rings import FRAME_SAMPLES
 from bridge.telephony.ports import Positions, Samples
 
 Played = Callable[[Positions, Positions, int], Samples]
@@ -27,9 +26,14 @@ class _Seat:
 
 
 class GuestRows:
-    """The guests of all rows."""
+    """The guests of all rows.
 
-    def __init__(self) -> None:
+    Args:
+        frame_samples: what PJSIP moves at once.
+    """
+
+    def __init__(self, frame_samples: int) -> None:
+        self._frame_samples = frame_samples
         self._seats: dict[int, _Seat] = {}
 
     def seat(self, host: int, guest: int, tx_positions: Positions) -> None:
@@ -42,7 +46,7 @@ class GuestRows:
             raise ValueError(f"row {host} has a guest already: row {self._seats[host].guest}")
         at, guest_at = int(tx_positions[host]), int(tx_positions[guest])
         # A frame behind: PJSIP may step between the two readings.
-        self._seats[host] = _Seat(guest, at, guest_at - at - FRAME_SAMPLES)
+        self._seats[host] = _Seat(guest, at, guest_at - at - self._frame_samples)
 
     def of(self, host: int) -> int | None:
         """Return a row's guest."""

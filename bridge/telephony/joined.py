@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.audio.rings import FRAME_SAMPLES, gather
+from bridge.audio.rings import gather
 from bridge.telephony.ports import Positions, Samples
 
 
@@ -23,9 +23,14 @@ class _Joint:
 
 
 class JoinedRows:
-    """The pairs of joined rows."""
+    """The pairs of joined rows.
 
-    def __init__(self) -> None:
+    Args:
+        frame_samples: what PJSIP moves at once.
+    """
+
+    def __init__(self, frame_samples: int) -> None:
+        self._frame_samples = frame_samples
         self._joints: dict[int, _Joint] = {}
 
     def join(self, row: int, other: int, rx_positions: Positions) -> None:
@@ -39,8 +44,8 @@ class JoinedRows:
         at, other_at = int(rx_positions[row]), int(rx_positions[other])
         # A frame behind: PJSIP may step between the two readings, and what it has not written yet
         # must not be read.
-        self._joints[row] = _Joint(other, at, other_at - at - FRAME_SAMPLES)
-        self._joints[other] = _Joint(row, other_at, at - other_at - FRAME_SAMPLES)
+        self._joints[row] = _Joint(other, at, other_at - at - self._frame_samples)
+        self._joints[other] = _Joint(row, other_at, at - other_at - self._frame_samples)
 
     def other(self, row: int) -> int | None:
         """Return the row that a row is joined to."""

@@ -47,7 +47,7 @@ KNOWN_FAULTS = (
     ),
     KnownFault(
         *("PR 5082", (2, 17), "pjmedia_endpt_create_audio_sdp writes past 32 codecs"),
-        "sip.codecs enables two at most",
+        "three codecs are enabled at most (sip.codecs)",
     ),
     KnownFault(
         *("PR 5114", (2, 17), "an offer of ours with over 16 media is written past a table"),

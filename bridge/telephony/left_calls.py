@@ -165,7 +165,8 @@ class LeftCalls:
                 log.warning("left_call_goes_on", call_id=call_id)
                 return
             reason = f"{HEADER}: {reason_for(Outcome.NODE_LOST)}"
-            code = await self._ask(dialog, "BYE", _FAR_END_ANSWERS_WITHIN_S, reason)
+            passed = (f"{name}: {value}" for name, value in dialog.passed)
+            code = await self._ask(dialog, "BYE", _FAR_END_ANSWERS_WITHIN_S, *passed, reason)
             log.info("left_call_ended", call_id=call_id, sip_code=code)
         except (AddressError, TelephonyError) as error:
             log.warning("left_call_not_ended", call_id=call_id, error=str(error))

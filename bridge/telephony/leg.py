@@ -169,6 +169,7 @@ class Leg:
         outbound: the bridge has called.
         replaceable: another far end may take this one's place, as in an attended transfer.
         heir: the dialog that is about to do so.
+        passed: headers of the caller's INVITE that go on in every BYE of ours.
     """
 
     def __init__(self, ports: MediaPorts, *, called: str, from_uri: str, to_uri: str) -> None:
@@ -193,6 +194,7 @@ class Leg:
         self.outbound = False
         self.replaceable = False
         self.heir: Heir | None = None
+        self.passed: Mapping[str, str] = {}
         self.listener: LegListener = _Deaf()
         self._ports = ports
         self.transferring = False
@@ -273,7 +275,7 @@ class Leg:
         if self._pj_call is None:
             return
         self.ended_by_far_end = False
-        parameters = pj.CallOpParam()
+        parameters = self.farewell
         parameters.statusCode = sip_code
         parameters.reason = reason
         add_headers(parameters, headers or {})
@@ -281,7 +283,22 @@ class Leg:
             # While the INVITE is still being offered, PJSUA's hangup would lose the headers.
             self._do("answer", lambda: self._pj_call.answer(parameters))
         else:
-            self._do("hangup", lambda: self._pj_call.hangup(parameters))
+            self._do("hangup", lambda: self._end(parameters))
+
+    def _end(self, parameters: Any) -> None:
+        if not self._pj_call.end(parameters) and self.row is not None:
+            self._ports.disconnect(self.row)  # nobody talks on while the ACK is awaited
+
+    @property
+    def farewell(self) -> Any:
+        """Make a `CallOpParam`, a SWIG object without types, for the end of a dialog of the leg's.
+
+        A refusal and a CANCEL have no headers of the caller's: nobody has talked yet.
+        """
+        parameters = pj.CallOpParam()
+        if self.answer_sent or self.state is LegState.CONFIRMED:
+            add_headers(parameters, self.passed)
+        return parameters
 
     def lose(self, why: Lost) -> None:
         """End the call, whose far end is gone; nobody waits for its answer.
@@ -323,6 +340,7 @@ class Leg:
             contact=call.local_contact,
             routes=routes_of(self.headers.get("record-route", ())),
             cseq=call.cseq,
+            passed=tuple(self.passed.items()),
         )
 
     def hangup(self, reason: EndReason | None = None) -> None:

@@ -8,10 +8,10 @@ all from the same conference tick on:
     eraser, writes the player's audio at level 0, which is silence, into ``tx`` behind the player
 
 - Capture and player never wait for a call: on hold the capture writes silence.
-- The eraser follows ``HISTORY_SAMPLES`` behind the player. So what was played can be read for that
+- The eraser follows ``HISTORY_MS`` behind the player. So what was played can be read for that
   long (:meth:`MemoryPorts.heard`), and is silent before the player comes round again: however long
   the loop stands still, old audio is never played twice, and a block that was laid too late isn't
-  played a ring later. Up to ``length - HISTORY_SAMPLES`` may be laid ahead of the player.
+  played a ring later. Up to ``length - HISTORY_MS`` may be laid ahead of the player.
 - The player counts the samples it took in a 64-bit word that never wraps, so no stall is too long
   to be measured. The capture has a write pointer only; it is at most the tick in progress behind
   the player, which unwraps it.
@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bridge.audio.resample import PHONE_HZ
 from bridge.audio.rings import RingArena, gather
 from bridge.clock import NS_PER_S
 from bridge.errors import TelephonyError
@@ -44,10 +45,10 @@ from bridge.telephony.pjmedia import (
     put_frame,
     words_at,
 )
-from bridge.telephony.ports import RATE_HZ, ConferencePort, Positions, Samples
+from bridge.telephony.ports import ConferencePort, Positions, Samples
 
-HISTORY_SAMPLES = 6400
-"""0.8 s of what was played can still be read; 1.2 s of a ring of 2 s may be laid ahead."""
+HISTORY_MS = 800
+"""So much of what was played can still be read; 1.2 s of a ring of 2 s may be laid ahead."""
 
 _MUTED = 0.0
 
@@ -67,6 +68,7 @@ class MemoryPorts:
 
     Args:
         rows: calls at once.
+        rate_hz: the conference's.
 
     The object must be kept until PJSIP is down: the conference reads and writes its arena.
 
@@ -74,22 +76,22 @@ class MemoryPorts:
         TelephonyError: the loaded PJSIP's memory ports can't be used.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, rate_hz: int = PHONE_HZ) -> None:
         self._library = load_symbols()
         try:
             self._layout = find_layout(self._library)
         except UnusableMemoryPorts as problem:
             raise TelephonyError(str(problem)) from problem
         self._pool = create_pool(self._library)
-        self.arena = RingArena(rows)
+        self.arena = RingArena(rows, rate_hz=rate_hz)
         self.rx_positions: Positions = np.zeros(rows, dtype=np.int64)
         self.tx_positions: Positions = np.zeros(rows, dtype=np.int64)
         self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
         self._rows: dict[int, _Row] = {}
         self._calls: dict[int, ConferencePort] = {}
-        self._joined = JoinedRows()
-        self._guests = GuestRows()
-        self._clock = ConferenceClock()
+        self._joined = JoinedRows(self.arena.frame_samples)
+        self._guests = GuestRows(self.arena.frame_samples)
+        self._clock = ConferenceClock(rate_hz)
         # Of the rows that have ports: their numbers, their rx rings' addresses, and where in
         # `_words`, which spans all ports from the lowest address on, their two words are.
         self._made: Positions = np.zeros(0, dtype=np.int64)
@@ -109,7 +111,7 @@ class MemoryPorts:
         before = self.rx_positions[made]
         received = np.maximum(taken - behind, before)
         ticked_ns = self._clock.feed(int(taken[0]), now_ns)
-        stamps_ns = ticked_ns - (taken - received) * NS_PER_S // RATE_HZ
+        stamps_ns = ticked_ns - (taken - received) * NS_PER_S // self.arena.rate_hz
         self.stamps_ns[made] = np.where(received > before, stamps_ns, self.stamps_ns[made])
         self.rx_positions[made] = received
         self.tx_positions[made] = taken
@@ -138,7 +140,9 @@ class MemoryPorts:
         slots: list[int] = []
         try:
             for kind, ring in rings:
-                ports.append(create_port(self._library, kind, self._pool, ring[row]))
+                ports.append(
+                    create_port(self._library, kind, self._pool, ring[row], self.arena.rate_hz)
+                )
                 slots.append(self._add(ports[-1]))
             player, capture, eraser = ports
             player_slot, capture_slot, eraser_slot = slots
@@ -156,7 +160,8 @@ class MemoryPorts:
 
     def _set_back(self, eraser: int) -> None:
         """Move the eraser on by all but the history, so that it follows the player."""
-        silence = np.zeros(self.arena.length_samples - HISTORY_SAMPLES, dtype=np.int16)
+        history = HISTORY_MS * self.arena.rate_hz // 1000
+        silence = np.zeros(self.arena.length_samples - history, dtype=np.int16)
         put_frame(self._library, eraser, silence)
 
     def _add(self, port: int) -> int:
@@ -286,7 +291,7 @@ class MemoryPorts:
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
         """Return what the calls heard, shape (rows, count).
 
-        What was played is silence where it is older than ``HISTORY_SAMPLES``.
+        What was played is silence where it is older than ``HISTORY_MS``.
         """
         played = gather(self.arena.tx, rows, starts, count)
         return self._joined.add_heard(played, rows, starts, self.arena.rx)

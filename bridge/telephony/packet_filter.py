@@ -117,7 +117,7 @@ def dropped(fd: int) -> int:
     return int(struct.unpack_from("=I", words, 4 * _DROPS)[0])
 
 
-class _borrowed:  # noqa: N801: reads as a function
+class _borrowed:
     """A socket object on a descriptor of PJSIP's, which stays open behind it."""
 
     def __init__(self, fd: int) -> None:

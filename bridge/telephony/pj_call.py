@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from bridge.config.secure_sip import Srtp
+from bridge.config.sip import MediaTerms
+from bridge.config.trunks import Trunk
 from bridge.errors import TelephonyError
 from bridge.sip.dialog import UNSEEN_CSEQ, uri_of_contact
 from bridge.sip.text import clean
@@ -19,7 +20,8 @@ from bridge.telephony.reliable_rings import ReliableRings
 from bridge.telephony.replaces import DialogId, InviteId
 from bridge.telephony.rtp_lock import RtpLocks
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
-from bridge.telephony.sdp import has_usable_audio, with_own_ptime
+from bridge.telephony.sdp import has_usable_audio, with_codecs, with_own_ptime
+from bridge.telephony.secure_media import with_offered_suites
 from bridge.telephony.sip_messages import host_of
 
 pj: Any = import_pjsua2()
@@ -95,12 +97,16 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
 
     Args:
         account: ours.
+        trunk: as it is when the call begins; None for none.
         owner: gets what PJSUA reports of the call.
         calls: keeps this object until PJSUA has done with the call.
         locks: of the far ends' RTP.
+        terms: what audio it may have.
         host: that its INVITE came from; "" where the bridge calls.
 
     Attributes:
+        trunk: see above: it stays, whatever is in force later.
+        account: PJSUA's number of it.
         dialog: its name; None until both tags are known.
         invite: with which it came in; None where the bridge has called.
         contact: URI of the far end's last Contact; "" while that is the first INVITE's.
@@ -115,24 +121,48 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         calls: PjCalls["PjCall"],
         pj_call_id: int = pj.PJSUA_INVALID_ID,
         *,
-        srtp: Srtp = "off",
+        trunk: Trunk | None = None,
+        terms: MediaTerms,
         locks: RtpLocks,
         host: str = "",
     ) -> None:
         super().__init__(account, pj_call_id)
         self.owner = owner
+        self.account = int(account.getId())
         self.dialog: DialogId | None = None
         self.invite: InviteId | None = None
         self.contact = ""
         self.cseq = UNSEEN_CSEQ
         self.rings = ReliableRings()
-        self._srtp = srtp
+        self.trunk = trunk
+        self._terms = terms
         self._named = False
         self._stream = 0
         self._sip_signs = 0
+        self._farewell: Any = None  # a CallOpParam, a SWIG object without types
         self._calls = calls
         self._lock = locks.lock(self, self.getId, host)
         calls.add(self)
+
+    def end(self, parameters: Any) -> bool:
+        """Hang up; where the far end owes the ACK of our 200, after it (RFC 3261 section 15).
+
+        PJSUA, too, would wait for the ACK, and then send BYE without the headers.
+
+        Args:
+            parameters: a `CallOpParam`, a SWIG object without types.
+
+        Returns:
+            Whether the call is over now. Asked a second time, PJSUA waits by itself.
+
+        Raises:
+            pj.Error: PJSIP refused it.
+        """
+        if self._farewell is None and self.getInfo().state == pj.PJSIP_INV_STATE_CONNECTING:
+            self._farewell = parameters
+            return False
+        self.hangup(parameters)
+        return True
 
     def refuse(self, sip_code: int, reason: str) -> None:
         """Answer the INVITE with a final status, or end the call, whatever became of its owner."""
@@ -165,6 +195,9 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
                 self._calls.over(self)
             if state is not None:
                 self.owner.on_pj_state(state, int(info.lastStatusCode))
+            if state is LegState.CONFIRMED and self._farewell is not None:
+                with contextlib.suppress(pj.Error):  # it has ended at its owner's word
+                    self.hangup(self._farewell)
         except Exception:
             log.exception("call_state_failed", call_id=self.owner.call_id)
 
@@ -192,21 +225,17 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         """Refuse a new offer within the call that has no audio for us; the call goes on."""
         try:
             offer = str(prm.offer.wholeSdp)  # empty where it is too long for pjsua2 to print
-            codecs = [
-                str(codec.codecId).rpartition("/")[0]
-                for codec in pj.Endpoint.instance().codecEnum2()
-                if codec.priority
-            ]
-            if offer and not has_usable_audio(offer, codecs, self._srtp):
+            if offer and not has_usable_audio(offer, self._terms):
                 prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
         except Exception:
             log.exception("offer_failed", call_id=self.owner.call_id)
 
     def onCallSdpCreated(self, prm: Any) -> None:
-        """Write into our session description how much audio a packet to us is to carry."""
+        """Write the codecs and keys that we offer, and how much audio a packet to us carries."""
         try:
             own = str(prm.sdp.wholeSdp)  # empty where it is too long for pjsua2 to print
-            prm.sdp.wholeSdp = with_own_ptime(own)
+            narrowed = with_codecs(with_offered_suites(own), self._terms.codecs)
+            prm.sdp.wholeSdp = with_own_ptime(narrowed)
         except Exception:
             log.exception("sdp_failed", call_id=self.owner.call_id)
 

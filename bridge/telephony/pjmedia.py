@@ -9,9 +9,10 @@ import ctypes
 import numpy as np
 import numpy.typing as npt
 
-from bridge.audio.rings import FRAME_SAMPLES
+from bridge.audio.resample import PHONE_HZ
+from bridge.audio.rings import FRAME_MS
 from bridge.errors import TelephonyError
-from bridge.telephony.ports import RATE_HZ, Samples
+from bridge.telephony.ports import Samples
 
 WORD_BYTES = 8
 
@@ -70,13 +71,15 @@ def create_pool(library: ctypes.CDLL) -> int:
     return pool
 
 
-def create_port(library: ctypes.CDLL, kind: str, pool: int, ring: Samples) -> int:
+def create_port(
+    library: ctypes.CDLL, kind: str, pool: int, ring: Samples, rate_hz: int = PHONE_HZ
+) -> int:
     """Make a memory port over a ring and return its address.
 
     Args:
         kind: ``capture`` or ``player``.
         pool: address of the pool that the port is made in.
-        ring: (n,) int16 at 8 kHz; must be kept as long as the port steps.
+        ring: (n,) int16 at ``rate_hz``; must be kept as long as the port steps.
 
     Raises:
         TelephonyError: PJSIP refused it.
@@ -85,7 +88,7 @@ def create_port(library: ctypes.CDLL, kind: str, pool: int, ring: Samples) -> in
     create = getattr(library, f"pjmedia_mem_{kind}_create")
     status = create(
         *(pool, ring.ctypes.data, ring.nbytes),
-        *(RATE_HZ, 1, FRAME_SAMPLES, 16, 0, ctypes.byref(port)),
+        *(rate_hz, 1, rate_hz * FRAME_MS // 1000, 16, 0, ctypes.byref(port)),
     )
     check(status, f"a memory {kind}")
     return port.value or 0

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutLedger, PlayoutStarted
+from bridge.audio.resample import PHONE_HZ, REALTIME_HZ
 from bridge.realtime.ids import ItemId
-
-UPSAMPLING = 3
-"""24 kHz over 8 kHz."""
 
 _SAMPLE_BYTES = 2
 
@@ -32,7 +30,7 @@ class Block(NamedTuple):
 
     Attributes:
         audio: 16-bit little-endian PCM, whole.
-        parts: (item, content_index, 8 kHz samples) in the order they lie in the block.
+        parts: (item, content_index, samples at the ring's rate) in the order they lie in the block.
         queued_ns: when the oldest sample was queued; None if it waited through a pause, so that
             its age says nothing about us.
     """
@@ -45,14 +43,18 @@ class Block(NamedTuple):
 class Playout:
     """Agent audio of one call that PJSIP has not taken yet.
 
+    Args:
+        rate_hz: of the ring.
+
     Attributes:
         written: absolute tx position up to which the ring is laid.
         padded: the block taken last had to be filled up with silence.
         waiting_samples: 24 kHz samples queued and not laid into the ring.
     """
 
-    def __init__(self) -> None:
-        self.ledger = PlayoutLedger()
+    def __init__(self, rate_hz: int = PHONE_HZ) -> None:
+        self._rate_hz = rate_hz
+        self.ledger = PlayoutLedger(rate_hz)
         self.written = 0
         self.padded = False
         self._paused = False
@@ -87,7 +89,7 @@ class Playout:
         queued_ns = None if self._paused else now_ns
         self._pieces.append(_Piece(item_id, content_index, audio, queued_ns))
         self.waiting_samples += samples
-        self.ledger.queue(item_id, content_index, samples / UPSAMPLING)
+        self.ledger.queue(item_id, content_index, samples * self._rate_hz / REALTIME_HZ)
 
     def continues_item(self) -> bool:
         """Return whether what waits belongs to the item taken last, with no pause between."""
@@ -97,11 +99,12 @@ class Playout:
         """Take audio, padded with silence at the end of what is queued.
 
         Args:
-            block_samples: how much, in 8 kHz samples.
+            block_samples: how much, at the ring's rate: whole milliseconds.
         """
         if not self._pieces:
             return None
-        wanted_bytes = block_samples * UPSAMPLING * _SAMPLE_BYTES
+        wanted_samples = block_samples * REALTIME_HZ // self._rate_hz
+        wanted_bytes = wanted_samples * _SAMPLE_BYTES
         piece = self._pieces[0]
         end = piece.taken_bytes + wanted_bytes
         if end > len(piece.audio):
@@ -110,7 +113,7 @@ class Playout:
         piece.taken_bytes = end
         if end == len(piece.audio):
             self._pieces.popleft()
-        self.waiting_samples -= block_samples * UPSAMPLING
+        self.waiting_samples -= wanted_samples
         self.padded = False
         self._last_item = piece.item_id
         return Block(audio, ((piece.item_id, piece.content_index, block_samples),), piece.queued_ns)
@@ -127,7 +130,7 @@ class Playout:
             found.append(piece.audio[piece.taken_bytes : end])
             piece.taken_bytes += len(found[-1])
             filled_bytes += len(found[-1])
-            before, laid_samples = laid_samples, filled_bytes // (_SAMPLE_BYTES * UPSAMPLING)
+            before, laid_samples = laid_samples, self._ring_samples(filled_bytes)
             parts.append((piece.item_id, piece.content_index, laid_samples - before))
             if piece.taken_bytes == len(piece.audio):
                 self._pieces.popleft()
@@ -135,6 +138,9 @@ class Playout:
         self.padded = filled_bytes < wanted_bytes
         self._last_item = parts[-1][0]
         return Block(b"".join(found).ljust(wanted_bytes, b"\0"), tuple(parts), queued_ns)
+
+    def _ring_samples(self, audio_bytes: int) -> int:
+        return audio_bytes * self._rate_hz // (_SAMPLE_BYTES * REALTIME_HZ)
 
     def laid(
         self, block: Block, position: int, block_samples: int, now_ns: int | None = None

@@ -1,7 +1,8 @@
 """Media ports: the small interface between PJSIP's audio clock and the rings.
 
 One row of the arena is one call. PJSIP writes caller audio into the row of ``rx`` and takes agent
-audio from the row of ``tx``; how far it has come is in two position arrays, in samples at 8 kHz.
+audio from the row of ``tx``; how far it has come is in two position arrays, in samples at the
+arena's rate, which is the conference's: 8 kHz, or 16 kHz where a trunk has G.722.
 Positions only grow; a row that is opened again goes on from where it was. Both step together, one
 conference tick (20 ms) at a time, and they step while the call is on hold, too. Positions are
 PJSIP's; everything else reads them, as they were at the last :meth:`MediaPorts.refresh` or later.
@@ -16,7 +17,6 @@ import numpy.typing as npt
 
 from bridge.audio.rings import RingArena
 
-RATE_HZ = 8000
 Positions = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.int16]
 

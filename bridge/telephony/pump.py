@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bridge.audio.resample import Upsampler
-from bridge.audio.rings import FRAME_SAMPLES, gather
+from bridge.audio.rings import gather
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.telephony.audio_clock import ClockWatch
 from bridge.telephony.downlink import Downlink
@@ -21,7 +21,8 @@ from bridge.telephony.lines import (
     PumpStats,
     Sounds,
 )
-from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions
+from bridge.telephony.playout import Playout
+from bridge.telephony.ports import MediaPorts, Positions
 from bridge.telephony.recorder import Recorder
 from bridge.telephony.taps import Audience, Levels, Taps
 
@@ -56,6 +57,11 @@ class Pump:
         return self._up.delay_ms + self.downlink.delay_ms
 
     @property
+    def rate_hz(self) -> int:
+        """The rings' rate, and so that of recordings and of who listens."""
+        return self._ports.arena.rate_hz
+
+    @property
     def levels(self) -> Levels:
         """How loud each row is, both ways."""
         return self._taps.levels
@@ -79,7 +85,8 @@ class Pump:
                 frame in which PJSIP took its first sample (resolution: one tick).
             sounds: settings and listener of the caller's sounds.
         """
-        line = Line(row, listener, recorder, on_downlink, sounds)
+        playout = Playout(self.rate_hz)
+        line = Line(row, listener, recorder, on_downlink, sounds, playout=playout)
         self._ports.refresh()
         self._up.begin(row)
         self.downlink.begin(line)
@@ -148,7 +155,7 @@ class Pump:
 class Uplink:
     """Hands caller audio up, in pieces: from the rx ring to the listeners, of all calls at once.
 
-    Each call's new 8 kHz samples are gathered with their history straight from the ring and turned
+    Each call's new samples are gathered with their history straight from the ring and turned
     into 24 kHz by one matrix product for every call.
 
     Args:
@@ -158,8 +165,9 @@ class Uplink:
     def __init__(self, ports: MediaPorts, stats: PumpStats, append_ms: int) -> None:
         self._ports = ports
         self._stats = stats
-        self._block = append_ms * RATE_HZ // 1000
-        self._resample = Upsampler(self._block)
+        self._rate_hz = ports.arena.rate_hz
+        self._block = append_ms * self._rate_hz // 1000
+        self._resample = Upsampler(self._block, self._rate_hz)
         self._taken: Positions = np.zeros(ports.arena.rows, dtype=np.int64)
 
     @property
@@ -195,7 +203,7 @@ class Uplink:
         audio = self._resample(windows).astype("<i2", copy=False).tobytes()
         self._taken[rows] += block
         later = rx - self._taken[rows]
-        captured_ns = (stamps_ns - later * NS_PER_S // RATE_HZ).tolist()
+        captured_ns = (stamps_ns - later * NS_PER_S // self._rate_hz).tolist()
         self._stats.blocks_up += len(captured_ns)
         size = len(audio) // len(captured_ns)
         for number, line in enumerate(lines.at(due)):
@@ -204,7 +212,8 @@ class Uplink:
 
     def _skip_lost(self, rows: Positions, rx: Positions) -> None:
         """Go on with what the ring still holds where the loop stood still for too long."""
-        capacity = self._ports.arena.length_samples - self._resample.history_samples - FRAME_SAMPLES
+        arena = self._ports.arena
+        capacity = arena.length_samples - self._resample.history_samples - arena.frame_samples
         behind = rx - self._taken[rows]
         lost = behind > capacity
         if lost.any():

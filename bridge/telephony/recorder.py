@@ -19,17 +19,17 @@ import numpy.typing as npt
 import structlog
 
 from bridge.audio.markers import SUFFIX, MarkerWriter
+from bridge.audio.resample import PHONE_HZ
 from bridge.audio.wav import WavWriter
 from bridge.descriptors import out_of_descriptors
 from bridge.errors import InfrastructureError
-from bridge.telephony.ports import RATE_HZ
 
 log = structlog.get_logger(__name__)
 
 _QUEUED_BYTES = 64 * 1024 * 1024
 """About 10 s of 200 calls."""
 
-_WRITTEN_SAMPLES = RATE_HZ
+_WRITTEN_S = 1
 """What is written to a file at once: 200 calls make 200 writes a second, not 10,000."""
 
 
@@ -94,7 +94,7 @@ class RecordingDesk:
 
         Args:
             recorders: their recorders.
-            stereo: (recorders, n, 2) int16 at 8 kHz; not changed afterwards.
+            stereo: (recorders, n, 2) int16 at their rate; not changed afterwards.
         """
         count = stereo.shape[1]
         if self.queued_bytes + stereo.nbytes > _QUEUED_BYTES:
@@ -150,10 +150,11 @@ SHARED_DESK = RecordingDesk()
 
 
 class Recorder:
-    """Writes one call's audio to a 16-bit stereo WAV file at 8 kHz, and markers beside it.
+    """Writes one call's audio to a 16-bit stereo WAV file, and markers beside it.
 
     Args:
         outgoing_first: what we sent is the left channel (a softphone is the caller itself).
+        rate_hz: of the call's audio, and of the file.
         on_stopped: hears, in the writing thread, that the disk refused.
 
     Attributes:
@@ -168,10 +169,12 @@ class Recorder:
         path: Path,
         *,
         outgoing_first: bool = False,
+        rate_hz: int = PHONE_HZ,
         desk: RecordingDesk = SHARED_DESK,
         on_stopped: Callable[[StopReason], None] = lambda reason: None,
     ) -> None:
         self.path = path
+        self.rate_hz = rate_hz
         self.desk = desk
         self.dropped_blocks = 0
         self.samples = 0
@@ -191,7 +194,7 @@ class Recorder:
         desk.open()
 
     def append(self, stereo: npt.NDArray[np.int16]) -> None:
-        """Queue a block, shape (n, 2) int16 at 8 kHz; never blocks."""
+        """Queue a block, shape (n, 2) int16; never blocks."""
         self.desk.append((self,), stereo[np.newaxis])
 
     def owe(self, samples: int) -> None:
@@ -236,7 +239,7 @@ class Recorder:
                 self._write_silence(silent_samples)
             self._waiting.append(stereo)
             self._waiting_samples += len(stereo)
-            if self._waiting_samples >= _WRITTEN_SAMPLES:
+            if self._waiting_samples >= _WRITTEN_S * self.rate_hz:
                 self._write_waiting()
         except (OSError, InfrastructureError) as error:
             self._fail(error)
@@ -269,7 +272,7 @@ class Recorder:
     def _file(self) -> WavWriter:
         if self._wav is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._wav = WavWriter(self.path, channels=2, rate_hz=RATE_HZ)
+            self._wav = WavWriter(self.path, channels=2, rate_hz=self.rate_hz)
         return self._wav
 
     def _write_waiting(self) -> None:
@@ -279,8 +282,8 @@ class Recorder:
             self._file().append(whole)
 
     def _write_silence(self, samples: int) -> None:
-        for start in range(0, samples, RATE_HZ):
-            self._file().append(np.zeros((min(RATE_HZ, samples - start), 2), np.int16))
+        for start in range(0, samples, self.rate_hz):
+            self._file().append(np.zeros((min(self.rate_hz, samples - start), 2), np.int16))
 
     def _fail(self, error: Exception) -> None:
         """Give the recording up, and log that once."""

@@ -89,6 +89,7 @@ class CallLock:
         self._pj_call_id = pj_call_id
         self._host = host
         self._media = -1
+        self._media_from: dict[str, tuple[Network, ...]] = {}  # as they were when first needed
         self._described: tuple[str, ...] = ()
         self._doors = _Door(_RTP_SILENT_NS), _Door(_RTCP_SILENT_NS)
 
@@ -122,7 +123,9 @@ class CallLock:
         sockets = self._sockets()
         if sockets is None:
             return
-        more = self._locks.media_from(self._host)
+        if self._host not in self._media_from:
+            self._media_from[self._host] = tuple(self._locks.media_from(self._host))
+        more = self._media_from[self._host]
         networks = (*networks_of([*self._described, self._host]), *more)
         for door, fd, packets in zip(self._doors, (sockets.rtp, sockets.rtcp), counts, strict=True):
             door.open(fd, networks, packets)

@@ -13,13 +13,14 @@ The functions are pure; the doors run in the loop's thread, inside the poll.
 
 import ctypes
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import IPv6Address
 from typing import Any
 
 import structlog
 
 from bridge.config.secure_sip import Srtp
+from bridge.config.sip import MediaTerms
 from bridge.telephony.library import READ_RECEIVED, import_pjsua2
 from bridge.telephony.received_message import MessageFinder
 from bridge.telephony.replies import Replies
@@ -39,6 +40,7 @@ _LONGEST_MS = 180
 
 _AUDIO = re.compile(rb"^m=[ \t]*audio[ \t].*?(?=^m=|\Z)", re.MULTILINE | re.DOTALL)
 _OWN_AUDIO = re.compile(r"^m=audio (?!0 )(?:(?!^m=).*\r\n)*", re.MULTILINE)
+_FORMAT = re.compile(r"^a=(?:rtpmap|fmtp):(\d+) ")
 _PTIME = re.compile(rb"^a=[ \t]*ptime:([^\r\n]*)", re.MULTILINE)
 _MAXPTIME = re.compile(rb"^a=[ \t]*maxptime:([^\r\n]*)", re.MULTILINE)
 _NUMBER = re.compile(rb"[ \t]*0*([0-9]{1,9})")
@@ -60,6 +62,28 @@ def with_served_ptime(message: bytes, fixed_ms: int | None = None) -> bytes:
 def with_own_ptime(sdp: str) -> str:
     """Return a description of ours that asks for packets of `OWN_MS` (RFC 3264 section 5.1)."""
     return _OWN_AUDIO.sub(lambda found: f"{found[0]}a=ptime:{OWN_MS}\r\n", sdp)
+
+
+def with_codecs(sdp: str, codecs: Sequence[str]) -> str:
+    """Return a description of ours with these of our codecs alone, in their order.
+
+    PJSUA has one list for all calls.
+    """
+    return _OWN_AUDIO.sub(lambda found: _with_codecs(found[0], codecs), sdp)
+
+
+def _with_codecs(section: str, codecs: Sequence[str]) -> str:
+    names = {number: name.partition("/")[0] for number, name in _STATIC.items()}
+    line, *attributes = section.splitlines(keepends=True)
+    *head, formats = line.rstrip().split(" ", 3)
+    listed = formats.split(" ")
+    wanted = [
+        number for codec in dict.fromkeys(codecs) for number in listed if names.get(number) == codec
+    ]
+    dropped = {number for number in listed if number in names} - set(wanted)
+    others = [number for number in listed if number not in names]
+    kept = [line for line in attributes if not dropped.intersection(_FORMAT.findall(line))]
+    return "".join((" ".join((*head, *wanted, *others)), "\r\n", *kept))
 
 
 def _served(section: bytes, fixed_ms: int | None) -> bytes:
@@ -107,8 +131,11 @@ _PROFILES: Mapping[Srtp, frozenset[str]] = {
     "optional": _PLAIN | _SECURE,
     "required": _SECURE,
 }
-_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000"}
-"""RFC 3551 section 6: these need no rtpmap."""
+_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
+"""RFC 3551 section 6: these need no rtpmap. G.722 is sampled at 16 kHz (section 4.5.2)."""
+
+_CLOCK_HZ = 8_000
+"""Of the RTP of all three codecs."""
 
 _STREAM = re.compile(r"^m=(?=\S)", re.MULTILINE)
 _AUDIO_LINE = re.compile(r"audio (\d+)(?:/\d+)? (\S+) (.*)")
@@ -119,16 +146,16 @@ _KEY = re.compile(r"^a=crypto:", re.MULTILINE)
 _RTPMAP = re.compile(r"^a=rtpmap: *(\d+) +([^/\s]+/\d+)", re.MULTILINE)
 
 
-def has_usable_audio(offer: str, codecs: Collection[str], srtp: Srtp = "off") -> bool:
+def has_usable_audio(offer: str, terms: MediaTerms) -> bool:
     """Return whether one of an offer's streams can be taken.
 
     Args:
         offer: the SDP.
-        codecs: those that we take, as in ``PCMU/8000``.
-        srtp: what the call's trunk has. PJSIP reads SRTP then, and ends the process at an offer
-            with a stream that is secured in another way than by keys in the description.
+        terms: of the call. With SRTP PJSIP ends the process at an offer with a stream that is
+            secured in another way than by keys in the description.
     """
-    known = {codec.upper() for codec in codecs}
+    srtp = terms.srtp
+    known = {f"{codec}/{_CLOCK_HZ}" for codec in terms.codecs}
     if srtp != "off" and (_LONE_RETURN.search(offer) or _is_secured_otherwise(offer)):
         return False
     return any(_is_usable(section, known, srtp) for section in _STREAM.split(offer)[1:])
@@ -191,6 +218,9 @@ _NOT_OUR_FAMILY = FinalResponse(
 _NOT_ITS_SRTP = FinalResponse(
     *_NOT_ACCEPTABLE, (("Warning", '399 bridge "Not the SRTP of this trunk"'),)
 )
+_NOT_ITS_CODEC = FinalResponse(
+    *_NOT_ACCEPTABLE, (("Warning", '305 bridge "Incompatible media format"'),)
+)
 _BEFORE_DIALOGS = 31
 """Behind transactions; PJSIP_MOD_PRIORITY_UA_PROXY_LAYER is 32."""
 
@@ -200,23 +230,23 @@ class OfferDoor:
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
-        codecs: those that we take, as in ``PCMU``.
-        srtp: returns the choice for the request that is just being received.
+        terms: returns those of the request that is just being received, given its text.
+        all_codecs: of all trunks.
         is_ipv6: whether our audio is IPv6.
     """
 
     def __init__(
         self,
         lib: ctypes.CDLL,
-        codecs: Iterable[str],
-        srtp: Callable[[], Srtp],
+        terms: Callable[[str], MediaTerms],
         *,
+        all_codecs: Collection[str],
         is_ipv6: bool,
     ) -> None:
         self._read_received = getattr(lib, READ_RECEIVED)
         self._received = pj.SipRxData()  # filled anew with each message
-        self._codecs = tuple(f"{codec}/8000" for codec in codecs)
-        self._srtp = srtp
+        self._terms = terms
+        self._all_codecs = set(all_codecs)
         self._is_ipv6 = is_ipv6
         self._replies = Replies(lib)
         self._module = SipModule(
@@ -229,7 +259,7 @@ class OfferDoor:
             message: str = self._received.wholeMsg
             if not message.startswith(("INVITE ", "UPDATE ")):
                 return PASS
-            refusal = self._refusal(message.partition("\r\n\r\n")[2])
+            refusal = self._refusal(message.partition("\r\n\r\n")[2], self._terms(message))
             if refusal is None:
                 return PASS
             self._replies.send(rdata, refusal)
@@ -237,15 +267,15 @@ class OfferDoor:
             log.exception("offer_not_judged")
         return HANDLED
 
-    def _refusal(self, offer: str) -> FinalResponse | None:
-        srtp = self._srtp()
+    def _refusal(self, offer: str, terms: MediaTerms) -> FinalResponse | None:
         if not is_of_family(offer, is_ipv6=self._is_ipv6):
             return _NOT_OUR_FAMILY
-        # PJSIP would say 406 to an offer without the trunk's SRTP, or end.
-        is_judged = srtp != "off" and offer.strip()
-        return (
-            _NOT_ITS_SRTP if is_judged and not has_usable_audio(offer, self._codecs, srtp) else None
-        )
+        # PJSIP would say 406 to an offer without the trunk's SRTP, or end; and take one that has
+        # another trunk's codec alone, until the call is answered.
+        is_judged = terms.srtp != "off" or set(terms.codecs) != self._all_codecs
+        if not is_judged or not offer.strip() or has_usable_audio(offer, terms):
+            return None
+        return _NOT_ITS_CODEC if terms.srtp == "off" else _NOT_ITS_SRTP
 
 
 _BEFORE_REQUEST_FAULTS = 12

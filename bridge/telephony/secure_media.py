@@ -12,6 +12,7 @@ over lines like that.
 
 import ctypes
 import re
+from collections.abc import Collection
 from typing import Any
 
 import structlog
@@ -24,11 +25,17 @@ from bridge.telephony.sip_module import HANDLED, PASS, SipModule
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
-_SUITES = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
-"""Taken, and offered in this order. PJSIP can't use GCM (RFC 7714) with Debian's libsrtp, which is
-built without OpenSSL: it wants a symbol that only OpenSSL's has."""
-_KEY_CHARS = 40
-"""Of key and salt, 30 bytes, in base64 (RFC 4568 section 6.2)."""
+_KEY_CHARS = {
+    "AES_CM_128_HMAC_SHA1_80": 40,
+    "AES_CM_128_HMAC_SHA1_32": 40,
+    "AEAD_AES_128_GCM": 40,
+    "AEAD_AES_256_GCM": 60,
+}
+"""The suites that are taken, and the length of key and salt in base64 (RFC 4568 section 6.2, RFC
+7714 section 12). PJSIP has those of GCM where its libsrtp is built with OpenSSL."""
+_OFFERED = ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32")
+"""By us, in this order: every carrier takes the first. GCM would make each INVITE some 200 octets
+longer; it is for far ends that offer it."""
 _MOST_LINES = 8
 """Of a message: a far end that offers more gets the first ones considered."""
 
@@ -47,6 +54,7 @@ _LINE = re.compile(
     rb" inline:(?P<key>[A-Za-z0-9+/]+=*)"
     rb"(?:\|(?:2\^)?[0-9]{1,20})?(?P<parameters>(?: [!-~]+)*) ?(?=\r?\n|\Z)"
 )
+_OUR_LINE = re.compile(r"^a=crypto:[0-9]+ (?P<suite>\S+) .*\r?\n", re.MULTILINE)
 _HARMLESS = re.compile(rb"WSH=[0-9]+|-[!-~]+")
 """Session parameters that oblige to nothing (RFC 4568 sections 6.3.6 and 6.3.7)."""
 
@@ -58,20 +66,42 @@ def secure(config: Any, srtp: Srtp) -> None:
     media.srtpSecureSignaling = 0  # who wants SRTP without TLS is warned at the start
     media.srtpOpt.keyings = pj.IntVector([pj.PJMEDIA_SRTP_KEYING_SDES])
     suites = pj.SrtpCryptoVector()
-    for name in _SUITES:
+    for name in usable_suites():
         suite = pj.SrtpCrypto()
         suite.name = name
         suites.append(suite)
     media.srtpOpt.cryptos = suites
 
 
-def with_usable_keys(message: bytes) -> bytes:
-    """Return a message whose crypto lines PJSIP can all serve; its length stays."""
+def usable_suites() -> tuple[str, ...]:
+    """Return the suites that are taken and that the loaded PJSIP has; it must run."""
+    there = {str(each) for each in pj.Endpoint.instance().srtpCryptoEnum()}
+    return tuple(name for name in _KEY_CHARS if name in there)
+
+
+def with_offered_suites(description: str) -> str:
+    """Return our session description, if it offers keys, without those that we don't offer.
+
+    An answer has one key, of the far end's choice.
+    """
+    lines = _OUR_LINE.findall(description)
+    if len(lines) < 2:
+        return description
+    return _OUR_LINE.sub(lambda line: line[0] if line["suite"] in _OFFERED else "", description)
+
+
+def with_usable_keys(message: bytes, suites: Collection[str] = _KEY_CHARS) -> bytes:
+    """Return a message whose crypto lines PJSIP can all serve; its length stays.
+
+    Args:
+        suites: that PJSIP has.
+    """
     kept: set[tuple[int, bytes]] = set()
 
     def judge(found: re.Match[bytes]) -> bytes:
         line = _LINE.match(message, found.start())
-        if line is not None and _is_usable(line) and len(kept) < _MOST_LINES:
+        usable = line is not None and line["suite"].decode() in suites and _is_usable(line)
+        if line is not None and usable and len(kept) < _MOST_LINES:
             name = message.count(b"\nm=", 0, found.start()), line["tag"]
             if name not in kept:  # PJSIP refuses all where two of a stream have one tag
                 kept.add(name)
@@ -82,7 +112,7 @@ def with_usable_keys(message: bytes) -> bytes:
 
 
 def _is_usable(line: re.Match[bytes]) -> bool:
-    if line["suite"].decode() not in _SUITES or len(line["key"]) != _KEY_CHARS:
+    if len(line["key"]) != _KEY_CHARS[line["suite"].decode()]:
         return False
     return all(_HARMLESS.fullmatch(each) for each in line["parameters"].split())
 
@@ -96,6 +126,7 @@ class CryptoDoor:
 
     def __init__(self, lib: ctypes.CDLL) -> None:
         self._finder = MessageFinder(lib)
+        self._suites = usable_suites()
         on_any = {"on_rx_request": self._on_message, "on_rx_response": self._on_message}
         self._module = SipModule(lib, b"mod-crypto", _BEFORE_BODIES_ARE_READ, on_any)
 
@@ -104,7 +135,9 @@ class CryptoDoor:
             found = self._finder.text(rdata)
             text = ctypes.string_at(*found) if found else b""
             if found and _ANY_LINE.search(text):
-                ctypes.memmove(found[0], with_usable_keys(text), len(text))  # of the same length
+                ctypes.memmove(
+                    found[0], with_usable_keys(text, self._suites), len(text)
+                )  # of the same length
         except Exception:
             log.exception("crypto_not_judged")
             return HANDLED  # PJSIP overflows by some

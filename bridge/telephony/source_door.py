@@ -40,6 +40,9 @@ FORBIDDEN = FinalResponse(403, "Forbidden")
 OnTurnedAway = Callable[[str, str, TurnedAway], None]
 """Given the host, the method ("" where it was not read) and the reason."""
 
+OnRefused = Callable[[str, str], None]
+"""Given an INVITE's text and where it came from, ``host:port``."""
+
 
 class SourceDoor:
     """Turns requests away by their source.
@@ -49,6 +52,7 @@ class SourceDoor:
         sources: decides.
         calls_from: returns how many calls go on with a trunk, or with a host where it is of none.
         on_turned_away: called for each request that is not served.
+        on_refused: called for each INVITE that is about to be refused, which no module sees then.
         retry_after_s: for a call over its source's limits.
 
     Attributes:
@@ -63,6 +67,7 @@ class SourceDoor:
         *,
         calls_from: Callable[[str, str], int],
         on_turned_away: OnTurnedAway,
+        on_refused: OnRefused = lambda text, far_end: None,
         retry_after_s: int,
     ) -> None:
         self._lib: Symbols = lib
@@ -72,6 +77,7 @@ class SourceDoor:
         self._calls_from = calls_from
         self._invites_of_users: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._on_turned_away = on_turned_away
+        self._on_refused = on_refused
         self._read_received = getattr(lib, READ_RECEIVED)
         self._received = pj.SipRxData()  # filled anew with each message
         self._replies = Replies(lib)
@@ -114,6 +120,8 @@ class SourceDoor:
             if judgement.trunk and request.method == "INVITE":
                 self._remember(invite, judgement.trunk)
             return False
+        if request.method == "INVITE" and judgement.verdict is not SourceVerdict.DROP:
+            self._on_refused(str(self._received.wholeMsg), str(self._received.srcAddress))
         if judgement.verdict is SourceVerdict.REFUSE:
             self._replies.send(rdata, FORBIDDEN)
         elif judgement.verdict is SourceVerdict.CHALLENGE:

@@ -97,7 +97,7 @@ class Successor(_Aside):
         """End the dialog: nobody is left to take it up."""
         if self._call is not None:
             with contextlib.suppress(pj.Error):
-                self._call.hangup(pj.CallOpParam())
+                self._call.end(self._leg.farewell)
 
     def inherit(self) -> None:
         """Take the place of a leg whose dialog is over."""
@@ -115,7 +115,7 @@ class Successor(_Aside):
         elif state is LegState.CONFIRMED:
             former = self._take_place()
             with contextlib.suppress(pj.Error):  # it may be over
-                former.hangup(pj.CallOpParam())
+                former.end(self._leg.farewell)
 
     def on_pj_media(
         self, audio: ConferencePort | None, codec: str, telephone_event: bool = False

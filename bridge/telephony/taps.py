@@ -10,7 +10,7 @@ from typing import assert_never
 import numpy as np
 
 from bridge.audio.levels import FLOOR_DBFS, peak_dbfs, rms_dbfs
-from bridge.audio.rings import FRAME_SAMPLES, gather
+from bridge.audio.rings import FRAME_MS, gather
 from bridge.audio.sounds import (
     CallerSounds,
     Sound,
@@ -23,14 +23,14 @@ from bridge.audio.sounds import (
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.telephony.guests import mixed
 from bridge.telephony.lines import Line, LineSet, SoundListener
-from bridge.telephony.ports import RATE_HZ, MediaPorts, Positions, Samples
+from bridge.telephony.ports import MediaPorts, Positions, Samples
 from bridge.telephony.recorder import Recorder
 
 Audience = Callable[[Samples], None]
 """Takes what is said from now on, shape (n, 2) int16: caller, agent as heard; (n, 3) while any call
 has a guest, whose voice is the third."""
 
-_FRAME_NS = FRAME_SAMPLES * NS_PER_S // RATE_HZ
+_FRAME_NS = FRAME_MS * NS_PER_MS
 
 CALLER, AGENT = 0, 1
 """First index of :class:`Levels`; the recordings' channels, too."""
@@ -39,18 +39,22 @@ CALLER, AGENT = 0, 1
 class Levels:
     """Levels of the latest 20 ms of every row.
 
+    Args:
+        frame_samples: 20 ms.
+
     Attributes:
         rms_dbfs: (2, rows) float32: caller, agent as heard.
         peak_dbfs: the same.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, frame_samples: int) -> None:
+        self._frame_samples = frame_samples
         self.rms_dbfs = np.full((2, rows), FLOOR_DBFS, dtype=np.float32)
         self.peak_dbfs = np.full((2, rows), FLOOR_DBFS, dtype=np.float32)
 
     def measure(self, direction: int, rows: Positions, samples: Samples) -> None:
-        """Take the end of new audio, shape (rows, n) int16 at 8 kHz."""
-        frames = samples[:, -FRAME_SAMPLES:]
+        """Take the end of new audio, shape (rows, n) int16."""
+        frames = samples[:, -self._frame_samples :]
         self.rms_dbfs[direction, rows] = rms_dbfs(frames)
         self.peak_dbfs[direction, rows] = peak_dbfs(frames)
 
@@ -63,12 +67,14 @@ class Taps:
     """Measures and records."""
 
     def __init__(self, ports: MediaPorts) -> None:
-        self.levels = Levels(ports.arena.rows)
+        self._rate_hz, self._frame_samples = ports.arena.rate_hz, ports.arena.frame_samples
+        self.levels = Levels(ports.arena.rows, self._frame_samples)
         self._ports = ports
         self._sounds = CallerSounds(ports.arena.rows)
         self._seen: Positions = np.zeros(ports.arena.rows, dtype=np.int64)
         self._audiences: dict[int, list[Audience]] = {}
-        self._kept = ports.arena.length_samples - 2 * FRAME_SAMPLES  # PJSIP steps on meanwhile
+        # PJSIP steps on meanwhile.
+        self._kept = ports.arena.length_samples - 2 * self._frame_samples
 
     def begin(self, line: Line) -> None:
         """Begin a line where PJSIP is now."""
@@ -99,7 +105,7 @@ class Taps:
         untaken = int(self._ports.rx_positions[row] - self._seen[row])
         ago_ns = int(self._ports.stamps_ns[row]) - at_ns
         since_ms = max(ago_ns, -_FRAME_NS) // NS_PER_MS
-        return max((recorder.samples + untaken) * 1000 // RATE_HZ - since_ms, 0)
+        return max((recorder.samples + untaken) * 1000 // self._rate_hz - since_ms, 0)
 
     def move(self, lines: LineSet) -> None:
         """Take what is new of every line."""
@@ -170,13 +176,14 @@ class Taps:
         places = places[heard]
         rows, count = lines.rows[places], caller.shape[1]
         events: list[tuple[SoundListener, Sound]] = []
-        for end in range(count % FRAME_SAMPLES + FRAME_SAMPLES, count + 1, FRAME_SAMPLES):
+        size = self._frame_samples
+        for end in range(count % size + size, count + 1, size):
             if end == count:
                 levels = self.levels.rms_dbfs[:, rows]
             else:
-                frame = slice(end - FRAME_SAMPLES, end)
+                frame = slice(end - size, end)
                 levels = np.stack([rms_dbfs(each[heard, frame]) for each in (caller, agent)])
-            later_ns = (count - end) * NS_PER_S // RATE_HZ
+            later_ns = (count - end) * NS_PER_S // self._rate_hz
             ended_ns = self._ports.stamps_ns[rows] - later_ns
             for change in self._sounds.feed(rows, levels[CALLER], levels[AGENT]):
                 sounds = lines.lines[places[change.place]].sounds

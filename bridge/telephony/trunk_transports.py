@@ -6,12 +6,12 @@ Runs in the loop's thread, inside the poll.
 
 import ctypes
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 
-from bridge.config.sip import Trunk
+from bridge.config.trunks import Trunk
 from bridge.errors import TelephonyError
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import TurnedAway
@@ -20,7 +20,7 @@ from bridge.telephony.replies import TCP, TLS, UDP, Replies, Transport
 from bridge.telephony.sip_messages import host_of
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule
 from bridge.telephony.sip_request import FinalResponse, Request
-from bridge.telephony.source_door import OnTurnedAway
+from bridge.telephony.source_door import OnRefused, OnTurnedAway
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -51,32 +51,47 @@ def routed(uri: str, trunk: Trunk | None) -> str:
     return str(dataclasses.replace(read, parameters=parameters))
 
 
+def with_its_number(uri: str, trunk: Trunk | None) -> str:
+    """Return a SIP URI with its number as its trunk writes numbers.
+
+    Args:
+        trunk: that it leads to, None for none.
+    """
+    if trunk is None or not uri.lower().startswith(("sip:", "sips:")):
+        return uri
+    try:
+        read = Uri.parse(uri)
+    except AddressError:
+        return uri  # PJSIP says what is wrong with it
+    written = trunk.numbers.compile().write_uri(read)
+    return uri if written == read else str(written)
+
+
 class TransportDoor:
     """Turns away what comes from a trunk that talks TLS by another transport.
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised, the source door be there.
-        sender_trunk: names the trunk of the request that is just being received, "" for none.
-        on_turned_away: called for each such request.
+        trunk_of: returns the trunk that a request is judged by: the one that it came from, or, in a
+            call, the trunk as it was when the call began; None for none.
+        on_turned_away, on_refused: called for each such request, as the source door's.
     """
 
     def __init__(
         self,
         lib: ctypes.CDLL,
-        trunks: Mapping[str, Trunk],
-        sender_trunk: Callable[[], str],
+        trunk_of: Callable[[str], Trunk | None],
         on_turned_away: OnTurnedAway,
+        on_refused: OnRefused,
     ) -> None:
         self._read_received = getattr(lib, READ_RECEIVED)
         self._received = pj.SipRxData()  # filled anew with each message
-        self._trunks = trunks
-        self._sender_trunk = sender_trunk
-        self._on_turned_away = on_turned_away
+        self._trunk_of = trunk_of
+        self._on_turned_away, self._on_refused = on_turned_away, on_refused
         self._replies = Replies(lib)
-        if any(trunk.transport == "tls" for trunk in trunks.values()):
-            self._module = SipModule(
-                lib, b"mod-transports", _BEFORE_ANY_ANSWER, {"on_rx_request": self._on_request}
-            )
+        self._module = SipModule(
+            lib, b"mod-transports", _BEFORE_ANY_ANSWER, {"on_rx_request": self._on_request}
+        )
 
     def _on_request(self, rdata: int) -> int:
         try:
@@ -86,14 +101,18 @@ class TransportDoor:
             return HANDLED  # nobody is let in because of a fault here
 
     def _is_turned_away(self, rdata: int) -> bool:
-        trunk = self._trunks.get(self._sender_trunk())
-        if trunk is None or trunk.transport != "tls" or _kind(rdata) == TLS:
+        if _kind(rdata) == TLS:
             return False
         self._read_received(int(self._received.this), rdata)
-        host = host_of(str(self._received.srcAddress))
         message: str = self._received.wholeMsg
+        trunk = self._trunk_of(message)
+        if trunk is None or trunk.transport != "tls":
+            return False
+        host = host_of(str(self._received.srcAddress))
         request = Request.parse(message.encode(errors="surrogateescape"))
         method = request.method if request is not None else ""
+        if method == "INVITE":
+            self._on_refused(message, str(self._received.srcAddress))
         if method not in {"", "ACK"}:
             self._replies.send(rdata, FORBIDDEN)
         self._on_turned_away(host, method, TurnedAway.TRANSPORT)

@@ -18,7 +18,7 @@ all: $(module)
 # Whole archives: what the bridge calls by ctypes (memory ports, conference, admission) is used by
 # nothing in pjsua2, so that a plain static link would drop it.
 $(module): $(wrapper).o libraries
-	$(CXX) $(FLAGS) -shared -Wl,-Bsymbolic-functions -o $@ $(wrapper).o -Wl,--whole-archive $(PJ_LIBXX_FILES) \
+	$(CXX) $(FLAGS) -shared -Wl,-Bsymbolic-functions -o $@ $(wrapper).o $(filter -L%,$(PJ_LDXXFLAGS)) -Wl,--whole-archive $(PJ_LIBXX_FILES) \
 		-Wl,--no-whole-archive $(system_libs)
 	$(STRIP) $@
 

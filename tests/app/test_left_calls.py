@@ -29,7 +29,7 @@ def node(
     place = directory / name
     place.mkdir()
     return serving(
-        *(place, simulator, write_dialplan(place / "dialplans")),
+        *(place, simulator, write_dialplan(place / "dialplans", pass_headers=["X-Account"])),
         redis_url=redis_url,
         redis={"heartbeat_ms": HEARTBEAT_MS},
     )
@@ -76,7 +76,8 @@ async def test_a_killed_nodes_caller_gets_a_bye_by_its_last_contact_and_routes(
             CallsInRedis(redis.url) as calls,
         ):
             routes = (f"<sip:127.0.0.1:{proxy.port};lr;x=1>", f"<sip:127.0.0.1:{sip.port};lr>")
-            talk = await called(sip, tuple(f"Record-Route: {route}" for route in routes))
+            recorded = (f"Record-Route: {route}" for route in routes)
+            talk = await called(sip, (*recorded, "X-Account: 4711; M\u00fcller"))
             call_id = await calls.until_active(dead.node)
             talk.contact = f"<sip:moved@127.0.0.1:{sip.port};x=2>"
             assert (await talk.invite(sdp())).code == 200
@@ -97,6 +98,7 @@ async def test_a_killed_nodes_caller_gets_a_bye_by_its_last_contact_and_routes(
             assert bye.start == f"BYE sip:moved@127.0.0.1:{sip.port};x=2 SIP/2.0"
             assert bye.headers("Route") == list(routes)
             assert bye.header("Call-ID") == talk.call_id
+            assert bye.header("X-Account").encode("latin-1") == "4711; M\u00fcller".encode()
             assert tag_of(bye.header("From")) == tag_of(talk.to)
             assert bye.header("To").endswith(f";tag={talk.tag}")
             number, method = bye.header("CSeq").split()

@@ -8,6 +8,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from bridge.audio.resample import (
+    PHONE_HZ,
+    REALTIME_HZ,
+    WIDE_HZ,
     Downsampler,
     Upsampler,
     _phone_kernel,
@@ -103,11 +106,13 @@ def test_blocks_down_equal_the_whole_signal_bit_for_bit(block: int, calls: int) 
         )
 
 
-@pytest.mark.parametrize(("up", "down"), [(3, 1), (1, 3)])
-def test_every_partial_sum_is_exact_in_float64(up: int, down: int) -> None:
+@pytest.mark.parametrize("phone_hz", [PHONE_HZ, WIDE_HZ])
+@pytest.mark.parametrize("up", [True, False])
+def test_every_partial_sum_is_exact_in_float64(phone_hz: int, *, up: bool) -> None:
     # Why blocks equal the whole on every BLAS: a rounding error would show in one sample of
     # millions, so the comparison alone can't prove it.
-    matrix = _phone_kernel(up, down, 20).matrix
+    rates_hz = (phone_hz, REALTIME_HZ) if up else (REALTIME_HZ, phone_hz)
+    matrix = _phone_kernel(*rates_hz, 20).matrix
     in_units = matrix * 2.0**24
     np.testing.assert_array_equal(in_units, np.rint(in_units))
     assert float(np.abs(in_units).sum(axis=0).max()) * 32768 < 2.0**53
@@ -119,6 +124,51 @@ def test_odd_blocks_equal_the_whole_signal(block: int, up: bool) -> None:
     x = noise(block * 3 * 12, seed=block)
     whole = upsample_whole(x, aligned=False) if up else downsample_whole(x, aligned=False)
     np.testing.assert_array_equal(in_blocks(x, block, 1, up=up)[0], whole)
+
+
+def through_wide(x: NDArray[np.int16], block: int, *, up: bool) -> NDArray[np.int16]:
+    """Convert a signal from or to 16 kHz, in blocks of so many samples at 16 kHz."""
+    resampler = Upsampler(block, WIDE_HZ) if up else Downsampler(block, WIDE_HZ)
+    hop = resampler.window_samples - resampler.history_samples
+    padded = np.pad(x, (resampler.history_samples, 0))[np.newaxis]
+    blocks = [
+        resampler(padded[:, at : at + resampler.window_samples])[0]
+        for at in range(0, x.size - hop + 1, hop)
+    ]
+    return np.concatenate(blocks)
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("frequency_hz", [200, 1000, 3000, 4000, 5000, 6000, 6800, 7000])
+def test_all_of_g722_passes_flat_and_without_images(frequency_hz: int, *, up: bool) -> None:
+    from_hz, to_hz = (WIDE_HZ, REALTIME_HZ) if up else (REALTIME_HZ, WIDE_HZ)
+    x = tone(frequency_hz, from_hz, from_hz)
+    y = through_wide(x, WIDE_HZ, up=up)[EDGE_SAMPLES:-EDGE_SAMPLES]
+    level_db = level_at_db(y, frequency_hz, to_hz)
+    assert abs(level_db - level_at_db(x, frequency_hz, from_hz)) < 0.1
+    assert level_db - loudest_other_db(y, frequency_hz, to_hz) >= 60
+
+
+@pytest.mark.parametrize("frequency_hz", [8100, 8600, 9500, 11_000, 11_900])
+def test_what_16_khz_cannot_hold_is_sixty_decibels_down(frequency_hz: int) -> None:
+    x = tone(frequency_hz, REALTIME_HZ, REALTIME_HZ)
+    y = through_wide(x, WIDE_HZ, up=False)[EDGE_SAMPLES:-EDGE_SAMPLES]
+    loudest_db = float(spectrum_db(y, WIDE_HZ)[0].max())
+    assert level_at_db(x, frequency_hz, REALTIME_HZ) - loudest_db >= 60
+
+
+@pytest.mark.parametrize("up", [True, False])
+@pytest.mark.parametrize("block", [2, 14, 80, 320, 640])
+def test_wideband_blocks_equal_the_whole_signal_bit_for_bit(block: int, *, up: bool) -> None:
+    x = noise(block * 3 * 12 if up else block * 3 // 2 * 24, seed=block)
+    whole = x.size if up else x.size * 2 // 3
+    np.testing.assert_array_equal(through_wide(x, block, up=up), through_wide(x, whole, up=up))
+
+
+def test_a_wideband_block_is_of_pairs() -> None:
+    for block in (0, 1, 321):
+        with pytest.raises(ValueError, match="at least 2"):
+            Upsampler(block, WIDE_HZ)
 
 
 def test_windows_may_be_a_view_of_a_larger_array() -> None:

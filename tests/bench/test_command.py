@@ -45,6 +45,29 @@ def test_three_ways_are_measured(dialect: str, tmp_path: Path) -> None:
     assert result["ratios"]["bridge_cpu_to_floor_cpu"] > 0
 
 
+@pytest.mark.capacity
+@pytest.mark.nightly
+def test_secure_calls_are_measured_beside_plain_ones(tmp_path: Path) -> None:
+    ended = run_bench(tmp_path, "--secure", "--calls", "2", "--rate", "10", "--hold-s", "3")
+
+    assert ended.stdout, ended.stderr
+    result = json.loads(ended.stdout)
+    assert ended.left == []
+    assert set(result["ways"]) == {"bridge", "secure"}
+    for name, way in result["ways"].items():
+        assert way["setup"]["refused"] == [], name
+        assert way["window"]["packets"] > 200, name  # of 300: the agent's, opened where sealed
+        assert 0.8 < way["spent"]["uplink_share"] < 1.2, name
+    assert len(result["pairs"]) == 4
+    assert result["ratios"]["secure_cpu_to_plain_cpu"] > 0
+
+
+def test_secure_and_soak_are_one_at_a_time(tmp_path: Path) -> None:
+    ended = run_bench(tmp_path, "--secure", "--soak", "10")
+    assert ended.code == 2
+    assert "give one of them" in ended.stderr
+
+
 def test_soak_tells_what_short_calls_leave(tmp_path: Path) -> None:
     ended = run_bench(tmp_path, "--soak", "10", "--rate", "10")
 

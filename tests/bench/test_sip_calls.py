@@ -1,5 +1,6 @@
 """The callers' SIP, datagram by datagram."""
 
+import base64
 from dataclasses import dataclass, field
 
 from bridge.bench.sip_calls import Ended, SipCalls
@@ -13,6 +14,7 @@ RTP_PORT = 4000
 class Wire:
     """What the caller sent, and a far end that answers."""
 
+    secure: bool = False
     sent: list[PhoneMessage] = field(default_factory=list)
     up: list[tuple[int, int]] = field(default_factory=list)
     over: list[int] = field(default_factory=list)
@@ -25,6 +27,7 @@ class Wire:
             5070,
             "bench",
             lambda data: self.sent.append(PhoneMessage.parse(data)),
+            secure=self.secure,
             on_up=lambda slot, port: self.up.append((slot, port)),
             on_over=self.end,
             on_changed=lambda slot, port: self.changed.append((slot, port)),
@@ -62,6 +65,32 @@ class Wire:
     def bring_up(self) -> None:
         self.calls.invite(0, RTP_PORT, 0)
         self.answer(200, 30, sdp=audio_sdp(6000))
+
+
+def test_secure_call_offers_srtp_over_tls_and_learns_the_far_key() -> None:
+    wire = Wire(secure=True)
+    wire.calls.invite(0, RTP_PORT, 0)
+    (invite,) = wire.sent
+    assert invite.header("Via").startswith("SIP/2.0/TLS ")
+    assert "transport=tls" in invite.header("Contact")
+    assert f"m=audio {RTP_PORT} RTP/SAVP" in invite.body
+    ours = invite.crypto_key
+    assert len(base64.b64decode(ours)) == 30
+
+    far_key = base64.b64encode(bytes(30)).decode()
+    wire.answer(200, sdp=audio_sdp(6000, crypto_key=far_key))
+
+    assert wire.calls.keys_of(0) == (ours, far_key)
+    wire.calls.change(0, RTP_PORT, "sendonly", 0)
+    assert wire.sent[-1].crypto_key == ours
+
+
+def test_plain_call_has_no_keys() -> None:
+    wire = Wire()
+    wire.bring_up()
+    assert wire.calls.keys_of(0) == ("", "")
+    assert "crypto" not in wire.sent[0].body
+    assert wire.sent[0].header("Via").startswith("SIP/2.0/UDP ")
 
 
 def test_answered_call_is_acknowledged_and_its_setup_timed() -> None:

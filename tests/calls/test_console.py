@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from playwright.async_api import Page, WebSocket, expect
 
-from bridge.audio.resample import downsample_whole
-from bridge.audio.supervisor_frames import LISTEN_HZ
+from bridge.audio.resample import PHONE_HZ, downsample_whole
 from bridge.audio.wav import write_wav
 from bridge.replay.script.document import load_script
 from bridge.speech.synthesis import Synthesizer
@@ -181,9 +180,9 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         stereo = np.concatenate([decode_listen(each).stereo for each in frames])
         lanes = {"caller": stereo[:, CALLER], "agent": stereo[:, AGENT]}
         assert np.abs(lanes["agent"]).max() > 1_000
-        assert level_at_db(lanes["caller"], CALLER_HZ, LISTEN_HZ) > 50
-        assert loudest_other_db(lanes["caller"], CALLER_HZ, LISTEN_HZ) < level_at_db(
-            lanes["caller"], CALLER_HZ, LISTEN_HZ
+        assert level_at_db(lanes["caller"], CALLER_HZ, PHONE_HZ) > 50
+        assert loudest_other_db(lanes["caller"], CALLER_HZ, PHONE_HZ) < level_at_db(
+            lanes["caller"], CALLER_HZ, PHONE_HZ
         )
 
         # Whispered to: a note in the transcript, and the agent speaks again.

@@ -259,6 +259,8 @@ async def test_refused_refer_is_bridged_and_the_caller_hangs_up(office: Office) 
     assert len(talk.caller.refers) == 1
     assert len(invite.encode()) < 1300  # or it would have to leave UDP
     assert invite.header("X-Account") == ACCOUNT
+    assert person.call.goodbye is not None
+    assert person.call.goodbye.header("X-Account") == ACCOUNT
     assert invite.header("X-Bridge-Call-Id") == talk.call_id
     assert invite.header("X-Bridge-Summary") == "Order 4711 - Gr%C3%B6%C3%9Fe tauschen, urgent."
     assert record["outcome"] == "transferred"

@@ -1,13 +1,20 @@
 """`bridge calls show --sip`: a ladder on a terminal, JSON, whole messages, a capture."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli.main import main
+from bridge.clock import SystemClock
 from bridge.sip.trace import CallTrace, TracedMessage, encode_trace
+from bridge.store.client import RedisLink
+from bridge.store.control import Answer
+from bridge.store.local import LocalRedis, start_local_redis
+from tests.console.live import KEYS, Node, a_node, begin_call
 
 CALL = "c_0123456789abcdef"
 INVITE = (
@@ -24,16 +31,46 @@ def message(text: str, *, sent: bool, at_ms: int, repeats: bool = False) -> Trac
     return TracedMessage(at_ns, sent, "caller", *ends, "TCP", text, repeats)
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
+def refused_call() -> bytes:
     messages = (
         message(INVITE, sent=False, at_ms=0),
         message(BUSY, sent=True, at_ms=31),
         message(BUSY, sent=True, at_ms=531, repeats=True),
     )
-    trace = CallTrace({"call_id": CALL, "caller": "sip:+1555@x", "left_out": 0}, messages)
-    (tmp_path / f"{CALL}.sip.jsonl").write_bytes(encode_trace(trace))
+    about = {"call_id": CALL, "caller": "sip:+1555@x", "left_out": 0}
+    return encode_trace(CallTrace(about, messages))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / f"{CALL}.sip.jsonl").write_bytes(refused_call())
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[LocalRedis]:
+    with start_local_redis() as server:
+        yield server
+
+
+@pytest.fixture
+async def far(redis_server: LocalRedis) -> AsyncIterator[Node]:
+    """The node of a call, which both are in Redis."""
+    redis = RedisLink(redis_server.url, timeout_s=2)
+    await redis.ask(["FLUSHALL"])
+    await redis.ask(["HSET", KEYS.node("node-a"), "http", "http://127.0.0.1:9"])
+    await redis.ask(["ZADD", KEYS.active, "1", CALL])
+    await begin_call(redis, CALL)
+    async with a_node(redis_server.url, redis, SystemClock()) as node:
+        yield node
+    await redis.aclose()
+
+
+async def ask(redis: LocalRedis, tmp_path: Path, *options: str) -> Result:
+    """Show the call from a machine that has none of its files."""
+    words = ["calls", "show", CALL[:8], "--sip", "--redis", redis.url, *options]
+    nowhere = {"BRIDGE_MEDIA_RECORDINGS_DIR": str(tmp_path / "none"), "BRIDGE_CONFIG": ""}
+    return await asyncio.to_thread(CliRunner().invoke, main, words, env=nowhere)
 
 
 def show(directory: Path, *options: str, columns: int = 80) -> Result:
@@ -88,3 +125,54 @@ def test_a_call_without_kept_messages_is_said_to_have_none(tmp_path: Path) -> No
     assert shown.exit_code == 2
     assert "no SIP messages" in shown.output
     assert "sip.messages.keep" in shown.output
+
+
+@pytest.mark.redis
+async def test_a_call_elsewhere_is_asked_for_at_its_node(
+    far: Node, redis_server: LocalRedis, tmp_path: Path
+) -> None:
+    far.answer = Answer(True, result={"trace": refused_call().decode()})
+    shown = await ask(redis_server, tmp_path, "--json")
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.output)["messages"][0]["what"] == "INVITE"
+    assert [(each.action, each.call_id) for each in far.commands] == [("sip", CALL)]
+    path = tmp_path / "call.pcap"
+    assert (await ask(redis_server, tmp_path, "--pcap", str(path))).output.startswith("3 messages")
+    assert INVITE.encode() in path.read_bytes()
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer.refused("unknown_call"), "node-a keeps no SIP messages"),
+        (Answer.refused("too_late"), "node-a refused (too_late)"),
+        (Answer(True), "answered with no SIP messages"),
+        (Answer(True, result={"trace": "[]\n"}), "answered with no SIP messages"),
+    ],
+)
+async def test_a_node_without_them_says_so(
+    far: Node, redis_server: LocalRedis, tmp_path: Path, answer: Answer, words: str
+) -> None:
+    far.answer = answer
+    shown = await ask(redis_server, tmp_path)
+    assert (shown.exit_code, words in shown.output) == (3, True), shown.output
+
+
+@pytest.mark.redis
+async def test_a_node_that_is_gone_or_mute_is_named(
+    redis_server: LocalRedis, tmp_path: Path
+) -> None:
+    redis = RedisLink(redis_server.url, timeout_s=2)
+    await redis.ask(["FLUSHALL"])
+    unknown = await ask(redis_server, tmp_path)
+    assert (unknown.exit_code, "no call known by" in unknown.output) == (2, True)
+    await begin_call(redis, CALL)
+    await redis.ask(["ZADD", KEYS.active, "1", CALL])
+    gone = await ask(redis_server, tmp_path)
+    assert gone.exit_code == 3
+    assert f"node node-a, which took {CALL}, is gone" in gone.output
+    await redis.ask(["HSET", KEYS.node("node-a"), "http", ""])
+    mute = await ask(redis_server, tmp_path)
+    assert (mute.exit_code, "gave no answer in 3 s" in mute.output) == (3, True)
+    await redis.aclose()

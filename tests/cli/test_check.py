@@ -197,3 +197,50 @@ def test_explained_call_keeps_what_its_trunk_is_trusted_for(tmp_path: Path) -> N
     told = json.loads(private.output)
     assert (told["caller"], told["origin"]["privacy"]) == ("anonymous", "id")
     assert "asserted" not in told["origin"]
+
+
+def test_explained_call_says_what_is_not_believed_and_what_goes_back(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "schema: dialplan/v1\nname: a\narm: x\nmatch: [{called: '*', stir: none}]\n"
+        "agent: {instructions: x}\n"
+    )
+    config = tmp_path / "settings" / "bridge.yaml"
+    config.parent.mkdir()
+    config.write_text(
+        f"dialplans_dir: {tmp_path}\n"
+        "sip:\n  trunks:\n"
+        "    carrier: {addresses: 192.0.2.1, trust: [X-Tier, verstat]}\n"
+        "    pbx: {addresses: 192.0.2.2, headers: {X-Account: '17'}}\n"
+    )
+    asked = ["--explain", "1", "--config", str(config), "--stir", "A", "--header", "X-Tier=gold"]
+    found = check(*asked, "--trunk", "pbx")
+    assert found.exit_code == 0, found.output
+    assert "not believed from pbx: X-Tier\nnot believed from pbx: verstat\n" in found.output
+    assert "goes back to pbx in a REFER: X-Account 17" in found.output
+    assert check(*asked, "--trunk", "carrier").exit_code == 1  # of level A, which the rule is not
+    told = json.loads(check(*asked, "--trunk", "pbx", "--json").output)
+    assert told["origin"]["dropped"] == ["X-Tier", "verstat"]
+    assert told["towards_trunk"] == {"X-Account": "17"}
+
+
+def test_what_a_trunks_preset_fills_in_is_printed(tmp_path: Path) -> None:
+    config = tmp_path / "settings" / "bridge.yaml"
+    config.parent.mkdir()
+    (tmp_path / "a.yaml").write_text(
+        "schema: dialplan/v1\nname: a\narm: x\nmatch: [{called: '*'}]\nagent: {instructions: x}\n"
+    )
+    config.write_text(
+        f"dialplans_dir: {tmp_path}\narms: {{x: {{url: 'ws://localhost:1', dialect: ga}}}}\n"
+        "sip:\n  trunks:\n    telnyx: {preset: telnyx, addresses: 192.0.2.7}\n"
+    )
+    found = check("--config", str(config))
+    assert found.exit_code == 0, found.output
+    assert found.output.splitlines() == [
+        "preset telnyx fills in sip.trunks.telnyx.domains: sip.telnyx.com",
+        "preset telnyx fills in sip.trunks.telnyx.trust: P-Asserted-Identity, verstat",
+        "preset telnyx fills in sip.trunks.telnyx.numbers.bare: international",
+        "preset telnyx fills in sip.trunks.telnyx.numbers.out: e164",
+        "all good",
+    ]
+    told = json.loads(check("--config", str(config), "--json").output)
+    assert told["presets"] == found.output.splitlines()[:-1]

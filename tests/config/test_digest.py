@@ -88,6 +88,28 @@ def test_no_more_trunks_have_accounts_than_pjsua_holds() -> None:
     SipSettings.model_validate({"trunks": trunks})
 
 
+def test_trunks_with_srtp_alone_share_an_account_for_each_choice_of_it() -> None:
+    proxied = {"addresses": "192.0.2.1", "outbound_proxy": "sip:192.0.2.1"}
+    secure = [{"addresses": "192.0.2.2", "srtp": each} for each in ("optional", "required")]
+    trunks = {f"s{number}": secure[number % 2] for number in range(10)}
+    trunks |= {f"t{number}": proxied for number in range(5)}
+    assert SipSettings.model_validate({"trunks": trunks}).shared_srtp == {"optional", "required"}
+    with pytest.raises(ValidationError, match="more than 5 trunks"):
+        SipSettings.model_validate({"trunks": {**trunks, "t5": proxied}})
+
+
+@pytest.mark.parametrize("contact", [None, "sip:192.0.2.9"])
+def test_a_trunk_whose_contact_leads_elsewhere_takes_its_calls_without_its_account(
+    contact: str | None,
+) -> None:
+    registration = {"registrar": "sip:192.0.2.1", "contact": contact}
+    given = {"addresses": "192.0.2.1", "srtp": "required", "credentials": CREDENTIALS}
+    settings = SipSettings.model_validate(
+        {"trunks": {"carrier": {**given, "registration": registration}}}
+    )
+    assert settings.shared_srtp == ({"required"} if contact else set())
+
+
 @pytest.mark.parametrize(
     ("uri", "name"),
     [

@@ -79,6 +79,16 @@ def test_top_level_variables() -> None:
     assert settings.arms["cloud"].api_key_env == "KEY"
 
 
+def test_section_that_may_be_absent_is_one_variable() -> None:
+    environ = {"BRIDGE_SIP_TLS": '{"port": 0, "cert_file": "cert.pem", "key_file": "key.pem"}'}
+
+    tls = load_settings(None, environ).sip.tls
+
+    assert tls is not None
+    assert (tls.port, tls.cert_file) == (0, Path("cert.pem"))
+    assert load_settings(None, {"BRIDGE_SIP_TLS": ""}).sip.tls is None
+
+
 def test_every_field_has_a_variable_and_no_two_share_one() -> None:
     names = variable_names()
     assert len(set(names)) == len(names)
@@ -103,6 +113,8 @@ def test_bad_value_inside_a_mapping_names_the_variable() -> None:
     assert error_text({"BRIDGE_ARMS": "{a: {url: 'ws://x', modle: y}}"}).startswith(
         "BRIDGE_ARMS: arms.a.modle is not known; did you mean 'model'?"
     )
+    error = error_text({"BRIDGE_SIP_TLS": "yes"})
+    assert error.startswith("BRIDGE_SIP_TLS: sip.tls should be a mapping")
     assert error_text({"BRIDGE_ARMS": "{a: "}) == "BRIDGE_ARMS should be JSON or YAML on one line"
 
 

@@ -38,6 +38,20 @@ def test_names_of_headers_are_checked() -> None:
         sip(carrier={"addresses": ["192.0.2.1"], "trust": ["X Tier"]})
 
 
+@pytest.mark.parametrize("key", ["addresses", "media_from"])
+@pytest.mark.parametrize(
+    ("written", "network", "address"),
+    [("::1/64", "::/64", "::1"), ("192.0.2.9/24", "192.0.2.0/24", "192.0.2.9")],
+)
+def test_bits_of_a_host_in_a_network_are_named_with_the_remedy(
+    key: str, written: str, network: str, address: str
+) -> None:
+    expected = f"{key}.*\n.*the address {address} within the network {network}: write the network,"
+    with pytest.raises(ValidationError, match=expected):
+        sip(carrier={"addresses": network, key: [written]})
+    assert sip(carrier={"addresses": network, key: [network, address]}).trunks
+
+
 @pytest.mark.parametrize(
     ("trunks", "host", "sender"),
     [
@@ -133,3 +147,88 @@ def test_a_trunk_of_ipv6_is_found_however_its_address_is_written() -> None:
     assert settings.trunk_of("2001:db8:1:2::3") == "carrier"
     assert settings.trunk_towards("sip:1@[2001:0DB8:1::0]:5060") == "carrier"
     assert settings.sender_at("2001:db8:2::3") is None
+
+
+GERMAN = {"country_code": "49", "national_prefix": "0", "international_prefix": "00"}
+
+
+def test_an_asserted_number_is_read_as_its_trunk_writes_numbers() -> None:
+    carrier = {"addresses": ["192.0.2.0/24"], "trust": [ASSERTED], "numbers": GERMAN}
+    settings = sip(carrier=carrier, plain={"addresses": ["192.0.2.0/24"], "trust": [ASSERTED]})
+    headers = {
+        "p-asserted-identity": ('"Eve" <sip:03012345678@a>, <tel:004416329600000>',),
+        "from": ("<sip:03012345678@a>;tag=1",),
+        "x-number": ("03012345678",),
+    }
+    assert settings.believed(headers, "carrier") == {
+        "p-asserted-identity": ('"Eve" <sip:+493012345678@a>, <tel:+4416329600000>',),
+        "from": ("<sip:+493012345678@a>;tag=1",),
+        "x-number": ("03012345678",),
+    }
+    assert settings.believed(headers, "plain") == headers
+
+
+@pytest.mark.parametrize(
+    ("numbers", "complaint"),
+    [
+        ({"national_prefix": "0"}, "country_code"),
+        ({"bare": "national"}, "country_code"),
+        ({"out": "national"}, "country_code"),
+        ({"out": "international"}, "international_prefix"),
+        ({**GERMAN, "international_prefix": "0"}, "one prefix"),
+        ({"country_code": "0049"}, "country_code"),
+        ({"country_code": "49", "national_prefix": "0;ext=1"}, "national_prefix"),
+        ({"out": "+"}, "out"),
+    ],
+)
+def test_number_formats_that_make_no_sense_are_refused(
+    numbers: dict[str, str], complaint: str
+) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        sip(carrier={"addresses": ["192.0.2.1"], "numbers": numbers})
+
+
+@pytest.mark.parametrize(
+    ("headers", "what"),
+    [
+        ({"X-A": "1\r\nVia: x"}, "X-A"),
+        ({"X-A": "1\n"}, "X-A"),
+        ({"X-A": "a\x00b"}, "X-A"),
+        ({"X-A": "caf\u00e9"}, "X-A"),
+        ({"X-A": ""}, "X-A"),
+        ({"X-A": " 1"}, "X-A"),
+        ({"X-A": "1" * 300}, "X-A"),
+        ({f"X-{each}": "1" * 95 for each in "AB"}, "more than 200"),
+        ({"X-A\r\nVia": "x"}, "headers"),
+        ({"X-A: b": "x"}, "headers"),
+        ({"Via": "x"}, "may have Diversion, .*not 'Via'"),
+        ({"Authorization": "Digest x"}, "not 'Authorization'"),
+        ({"X-Bridge-Call-Id": "c_1"}, "not 'X-Bridge-Call-Id'"),
+        ({"X-Telnyx-Token": "t"}, "secrets belong into credentials"),
+        ({"X-API-Key": "t"}, "secrets belong into credentials"),
+        ({"X-Auth": "t"}, "secrets belong into credentials"),
+        ({"X-A": "1", "x-a": "2"}, "x-a twice"),
+        ({"P-Asserted-Identity": "Acme"}, "no address"),
+        ({"P-Asserted-Identity": "<sip:a@b>, <http://c>"}, "no address"),
+        ({"Privacy": "id;everything"}, "none of"),
+    ],
+)
+def test_headers_that_a_trunk_must_not_set_are_refused(headers: dict[str, str], what: str) -> None:
+    with pytest.raises(ValidationError, match=what):
+        sip(carrier={"addresses": ["192.0.2.1"], "headers": headers})
+
+
+@pytest.mark.parametrize(
+    "caller_id", ["", "a b", "a>b", "a@b@c", "a\r\nVia", "a@", "sip:a@b", "a\n"]
+)
+def test_a_caller_id_is_a_user_with_a_domain_or_without(caller_id: str) -> None:
+    with pytest.raises(ValidationError, match="caller_id"):
+        sip(carrier={"addresses": ["192.0.2.1"], "caller_id": caller_id})
+
+
+def test_words_on_callers_numbers_are_believed_of_all_until_one_is_named() -> None:
+    named = {"addresses": ["192.0.2.1"], "trust": ["Verstat"]}
+    assert sip(other=["192.0.2.2"]).believes_verstat("")
+    settings = sip(carrier=named, other=["192.0.2.2"])
+    believed = [settings.believes_verstat(each) for each in ("carrier", "other", "")]
+    assert believed == [True, False, False]

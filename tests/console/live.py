@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 
-from bridge.audio.supervisor_frames import LISTEN_SAMPLES, TalkFrame
+from bridge.audio.rings import FRAME_SAMPLES
+from bridge.audio.supervisor_frames import TalkFrame
 from bridge.clock import Clock
 from bridge.config.settings import RedisSettings
 from bridge.store.client import RedisLink
@@ -49,7 +50,7 @@ class Room:
     def say(self, frames: int = 1) -> None:
         """Have everybody who listens hear so much."""
         for listener in self.listeners:
-            listener.take(np.full((frames * LISTEN_SAMPLES, 2), 7, dtype=np.int16))
+            listener.take(np.full((frames * FRAME_SAMPLES, 2), 7, dtype=np.int16))
 
 
 class Rooms:

@@ -158,3 +158,19 @@ async def test_audio_that_was_ended_or_refused_is_not_asked_for_again(
         await expect(page.get_by_text("The audio has ended.")).to_be_visible()
         await expect(heard).to_be_hidden()
         assert len(opened) == 1
+
+
+async def test_sip_messages_of_a_call_that_goes_on_are_behind_a_tab(desk: Desk) -> None:
+    ends = {"local": "10.0.0.1:5060", "far_end": "192.0.2.7:5060", "transport": "UDP"}
+    words = {"what": "INVITE", "cseq": 1, "media": "", "reason": "", "party": "caller"}
+    flags = {"sent": False, "repeats": False, "left_out": 0}
+    rung = {"at": "2026-11-23T10:00:00.000Z", "after_ms": 0.0, **ends, **words, **flags}
+    told = [{"messages": [], "missing": "node node-a gave no answer"}, {"messages": [rung]}]
+    async with desk.opens("calls#c_live1", "supervisor") as page:
+        await page.route("**/calls/c_live1/sip", lambda route: route.fulfill(json=told.pop(0)))
+        panel, tab = page.locator("#drawer-panel .scroll"), page.get_by_role("tab", name="SIP")
+        await tab.click()
+        await expect(panel).to_have_text("node node-a gave no answer")
+        await tab.click()
+        await expect(panel.locator("tbody tr")).to_contain_text("INVITE")
+        assert await accessibility_faults(page, within="#drawer") == []

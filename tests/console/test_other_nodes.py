@@ -22,8 +22,10 @@ from bridge.errors import ConfigError
 from bridge.recordings.files import CallFiles
 from bridge.sip.trace import CallTrace, TracedMessage, encode_trace
 from bridge.store.client import RedisLink
+from bridge.store.control import Answer
+from bridge.store.local import LocalRedis
 from tests.console.conftest import Browser, Console, MakeConsole
-from tests.console.live import KEYS, Room, Rooms, begin_call
+from tests.console.live import KEYS, Room, Rooms, a_node, begin_call
 from tests.console.test_audio import audio_audited, closed_with, opened, token_url
 from tests.support.certificates import make_certificate
 from tests.support.supervisor_frames import decode_listen, encode_talk
@@ -223,27 +225,37 @@ async def test_answer_says_which_node_has_a_recording_that_cannot_be_had(
         assert (await eve.get(f"{PATH}/recording"))[0] == 404
 
 
+@pytest.mark.parametrize("ended", [{}, {"ended_at": "1"}])
 async def test_sip_messages_come_from_the_node_that_took_the_call(
-    make_nodes: MakeNodes, redis: RedisLink
+    make_nodes: MakeNodes, redis: RedisLink, redis_server: LocalRedis, ended: dict[str, str]
 ) -> None:
     nodes = await make_nodes()
-    await begin_call(redis, CALL, ended_at="1")
-    message = TracedMessage(0, False, "caller", "l:1", "f:2", "UDP", "BYE sip:x SIP/2.0\r\n\r\n")
-    files = CallFiles(nodes.far.services.sources.recordings_dir, CALL)
-    async with nodes.near.browser() as browser:
-        await nodes.near.add_user("qa", "qa", routes=("support",))
-        await nodes.near.sign_in(browser, "qa")
-        status, told = await browser.get(f"{PATH}/sip")
-        assert (status, told["messages"], "node-a" in told["missing"]) == (200, [], True)
-        files.sip.parent.mkdir(parents=True, exist_ok=True)
-        files.sip.write_bytes(encode_trace(CallTrace({"call_id": CALL}, (message,))))
-        status, told = await browser.get(f"{PATH}/sip")
+    await begin_call(redis, CALL, **ended)
+    text = "BYE sip:+15550123456@x SIP/2.0\r\nReason: a;text=+15550123456\r\n\r\n"
+    message = TracedMessage(0, False, "caller", "l:1", "f:2", "UDP", text)
+    trace = encode_trace(CallTrace({"call_id": CALL}, (message,))).decode()
+    async with (
+        nodes.near.browser() as browser,
+        a_node(redis_server.url, redis, SystemClock()) as far,
+    ):
+        eve = await eve_at(nodes.near, browser)
+        far.answer = Answer.refused("unknown_call")
+        status, told = await eve.get(f"{PATH}/sip")
+        assert (status, told["messages"]) == (200, [])
+        assert "node-a keeps no SIP messages" in told["missing"]
+        far.answer = Answer(True, result={"trace": trace})
+        status, told = await eve.get(f"{PATH}/sip")
         assert (status, [each["what"] for each in told["messages"]]) == (200, ["BYE"])
-        path = f"/api/v1/relay/calls/{CALL}/sip"
-        async with aiohttp.ClientSession(nodes.far.url) as node:
-            for token in ("", "no-token"):
-                async with node.get(path, params={"token": token}) as answer:
-                    assert answer.status == 403
+        assert "15550123456" not in str(told)
+        assert {(each.action, each.call_id, each.by) for each in far.commands} == {
+            ("sip", CALL, "eve")
+        }
+        await redis.ask(["DEL", KEYS.node("node-a")])
+        assert "node-a" in (await eve.get(f"{PATH}/sip"))[1]["missing"]
+        await nodes.near.add_user("sam", "supervisor", routes=("sales",))
+        await nodes.near.sign_in(browser, "sam")
+        assert (await browser.get(f"{PATH}/sip"))[0] == 404
+        assert len(far.commands) == 2
 
 
 async def test_recording_is_for_nodes_with_a_token_for_it(

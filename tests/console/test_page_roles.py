@@ -76,6 +76,7 @@ _HARMLESS = {
         "More",
         "Transcript",
         "Latency",
+        "SIP",
         "Details",
         "New messages",
         "Search",

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from bridge.app.console import SupervisorDesk
+from bridge.clock import ManualClock
 from bridge.console.services import Sources
 from bridge.routing.models import Dialplan
 from bridge.store.client import RedisLink
 from bridge.store.control import Command
+from bridge.telephony.sip_traces import SipTraces
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import Node, begin_call
 from tests.console.test_actions import audited
@@ -110,7 +112,7 @@ async def test_code_stands_in_the_history_and_its_note_is_for_who_reads_transcri
 
 async def test_record_of_a_call_that_is_over_gets_it_on_its_node(tmp_path: Path) -> None:
     (tmp_path / "c_1.json").write_text('{"call_id": "c_1", "turns": []}')
-    desk = SupervisorDesk(tuple, tmp_path)
+    desk = SupervisorDesk(tuple, tmp_path, SipTraces(None, ManualClock()))
     params = {"code": "resolved", "note": "Done.", "at_ms": 7}
     answer = await desk(Command("1", "c_1", "wrap_up", params, "ann", 0, 10**13))
     assert answer.accepted

@@ -70,7 +70,7 @@ def problem(typed: Typed) -> str | None:
     command: click.Command = main
     context = click.Context(command, info_name="bridge")
     words = list(typed.words)
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and not _has_own_options(command, words):
         sub = command.get_command(context, words[0]) if words else None
         if sub is None and (sub := command.get_command(context, "play")) is not None:
             words.insert(0, "play")  # `bridge replay SCRIPTS`
@@ -88,6 +88,11 @@ def problem(typed: Typed) -> str | None:
     except click.UsageError as error:
         return error.format_message()
     return None
+
+
+def _has_own_options(group: click.Group, words: list[str]) -> bool:
+    """Return whether a group is called for itself, as in `bridge bench --secure`."""
+    return group.invoke_without_command and words[:1] != [] and words[0].startswith("-")
 
 
 def _check(

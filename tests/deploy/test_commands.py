@@ -37,6 +37,7 @@ def test_rollout_commands_to_type_name_their_settings(name: str) -> None:
         ("call sip:127.0.0.1 extra", "too much"),
         ("rollout set new-model --ai perhaps", "'perhaps' is not one of"),
         ("replay trend a b", "too much"),
+        ("bench --secret", "No such option"),
     ],
 )
 def test_what_is_no_command_is_found(line: str, why: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.audio.ledger import SAMPLES_PER_MS, PlayoutLedger
+from bridge.audio.ledger import PlayoutLedger
 from bridge.engine.core import CallCore
 from bridge.engine.effects import Effect, FlushPlayout, PlayAudio, RunTool, Send
 from bridge.engine.inputs import (
@@ -32,6 +32,8 @@ from tests.realtime.broken import broken_line
 from tests.realtime.golden import DIALECTS
 from tests.realtime.official import DialectName
 from tests.support.policies import call_policy, tool_policy
+
+_SAMPLES_PER_MS = 8
 
 NS_PER_MS = 1_000_000
 TICK_MS = 20
@@ -87,11 +89,11 @@ class Line:
     def wait_until(self, at_ms: int) -> None:
         while self._now_ms < at_ms:
             self._now_ms = min(self._now_ms + TICK_MS, at_ms)
-            for event in self._ledger.advance(self._now_ms * SAMPLES_PER_MS):
+            for event in self._ledger.advance(self._now_ms * _SAMPLES_PER_MS):
                 self.feed(event)
-        read = self._now_ms * SAMPLES_PER_MS
+        read = self._now_ms * _SAMPLES_PER_MS
         taken = sum(min(end, read) - start for start, end in self._laid if start < read)
-        self.told.heard_ms = taken // SAMPLES_PER_MS
+        self.told.heard_ms = taken // _SAMPLES_PER_MS
 
     def feed(self, given_input: Input) -> None:
         pending = [given_input]
@@ -101,7 +103,7 @@ class Line:
                 pending += self._carry_out(effect)
 
     def _carry_out(self, effect: Effect) -> list[Input]:
-        told, read = self.told, self._now_ms * SAMPLES_PER_MS
+        told, read = self.told, self._now_ms * _SAMPLES_PER_MS
         match effect:
             case PlayAudio(item_id=item_id, content_index=index, audio=audio):
                 samples = len(audio) // 6

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.raw_phone import Received
-from tests.support.waiting import wait_until
+from tests.support.waiting import until_written
 
 Line = dict[str, Any]  # Any: JSON of the file
 
@@ -13,8 +13,8 @@ Line = dict[str, Any]  # Any: JSON of the file
 async def kept(directory: Path, call_id: str) -> tuple[Line, list[Line]]:
     """Wait for a call's file; return its first line, and its messages with their texts."""
     path = directory / f"{call_id}.sip.jsonl"
-    await wait_until(path.exists, "no SIP messages of the call were kept")
-    about, *messages = map(json.loads, path.read_text().splitlines())
+    text = await until_written(path, "no SIP messages of the call were kept")
+    about, *messages = map(json.loads, text.splitlines())
     for message in messages:
         if "repeats" in message:
             message["text"] = messages[message["repeats"]]["text"]

@@ -77,6 +77,40 @@ async def test_caller_hears_why_and_then_our_bye(
     assert [each["text"] for each in turns] == [SORRY]
 
 
+async def test_target_goes_into_the_refer_as_its_trunk_writes_numbers(
+    start_gateway: StartGateway,
+) -> None:
+    numbers = {"country_code": "49", "national_prefix": "0", "out": "national"}
+    async with talking(
+        start_gateway,
+        greeting_ms=300,
+        dialplan={"fallback": {**TRANSFERS, "to": "sip:+493012345678@192.0.2.9"}},
+        sip={"trunks": {"german": {"addresses": "192.0.2.9", "numbers": numbers}}},
+    ) as talk:
+        caller = talk.caller
+        caller.on_refer = lambda refer: caller.respond(refer, "202 Accepted")
+        await refuse(talk)
+        await caller.until(lambda: bool(caller.refers))
+        assert header(caller.refers[0], "Refer-To") == "<sip:03012345678@192.0.2.9>"
+
+
+async def test_refer_has_the_headers_that_are_set_for_the_callers_trunk(
+    start_gateway: StartGateway,
+) -> None:
+    headers = {"P-Asserted-Identity": "<sip:+15550100@acme.example>", "X-Account": "17"}
+    async with talking(
+        start_gateway,
+        greeting_ms=300,
+        dialplan={"fallback": TRANSFERS},
+        sip={"trunks": {"carrier": {"addresses": "127.0.0.1", "headers": headers}}},
+    ) as talk:
+        caller = talk.caller
+        caller.on_refer = lambda refer: caller.respond(refer, "202 Accepted")
+        await refuse(talk)
+        await caller.until(lambda: bool(caller.refers))
+        assert {name: header(caller.refers[0], name) for name in headers} == headers
+
+
 async def test_caller_is_put_through(start_gateway: StartGateway, redis: LocalRedis) -> None:
     async with talking(start_gateway, greeting_ms=300, dialplan={"fallback": TRANSFERS}) as talk:
         caller = talk.caller

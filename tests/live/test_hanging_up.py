@@ -17,7 +17,7 @@ from tests.live.talk import redis_call, talking
 from tests.support.machine import Timing
 from tests.support.raw_phone import RawPhone
 from tests.support.rtp_caller import FRAME_SAMPLES, RtpCaller
-from tests.support.waiting import wait_until
+from tests.support.waiting import until_written, wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
@@ -67,9 +67,7 @@ async def test_invite_that_is_cancelled_in_the_same_poll_is_begun_and_ended(
             caller.invite()
             caller.cancel()
             assert await caller.answered() == 487
-        records = tmp_path / "calls.jsonl"
-        await wait_until(records.exists, "the call has no record")
-        line = json.loads(records.read_text())
+        line = json.loads(await until_written(tmp_path / "calls.jsonl", "the call has no record"))
         assert (line["outcome"], line["answered_at"]) == ("cancelled", None)
         async with CallReader(RedisSettings(), redis.url) as reader:
 

@@ -15,7 +15,7 @@ from bridge.store.reader import CallReader
 from tests.live.conftest import StartGateway
 from tests.live.service import tone_service
 from tests.support.raw_caller import Header, RawCaller
-from tests.support.waiting import wait_until
+from tests.support.waiting import until_written, wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
 
@@ -57,9 +57,7 @@ async def call(
             (runner,) = gateway.calls
             facts = dict(runner.record.facts)
             assert await caller.bye() == 200
-        lines = directory / "calls.jsonl"
-        await wait_until(lines.exists, "the call has no record")
-        line = json.loads(lines.read_text(encoding="utf-8"))
+        line = json.loads(await until_written(directory / "calls.jsonl", "the call has no record"))
         call_id = line["call_id"]
         record = json.loads((directory / f"{call_id}.json").read_text(encoding="utf-8"))
         markers = (directory / f"{call_id}.markers.jsonl").read_text(encoding="utf-8")
@@ -208,6 +206,22 @@ async def test_what_a_trusted_trunk_says_is_in_hash_and_record(
     assert {name: seen.facts[name] for name in TOLD if name in seen.facts} == told
     assert seen.facts["headers"] == {"X-Account": "Müller 4111 1111 1111 1111"}
     assert seen.facts["sip_call_id"] == seen.hash["sip_call_id"]
+
+
+@pytest.mark.parametrize(("trust", "level"), [(["verstat"], "A"), ([], "none")])
+async def test_words_on_numbers_count_from_the_trunk_that_is_trusted_for_them(
+    start_gateway: StartGateway, redis: LocalRedis, tmp_path: Path, trust: list[str], level: str
+) -> None:
+    named = {"addresses": ["192.0.2.1"], "trust": ["verstat"]}
+    seen = await call(
+        start_gateway,
+        redis,
+        tmp_path,
+        from_=b"<sip:+15550100;verstat=TN-Validation-Passed-A@x>",
+        more=((b"X-Twilio-VerStat", b"TN-Validation-Passed-A"),),
+        sip={"trunks": {"here": {"addresses": ["127.0.0.1"], "trust": trust}, "named": named}},
+    )
+    assert seen.record["verstat"] == level
 
 
 async def test_a_stranger_asserts_nothing(

@@ -1,5 +1,8 @@
 """A dialog written down, and the requests that are made of it."""
 
+import dataclasses
+import json
+
 import pytest
 
 from bridge.sip.addresses import AddressError
@@ -22,6 +25,20 @@ def lines(dialog: Dialog) -> list[str]:
 
 def test_it_survives_its_writing() -> None:
     assert Dialog.of_json(DIALOG.json) == DIALOG
+    passing = dataclasses.replace(DIALOG, passed=(("X-Account", "4711"), ("Subject", "Größe")))
+    assert Dialog.of_json(passing.json) == passing
+
+
+def test_without_headers_that_go_on_it_is_as_nodes_before_them_read_it() -> None:
+    assert "passed" not in json.loads(DIALOG.json)
+
+
+def test_a_header_that_goes_on_adds_no_line() -> None:
+    """Redis is another's to write, too."""
+    passing = dataclasses.replace(DIALOG, passed=(("X-A\r\nX-B", "1\r\nRoute: <sip:forged>"),))
+    read = Dialog.of_json(passing.json)
+    assert read is not None
+    assert read.passed == (("X-A X-B", "1 Route: <sip:forged>"),)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '"x"', '{"routes":1}', '{"routes":[],"x":1}'])

@@ -1,7 +1,7 @@
 """RTP by hand (RFC 3550, RFC 3551, RFC 4733): one UDP port that speaks, listens and presses keys.
 
 Sends one packet every 20 ms from :meth:`RtpPeer.stream` on, silence where nothing was given to it.
-Samples are int16 at 8 kHz.
+Samples are int16 at 8 kHz, with G.722 (payload type 9) at 16 kHz: its coder is sippy/libg722.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from itertools import count
 
 import numpy as np
 import numpy.typing as npt
+from G722 import G722
 
 from bridge.audio import g711
 
@@ -28,6 +29,8 @@ _EVENT_UPDATES, _EVENT_ENDS = 4, 3
 """80 ms of a key; the packet that ends it is sent three times (RFC 4733 section 2.5.1.4)."""
 
 _LAWS = {0: g711.Law.PCMU, 8: g711.Law.PCMA}
+G722_TYPE = 9
+"""RFC 3551 section 6; its timestamps count 8 kHz samples all the same (section 4.5.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +78,31 @@ def key_press(digit: str, event_type: int = TELEPHONE_EVENT) -> Iterator[Due]:
         yield Due(event_type, payload, number == 0, number * FRAME_SAMPLES)
 
 
+def _coder() -> G722:
+    return G722(16_000, 64_000)
+
+
 class RtpPeer(asyncio.DatagramProtocol):
     """A port on loopback; open it with ``async with``.
 
     Attributes:
-        payload_type: of the audio that is sent, 0 (PCMU) or 8 (PCMA); may change at any time.
+        payload_type: of the audio that is sent, 0 (PCMU), 8 (PCMA) or 9 (G.722); may change at any
+            time.
         event_type: of the keys that are sent: what the far end's description says.
         packets: all that came in.
+        repeats: what is said is said over and over.
     """
 
     def __init__(self, payload_type: int = 0, host: str = "127.0.0.1") -> None:
         self.payload_type = payload_type
         self.event_type = TELEPHONE_EVENT
         self.port = 0
+        self.repeats = False
         self.packets: list[Packet] = []
         self._slots: deque[Due] = deque()
         self._transport: asyncio.DatagramTransport
         self._sending: asyncio.Task[None] | None = None
+        self._wide = _coder()
         self._host = host
         self._to = (host, 0)
 
@@ -120,9 +131,13 @@ class RtpPeer(asyncio.DatagramProtocol):
 
     def say(self, samples: npt.NDArray[np.int16]) -> None:
         """Queue audio, in the codec that is set now."""
-        padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
-        for frame in padded.reshape(-1, FRAME_SAMPLES):
-            payload = g711.encode(_LAWS[self.payload_type], frame)
+        size = FRAME_SAMPLES * (2 if self.payload_type == G722_TYPE else 1)
+        padded = np.pad(samples, (0, -len(samples) % size))
+        for frame in padded.reshape(-1, size):
+            if self.payload_type == G722_TYPE:
+                payload = self._wide.encode(frame)
+            else:
+                payload = g711.encode(_LAWS[self.payload_type], frame)
             self._slots.append(Due(self.payload_type, payload))
 
     def silence(self) -> None:
@@ -138,6 +153,8 @@ class RtpPeer(asyncio.DatagramProtocol):
     def heard(self, payload_type: int, since: int = 0) -> npt.NDArray[np.int16]:
         """Return the audio of one codec, (n,) int16, from packet number ``since`` on."""
         audio = b"".join(p.payload for p in self.packets[since:] if p.payload_type == payload_type)
+        if payload_type == G722_TYPE:
+            return np.array(_coder().decode(audio), dtype=np.int16)
         return g711.decode(_LAWS[payload_type], audio)
 
     async def _send(self) -> None:
@@ -148,6 +165,8 @@ class RtpPeer(asyncio.DatagramProtocol):
             if not self._slots:
                 self.say(silence)
             due = self._slots.popleft()
+            if self.repeats:
+                self._slots.append(due)
             timestamp = number * FRAME_SAMPLES - due.age_samples
             packet = Packet(due.payload_type, due.marker, number, timestamp, self.port, due.payload)
             self._transport.sendto(packet.encode(), self._to)

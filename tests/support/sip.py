@@ -36,6 +36,7 @@ class Dialog:
         provisional: status codes below 200 of the first INVITE, in order.
         offers: SDP of the re-INVITEs that the far end sent.
         ended: set when the far end sent BYE, or took its INVITE back.
+        goodbye: its BYE.
         offered: the INVITE, of a call that came in.
     """
 
@@ -43,6 +44,7 @@ class Dialog:
         self.sdp = sdp
         self.offers: list[PhoneMessage] = []
         self.ended = asyncio.Event()
+        self.goodbye: PhoneMessage | None = None
         self.answer: PhoneMessage | None = None
         self.number = next(_numbers)
         self.call_id = f"test-{self.number}-{peer.port}@127.0.0.1"
@@ -260,6 +262,7 @@ class SipPeer(asyncio.DatagramProtocol):
             case "ACK":
                 return
             case "BYE" if dialog is not None:
+                dialog.goodbye = request
                 self._respond(request, 200)
                 dialog.ended.set()
             case "INVITE" if dialog is not None:

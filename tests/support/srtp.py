@@ -1,6 +1,7 @@
 """SRTP (RFC 3711) with keys as in RFC 4568, by hand: one UDP port that speaks and listens.
 
-AES_CM_128 with HMAC-SHA1 of 80 or 32 bits, no lifetime's end, no master key identifier.
+AES_CM_128 with HMAC-SHA1 of 80 or 32 bits, and AEAD_AES_128_GCM and _256 (RFC 7714); no lifetime's
+end, no master key identifier.
 """
 
 import asyncio
@@ -13,21 +14,32 @@ import struct
 from itertools import count
 
 import numpy as np
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bridge.audio import g711
 
 SUITES = {"AES_CM_128_HMAC_SHA1_80": 10, "AES_CM_128_HMAC_SHA1_32": 4}
 """With the bytes of their tag."""
+GCM_SUITES = {"AEAD_AES_128_GCM": 16, "AEAD_AES_256_GCM": 32}
+"""With the bytes of their key."""
+_GCM_SALT_BYTES = 12
 _ENCRYPTION, _AUTHENTICATION, _SALT = 0, 1, 2
 _HEADER = struct.Struct("!BBHII")
 _FRAME_SAMPLES = 160
 _PTIME_S = 0.02
 
 
-def new_key() -> str:
-    """Return a master key and salt in base64."""
-    return base64.b64encode(secrets.token_bytes(30)).decode()
+def new_key(suite: str = "") -> str:
+    """Return a master key and salt in base64, as AES_CM_128 wants them or a named suite."""
+    length = GCM_SUITES[suite] + _GCM_SALT_BYTES if suite in GCM_SUITES else 30
+    return base64.b64encode(secrets.token_bytes(length)).decode()
+
+
+def context(suite: str, key: str) -> "SrtpContext | GcmContext":
+    """Return one direction's keys."""
+    return (GcmContext if suite in GCM_SUITES else SrtpContext)(suite, key)
 
 
 def line(tag: int, suite: str, key: str, more: str = "") -> str:
@@ -48,9 +60,9 @@ class SrtpContext:
         master = base64.b64decode(key)
         self._key, self._salt = master[:16], master[16:30]
         self._tag_bytes = SUITES[suite]
-        self._cipher_key = self._derive(_ENCRYPTION, 16)
-        self._auth_key = self._derive(_AUTHENTICATION, 20)
-        self._session_salt = self._derive(_SALT, 14)
+        self._cipher_key = _derive(self._key, self._salt, _ENCRYPTION, 16)
+        self._auth_key = _derive(self._key, self._salt, _AUTHENTICATION, 20)
+        self._session_salt = _derive(self._key, self._salt, _SALT, 14)
 
     def protect(self, packet: bytes) -> bytes:
         """Encrypt an RTP packet of the first rollover."""
@@ -74,9 +86,37 @@ class SrtpContext:
         digest = hmac.new(self._auth_key, packet + rollover, hashlib.sha1).digest()
         return digest[: self._tag_bytes]
 
-    def _derive(self, label: int, length: int) -> bytes:
-        start = (int.from_bytes(self._salt, "big") ^ (label << 48)) << 16
-        return _aes_counter(self._key, start, bytes(length))
+
+class GcmContext:
+    """One direction's keys of an AEAD_AES_*_GCM suite."""
+
+    def __init__(self, suite: str, key: str) -> None:
+        length, master = GCM_SUITES[suite], base64.b64decode(key)
+        salt = master[length:] + bytes(2)  # as long as AES_CM's (RFC 7714 section 11)
+        self._cipher = AESGCM(_derive(master[:length], salt, _ENCRYPTION, length))
+        self._salt = _derive(master[:length], salt, _SALT, _GCM_SALT_BYTES)
+
+    def protect(self, packet: bytes) -> bytes:
+        """Encrypt an RTP packet of the first rollover."""
+        return packet[:12] + self._cipher.encrypt(self._nonce(packet), packet[12:], packet[:12])
+
+    def unprotect(self, packet: bytes) -> bytes | None:
+        """Return the RTP packet; None where its tag is another key's."""
+        try:
+            sent = self._cipher.decrypt(self._nonce(packet), packet[12:], packet[:12])
+        except InvalidTag:
+            return None
+        return packet[:12] + sent
+
+    def _nonce(self, packet: bytes) -> bytes:
+        plain = bytes(2) + packet[8:12] + bytes(4) + packet[2:4]
+        return bytes(a ^ b for a, b in zip(plain, self._salt, strict=True))
+
+
+def _derive(key: bytes, salt: bytes, label: int, length: int) -> bytes:
+    """Derive a session key (RFC 3711 section 4.3.1)."""
+    start = (int.from_bytes(salt, "big") ^ (label << 48)) << 16
+    return _aes_counter(key, start, bytes(length))
 
 
 def _aes_counter(key: bytes, start: int, data: bytes) -> bytes:
@@ -96,8 +136,8 @@ class SrtpPeer(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.port = 0
-        self.speaks: SrtpContext | None = None
-        self.hears: SrtpContext | None = None
+        self.speaks: SrtpContext | GcmContext | None = None
+        self.hears: SrtpContext | GcmContext | None = None
         self.heard: list[bytes] = []
         self.unread = 0
         self._ssrc = secrets.randbits(31)

@@ -51,6 +51,15 @@ async def read_message(reader: asyncio.StreamReader) -> str:
         return ""
 
 
+def headers(message: str, name: str) -> list[str]:
+    """Return a header's values, one a line."""
+    return [
+        line.partition(":")[2].strip()
+        for line in message.split("\r\n")[1:]
+        if line.lower().startswith(f"{name.lower()}:")
+    ]
+
+
 def header(message: str, name: str) -> str:
     """Return a header's first value; "" for none."""
     for line in message.split("\r\n")[1:]:
@@ -70,7 +79,9 @@ class TlsPhone:
         self._call_id, self._branch = f"tls-{number}-{id(self)}", f"z9hG4bK-tls-{number}-{id(self)}"
         self._own_port = writer.get_extra_info("sockname")[1]
         self._cseq = 0
-        self._to = f"<sip:support@127.0.0.1:{port};transport=tls>"
+        self._target = f"sip:support@127.0.0.1:{port};transport=tls"
+        self._to = f"<{self._target}>"
+        self._routes: list[str] = []
 
     @property
     def shown(self) -> bytes:
@@ -82,9 +93,10 @@ class TlsPhone:
         self._cseq = self._cseq + 1 if cseq is None else self._cseq
         number = self._cseq if cseq is None else cseq
         lines = (
-            f"{method} sip:support@127.0.0.1:{self.port};transport=tls SIP/2.0",
+            f"{method} {self._target} SIP/2.0",
             f"Via: SIP/2.0/TLS 127.0.0.1:9;branch={self._branch}-{method}-{number};rport",
             "Max-Forwards: 70",
+            *(f"Route: {each}" for each in self._routes),
             f"From: <sip:tester@127.0.0.1>;tag=t{self._branch[-6:]}",
             f"To: {self._to}",
             f"Call-ID: {self._call_id}",
@@ -113,6 +125,9 @@ class TlsPhone:
         answer = await self.final()
         if answer:
             self._to = header(answer, "To")
+            if routes := headers(answer, "Record-Route"):  # a proxy's, before us
+                self._routes = routes[::-1]
+                self._target = header(answer, "Contact").strip("<>").split(">")[0]
             self.send("ACK", cseq=self._cseq)
         return answer
 
@@ -163,7 +178,9 @@ class TlsServer:
             ]
             to = header(message, "To")
             to = to if ";tag=" in to else f"{to};tag=server"
-            place = f"Contact: <sip:server@127.0.0.1:{self.port};transport=tls>"
+            # A dialog that was asked for by SIPS stays in it (RFC 3261 section 12.1.1).
+            scheme = message.split(" ", 2)[1].partition(":")[0]
+            place = f"Contact: <{scheme}:server@127.0.0.1:{self.port};transport=tls>"
             kind = ("Content-Type: application/sdp",) if body else ()
             lines = (f"SIP/2.0 {status}", *copied, f"To: {to}", place, *kind)
             text = "\r\n".join((*lines, f"Content-Length: {len(body)}")) + "\r\n\r\n" + body

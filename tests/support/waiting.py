@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
+from pathlib import Path
 
 _POLL_S = 0.005
 
@@ -29,3 +30,19 @@ async def wait_until(
                 await asyncio.sleep(_POLL_S)
     except TimeoutError:
         raise AssertionError(f"{message} within {timeout_s:g} s") from None
+
+
+async def until_written(path: Path, message: str) -> str:
+    """Return a file's text as soon as it holds a whole line; one just created is still empty.
+
+    Raises:
+        AssertionError: ``message``, after a minute.
+    """
+    texts: list[str] = []
+
+    def is_whole() -> bool:
+        texts[:] = [path.read_text(encoding="utf-8")] if path.exists() else []
+        return bool(texts) and texts[0].endswith("\n")
+
+    await wait_until(is_whole, message)
+    return texts[0]

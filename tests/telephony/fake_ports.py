@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
-from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
+from bridge.audio.rings import RingArena, gather
 from bridge.clock import ManualClock
 from bridge.telephony.guests import GuestRows
 from bridge.telephony.ports import ConferencePort, Positions, Samples
@@ -25,22 +25,30 @@ class FakePorts:
     Args:
         rows: calls at once.
         first_position: where every row's positions begin (a used row doesn't begin at 0).
+        rate_hz: of all rows.
     """
 
-    def __init__(self, clock: ManualClock, rows: int = 4, first_position: int = 0) -> None:
-        self.arena = RingArena(rows)
+    def __init__(
+        self,
+        clock: ManualClock,
+        rows: int = 4,
+        first_position: int = 0,
+        rate_hz: int = RATE_HZ,
+    ) -> None:
+        self.arena = RingArena(rows, rate_hz=rate_hz)
+        self._frame_samples = self.arena.frame_samples
         self.rx_positions: Positions = np.full(rows, first_position, dtype=np.int64)
         self.tx_positions: Positions = np.full(rows, first_position, dtype=np.int64)
         self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
         self._clock = clock
-        self._guests = GuestRows()
+        self._guests = GuestRows(self._frame_samples)
         self._said: list[deque[Sound]] = [deque() for _ in range(rows)]
         self._taken: list[list[Sound]] = [[] for _ in range(rows)]
         self._heard_ring = np.zeros((rows, self.arena.length_samples), dtype=np.int16)
 
     def say(self, row: int, sound: Sound) -> None:
         """Queue what the caller says; whole frames."""
-        self._said[row].extend(sound.reshape(-1, FRAME_SAMPLES))
+        self._said[row].extend(sound.reshape(-1, self._frame_samples))
 
     def taken(self, row: int) -> Sound:
         """Return all that was taken from a row of ``tx`` so far: what the caller heard."""
@@ -56,15 +64,16 @@ class FakePorts:
 
     def _step_row(self, row: int) -> None:
         index = int(self.tx_positions[row]) % self.arena.length_samples
-        place = slice(index, index + FRAME_SAMPLES)
+        place = slice(index, index + self._frame_samples)
         frame = self.arena.tx[row, place].copy()
         self._taken[row].append(frame)
         self._heard_ring[row, place] = frame
         self.arena.tx[row, place] = 0
-        said = self._said[row].popleft() if self._said[row] else np.zeros(FRAME_SAMPLES, np.int16)
+        silence = np.zeros(self._frame_samples, np.int16)
+        said = self._said[row].popleft() if self._said[row] else silence
         self.arena.rx[row, place] = said
-        self.tx_positions[row] += FRAME_SAMPLES
-        self.rx_positions[row] += FRAME_SAMPLES
+        self.tx_positions[row] += self._frame_samples
+        self.rx_positions[row] += self._frame_samples
         self.stamps_ns[row] = self._clock.now_ns()
 
     def refresh(self) -> None: ...

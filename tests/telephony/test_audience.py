@@ -5,8 +5,8 @@ import asyncio
 import numpy as np
 import pytest
 
+from bridge.audio.rings import FRAME_SAMPLES
 from bridge.audio.supervisor_frames import (
-    LISTEN_SAMPLES,
     TALK_BYTES,
     ListenFrame,
     TalkFrame,
@@ -18,7 +18,7 @@ from tests.support.supervisor_frames import decode_listen, encode_talk
 
 
 def stereo(frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
-    return np.arange(frames * LISTEN_SAMPLES * 2, dtype=np.int16).reshape(-1, 2)
+    return np.arange(frames * FRAME_SAMPLES * 2, dtype=np.int16).reshape(-1, 2)
 
 
 async def test_frames_of_20_ms_come_numbered_and_timed() -> None:

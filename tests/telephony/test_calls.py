@@ -6,9 +6,11 @@ import psutil
 import pytest
 
 from bridge.audio.rings import RESTING_ROWS
-from bridge.errors import TelephonyError
+from bridge.errors import Outcome, TelephonyError
 from bridge.softphone.sip_message import audio_sdp
+from bridge.telephony.end_reasons import reason_for
 from bridge.telephony.leg import LegState
+from tests.support.raw_phone import RawPhone, sdp
 from tests.support.rtp import RtpPeer
 from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
@@ -90,6 +92,29 @@ async def test_we_hang_up(rig: Rig, peer: SipPeer) -> None:
     await call.until(lambda: call.ended, "the end")
     assert not call.leg.ended_by_far_end
     assert call.states.count(LegState.DISCONNECTED) == 1
+
+
+async def test_we_hang_up_before_the_ack(rig: Rig) -> None:
+    """The BYE waits for the ACK (RFC 3261 section 15), silent, and then has its headers."""
+    async with RawPhone(rig.endpoint.port) as phone, RtpPeer() as rtp:
+        phone.acknowledges = False
+        dialog = await phone.invite(sdp(rtp.port)).answered()
+        call = await rig.call_in()
+        call.leg.passed = {"X-Account": "4711"}
+        call.play_tone(440, 60_000)
+        await wait_until(lambda: rtp.heard(0).any(), "the agent is not heard")
+        call.leg.hangup(reason_for(Outcome.COMPLETED))
+        since = len(rtp.packets)
+        await wait_until(lambda: len(rtp.packets) > since + 20, "audio ended before the call")
+        assert not rtp.heard(0, since + 10).any()
+        assert not dialog.requests("BYE")
+        dialog.acknowledge(dialog.finals("INVITE")[-1])
+        await dialog.until(lambda: dialog.requests("BYE"))
+        await call.until(lambda: call.ended, "the end")
+    (bye,) = dialog.requests("BYE")
+    assert bye.header("X-Account") == "4711"
+    assert bye.header("Reason") == 'Q.850;cause=16;text="Call completed"'
+    assert not call.leg.ended_by_far_end
 
 
 @pytest.mark.parametrize("ring_first", [False, True])

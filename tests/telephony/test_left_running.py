@@ -15,6 +15,7 @@ pytestmark = pytest.mark.sip
 LEFT_RUNNING = """
 import asyncio, sys
 from bridge.config.sip import SipSettings
+from bridge.telephony.leg import LegState
 from tests.telephony.rig import Rig
 
 async def main():
@@ -23,7 +24,8 @@ async def main():
     print(rig.endpoint.port, flush=True)
     if "call" in sys.argv:
         call = await rig.call_in()
-        await call.until(lambda: call.media, "media")
+        call.leg.passed = {"X-Account": "4711"}
+        await call.until(lambda: LegState.CONFIRMED in call.states, "the ACK")
     %s
     return rig
 
@@ -54,5 +56,6 @@ async def test_its_calls_are_hung_up(media_ports: str) -> None:
     async with RawPhone(int(await process.stdout.readline())) as phone:
         call = phone.invite()
         await call.until(lambda: call.requests("BYE"))
+    assert call.requests("BYE")[0].header("X-Account") == "4711"
     _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, errors.decode()

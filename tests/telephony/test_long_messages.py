@@ -230,8 +230,8 @@ async def test_a_connection_in_the_middle_of_a_long_message_may_go(rig: Rig) -> 
     """The next connection may get the same place in memory; its messages are its own."""
 
     def nothing_awaited() -> bool:
-        assert rig.endpoint._unread is not None
-        return not rig.endpoint._unread[1]._rests
+        assert rig.endpoint._doors is not None
+        return not rig.endpoint._doors.long_messages._rests
 
     async with RawSip(rig.endpoint.port) as sip:
         for _ in range(5):

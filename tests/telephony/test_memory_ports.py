@@ -15,7 +15,7 @@ from bridge.softphone.sip_message import audio_sdp
 from bridge.telephony.endpoint import MediaPortsKind, SipEndpoint
 from bridge.telephony.library import load_symbols
 from bridge.telephony.memory_layout import memory_ports_problem
-from bridge.telephony.memory_ports import HISTORY_SAMPLES, MemoryPorts
+from bridge.telephony.memory_ports import HISTORY_MS, MemoryPorts
 from bridge.telephony.ports import MediaPorts
 from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
@@ -162,9 +162,10 @@ async def test_what_was_played_is_erased_without_the_loop(endpoint: SipEndpoint)
     row = ports.open_row()
     await until_stepped(ports, [row])
     start = int(ports.tx_positions[row]) + 2 * FRAME_SAMPLES
-    loud = np.full(ports.arena.length_samples - HISTORY_SAMPLES - 8 * FRAME_SAMPLES, 999, np.int16)
+    history = HISTORY_MS * ports.arena.rate_hz // 1000
+    loud = np.full(ports.arena.length_samples - history - 8 * FRAME_SAMPLES, 999, np.int16)
     write(ports.arena.tx, row, start, loud)
-    erased_by = start + len(loud) + HISTORY_SAMPLES + 4 * FRAME_SAMPLES
+    erased_by = start + len(loud) + history + 4 * FRAME_SAMPLES
 
     def heard() -> int:
         ports.refresh()

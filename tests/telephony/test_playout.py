@@ -71,6 +71,17 @@ def test_thirds_of_a_sample_do_not_add_up() -> None:
     assert sum(count for *_, count in parts) == FRAME_SAMPLES
 
 
+def test_at_16_khz_a_block_is_its_time_and_what_was_heard_is_counted_in_it() -> None:
+    playout = Playout(16_000)
+    playout.queue(FIRST, 0, bytes(2 * 24_000), 0)
+    block = playout.take_block(320)
+    assert block is not None
+    assert len(block.audio) == 2 * 480
+    assert block.parts == ((FIRST, 0, 320),)
+    playout.laid(block, 0, 320)
+    assert playout.flush(320) == (PlayedItem(FIRST, 0, 20, 1_000),)
+
+
 def test_a_block_is_as_old_as_its_oldest_sample() -> None:
     playout = Playout()
     queue(playout, 10, BLOCK)

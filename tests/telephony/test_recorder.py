@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bridge.audio.resample import PHONE_HZ
 from bridge.audio.rings import FRAME_SAMPLES
 from bridge.audio.wav import WavWriter, read_wav
 from bridge.clock import ManualClock
 from bridge.realtime.ids import ItemId
 from bridge.telephony import recorder as recorder_module
-from bridge.telephony.ports import RATE_HZ
 from bridge.telephony.pump import Pump
 from bridge.telephony.recorder import Recorder, StopReason
 from tests.audio.signals import noise, tone
@@ -159,7 +159,7 @@ def test_a_disk_that_is_full_from_the_start_fails_the_recording_alone(tmp_path: 
     recorder = Recorder(path, on_stopped=stopped.append)
     recorder.mark(b"{}\n")
     for seed in range(3):
-        recorder.append(stereo(RATE_HZ, seed))
+        recorder.append(stereo(PHONE_HZ, seed))
     close(recorder)
     assert stopped == [StopReason.DISK_FULL]
     assert (tmp_path / "call.markers.jsonl").read_bytes() == b"{}\n"
@@ -178,7 +178,7 @@ def test_a_disk_that_fills_up_leaves_what_was_recorded_and_takes_markers(
 ) -> None:
     stopped: list[StopReason] = []
     recorder = Recorder(tmp_path / "call.wav", on_stopped=stopped.append)
-    blocks = [stereo(RATE_HZ, seed) for seed in range(4)]
+    blocks = [stereo(PHONE_HZ, seed) for seed in range(4)]
     room_for(100_000)  # three seconds and a bit
     for block in blocks:
         recorder.append(block)
@@ -187,8 +187,8 @@ def test_a_disk_that_fills_up_leaves_what_was_recorded_and_takes_markers(
     close(recorder)
     assert stopped == [StopReason.DISK_FULL]
     samples, _ = read_wav(recorder.path)
-    assert len(samples) >= 3 * RATE_HZ
-    np.testing.assert_array_equal(samples[: 3 * RATE_HZ], np.concatenate(blocks[:3]))
+    assert len(samples) >= 3 * PHONE_HZ
+    np.testing.assert_array_equal(samples[: 3 * PHONE_HZ], np.concatenate(blocks[:3]))
     assert (tmp_path / "call.markers.jsonl").read_bytes() == b"after\n"
 
 
@@ -198,7 +198,7 @@ def test_a_recording_that_no_descriptor_is_left_for_is_not_the_disks_fault(
     stopped: list[StopReason] = []
     with no_descriptor_left():
         recorder = Recorder(tmp_path / "call.wav", on_stopped=stopped.append)
-        recorder.append(stereo(RATE_HZ, 1))
+        recorder.append(stereo(PHONE_HZ, 1))
         close(recorder)
     assert stopped == [StopReason.NO_DESCRIPTORS]
 
@@ -355,7 +355,7 @@ def test_a_disk_that_refuses_one_file_spares_the_others(tmp_path: Path) -> None:
     spoilt, good = tmp_path / "spoilt.wav", tmp_path / "good.wav"
     file_is_a_folder(spoilt)
     recorders = [Recorder(spoilt), Recorder(good)]
-    both = np.stack([stereo(RATE_HZ, seed=1), stereo(RATE_HZ, seed=2)])
+    both = np.stack([stereo(PHONE_HZ, seed=1), stereo(PHONE_HZ, seed=2)])
     recorders[0].desk.append(recorders, both)
     for recorder in recorders:
         close(recorder)

@@ -64,9 +64,7 @@ def started(garbage_in_this_thread: None) -> StartNode:
                 {"host": "127.0.0.1", "port": 0, "trunks": {"carrier": trunk}}
             )
             rig, troubles = Rig(settings, trunk_secrets={"carrier": SECRET}), Troubles()
-            kept = Registrations(
-                rig.endpoint, settings, SystemClock(), Metrics("test").sip, troubles
-            )
+            kept = Registrations(rig.endpoint, SystemClock(), Metrics("test").sip, troubles)
             rig.start()
             far.server_port = rig.endpoint.port
             kept.start()

@@ -9,7 +9,7 @@ import asyncio
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -18,6 +18,8 @@ import pytest
 
 from bridge.config.sip import SipSettings
 from tests.support.raw_phone import RawCall, RawPhone, sdp
+from tests.support.raw_sip import RawSip
+from tests.support.raw_sip import sdp as raw_sdp
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Call, Rig
 
@@ -27,6 +29,7 @@ SILENCE, LOUD = bytes([0xFF]) * 160, bytes([0x80, 0x00]) * 80
 OWN_SSRC = 7
 PACKETS_A_TRY = 12
 _numbers = count(1)
+_families = {False: (socket.AF_INET, "127.0.0.1"), True: (socket.AF_INET6, "::1")}
 
 
 class Media:
@@ -35,7 +38,8 @@ class Media:
     def __init__(self, host: str) -> None:
         self.host = host
         self.received = 0
-        self.rtp, self.rtcp = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in "12")
+        family, self.bridge = _families[":" in host]
+        self.rtp, self.rtcp = (socket.socket(family, socket.SOCK_DGRAM) for _ in "12")
         for each in (self.rtp, self.rtcp):
             each.setblocking(False)
             each.bind((host, 0))
@@ -45,11 +49,11 @@ class Media:
     def send(self, to: int, payload: bytes = SILENCE, ssrc: int = OWN_SSRC) -> None:
         number = next(self._sequence)
         header = struct.pack("!BBHII", 0x80, 0, number & 0xFFFF, number * 160, ssrc)
-        self.rtp.sendto(header + payload, ("127.0.0.1", to))
+        self.rtp.sendto(header + payload, (self.bridge, to))
 
     def report(self, to: int, ssrc: int = OWN_SSRC) -> None:
         report = struct.pack("!BBHIIIIIII", 0x81, 201, 7, ssrc, 8, 0, 1, 0, 0, 0)
-        self.rtcp.sendto(report, ("127.0.0.1", to + 1))
+        self.rtcp.sendto(report, (self.bridge, to + 1))
 
     def read(self) -> int:
         """Return how many packets came in all."""
@@ -59,6 +63,8 @@ class Media:
                     each.recv(2048)
                 except BlockingIOError:
                     break
+                except ConnectionRefusedError:  # nobody is at the port in that family
+                    continue
                 self.received += 1
         return self.received
 
@@ -67,24 +73,28 @@ class Media:
         self.rtcp.close()
 
 
-def rtp_port_of(call: RawCall) -> int:
-    found = re.search(r"(?m)^m=audio (\d+)", call.finals("INVITE")[-1].text)
+def rtp_port_of(sdp: str) -> int:
+    found = re.search(r"(?m)^m=audio (\d+)", sdp)
     assert found is not None
     return int(found[1])
 
 
 class Stage:
-    """One call between a raw phone and the bridge, whose agent speaks all the time.
+    """One call between a far end and the bridge, whose agent speaks all the time.
 
     Args:
+        to: the bridge's RTP port.
         sends: the far end sends RTP by itself.
     """
 
-    def __init__(self, caller: RawCall, call: Call, media: Media, *, sends: bool) -> None:
-        self.caller, self.call, self.media = caller, call, media
+    def __init__(self, call: Call, media: Media, to: int, *, sends: bool) -> None:
+        self.call, self.media, self.to = call, media, to
         self.sends = sends
-        self.to = rtp_port_of(caller)
         self.thieves: list[Media] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Have the agent speak, and the far end send: there is media by now."""
         self._task = asyncio.create_task(self._keep_sending())
 
     async def _keep_sending(self) -> None:
@@ -108,10 +118,6 @@ class Stage:
             thief.report(self.to, ssrc)
             await asyncio.sleep(0.005)
 
-    async def agreed(self, offers: int) -> None:
-        """Wait until so many offers have their answers."""
-        await self.caller.until(lambda: len(self.caller.finals("INVITE")) == offers)
-
     def thefts(self) -> int:
         """Return how many thieves have heard something."""
         return sum(bool(thief.read()) for thief in self.thieves)
@@ -126,10 +132,23 @@ class Stage:
         await wait_until(lambda: self.media.read() >= before + 10, "the far end hears nothing")
 
     async def close(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         for each in (self.media, *self.thieves):
             each.close()
+
+
+class Called(Stage):
+    """A stage whose far end is a raw phone that has called."""
+
+    def __init__(self, caller: RawCall, call: Call, media: Media, *, sends: bool) -> None:
+        super().__init__(call, media, rtp_port_of(caller.finals("INVITE")[-1].text), sends=sends)
+        self.caller = caller
+
+    async def agreed(self, offers: int) -> None:
+        """Wait until so many offers have their answers."""
+        await self.caller.until(lambda: len(self.caller.finals("INVITE")) == offers)
 
 
 @asynccontextmanager
@@ -140,7 +159,7 @@ async def stage(
     media_host: str = "",
     says: str = "",
     **more: object,
-) -> AsyncIterator[tuple[RawPhone, Stage, Rig]]:
+) -> AsyncIterator[tuple[RawPhone, Called, Rig]]:
     """Have a call that is up.
 
     Args:
@@ -160,12 +179,14 @@ async def stage(
             await caller.answered()
             call = await rig.call_in()
             await call.until(lambda: call.media, "media")
-            one = Stage(caller, call, media, sends=sends)
+            one = Called(caller, call, media, sends=sends)
+            one.begin()
             try:
                 yield phone, one, rig
             finally:
                 await one.close()
-                assert await caller.bye() == 200
+                if not one.caller.finals("BYE"):
+                    assert await one.caller.bye() == 200
     finally:
         rig.stop()
 
@@ -177,6 +198,59 @@ async def try_often(one: Stage, tries: int) -> None:
     assert (one.thefts(), one.injected()) == (0, False)
 
 
+@asynccontextmanager
+async def dialled() -> AsyncIterator[tuple[Stage, Callable[[], Awaitable[None]]]]:
+    """Have a call to a person whose phone rings, and what picks it up."""
+    rig = Rig(SipSettings(host="127.0.0.1", port=0, far_end_silent_s=None))
+    rig.start()
+    media = Media("127.0.0.1")
+    try:
+        async with RawPhone(rig.endpoint.port) as phone:
+            phone.on_invite = lambda invite: phone.answer(invite, 180)
+            call = rig.dial(f"sip:person@127.0.0.1:{phone.port}")
+            await phone.until(lambda: phone.strays)
+            invite = phone.strays[0]
+            one = Stage(call, media, rtp_port_of(invite.text), sends=True)
+
+            async def pick_up() -> None:
+                phone.answer(invite, 200, sdp(media.port))
+                await call.until(lambda: call.media, "media")
+                one.begin()
+
+            try:
+                yield one, pick_up
+            finally:
+                await one.close()
+                call.leg.hangup()
+                await call.until(lambda: call.ended, "the end")
+    finally:
+        rig.stop()
+
+
+@asynccontextmanager
+async def over_ipv6(host: str) -> AsyncIterator[Stage]:
+    """Have a call over IPv6 that is up, whose far end sends."""
+    rig = Rig(SipSettings(host=host, port=0, far_end_silent_s=None))
+    rig.start()
+    media = Media("::1")
+    try:
+        async with RawSip(rig.endpoint.port, "::1") as sip:
+            talk = sip.talk()
+            answer = await talk.call(raw_sdp(port=media.port, at="IP6 ::1"))
+            call = await rig.call_in()
+            await call.until(lambda: call.media, "media")
+            one = Stage(call, media, rtp_port_of(answer.body.decode()), sends=True)
+            one.begin()
+            try:
+                yield one
+            finally:
+                await one.close()
+                assert (await talk.ask("BYE")).code == 200
+    finally:
+        rig.stop()
+
+
+TRIES_1000 = [8, pytest.param(1000, marks=[pytest.mark.nightly, pytest.mark.timeout(900)])]
 TRIES = [8, pytest.param(250, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])]
 
 
@@ -225,6 +299,57 @@ class TestThieves:
                 await try_often(one, tries)
                 await one.hears_agent()
                 one.caller.phone = phone
+
+
+@pytest.mark.usefixtures("garbage_in_this_thread")
+@pytest.mark.parametrize("tries", TRIES_1000)
+class TestThievesElsewhere:
+    """Of calls that are taken over, dialled, over IPv6: none of 1,000 tries each may succeed."""
+
+    async def test_of_a_call_that_another_has_taken_over(self, tries: int) -> None:
+        async with stage(sends=True) as (_, one, rig):
+            await one.hears_agent()
+            one.call.leg.replaceable = True
+            former, one.media = one.media, Media("127.0.0.3")
+            async with RawPhone(rig.endpoint.port, user="other") as other:
+                offer = sdp(one.media.port, address=one.media.host)
+                second = await other.invite(offer, [f"Replaces: {one.caller.replaces}"]).answered()
+                one.to = rtp_port_of(second.finals("INVITE")[-1].text)
+                await one.call.until(lambda: one.call.replaced == 1, "the change")
+                await one.hears_agent()
+                await one.call.hear(1500)  # and its RTCP is known: the former is at its address
+                former.read()
+                former.received = 0
+                one.thieves.append(former)  # whoever had the call is a thief by now
+                for _ in range(PACKETS_A_TRY):
+                    former.send(one.to, LOUD)
+                    former.report(one.to)
+                await try_often(one, tries)
+                await one.hears_agent()
+                one.caller = second
+                assert await second.bye() == 200
+
+    async def test_of_a_person_who_is_dialled(self, tries: int) -> None:
+        async with dialled() as (one, pick_up):
+            for _ in range(tries // 4):
+                await one.steal()  # while it rings
+            await pick_up()
+            await one.hears_agent()
+            await try_often(one, tries - tries // 4)
+            await one.hears_agent()
+
+    @pytest.mark.capacity
+    @pytest.mark.parametrize("host", ["::1", "::"])
+    async def test_of_a_call_over_ipv6(self, tries: int, host: str) -> None:
+        """By other ports of its own address, and over IPv4, from addresses that are not its."""
+        async with over_ipv6(host) as one:
+            await one.hears_agent()
+            await one.call.hear(1500)  # and its RTCP is known
+            for _ in range(tries // 2):
+                await one.steal("::1")
+                await one.steal()
+            await try_often(one, 1)
+            await one.hears_agent()
 
 
 @pytest.mark.usefixtures("garbage_in_this_thread")

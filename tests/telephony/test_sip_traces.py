@@ -2,7 +2,7 @@
 
 from bridge.clock import ManualClock
 from bridge.sip.trace import TraceBounds
-from bridge.telephony.sip_traces import EndedTrace, SipTraces
+from bridge.telephony.sip_traces import KeptTrace, SipTraces
 
 FAR_END = "192.0.2.7:5060"
 
@@ -24,13 +24,14 @@ def begin(found: SipTraces, call_id: str, sip_call_id: str) -> None:
     found.join(call_id, sip_call_id, "caller")
 
 
-def end(found: SipTraces, call_id: str) -> EndedTrace:
-    found.end(call_id, {"call_id": call_id}, lambda value, name: value)
+def end(found: SipTraces, call_id: str) -> KeptTrace:
+    found.describe(call_id, lambda: {"call_id": call_id}, lambda value, name: value)
+    found.end(call_id)
     (ended,) = found.take_ended(at_once=True)
     return ended
 
 
-def methods(ended: EndedTrace) -> list[str]:
+def methods(ended: KeptTrace) -> list[str]:
     return [each.text.split()[0] for each in ended.trace.messages]
 
 
@@ -38,7 +39,7 @@ def test_what_comes_within_two_seconds_of_the_end_is_kept() -> None:
     clock = ManualClock()
     found = traces(clock)
     begin(found, "c_1", "a")
-    found.end("c_1", {"call_id": "c_1"}, lambda value, name: value)
+    found.end("c_1")
     clock.advance_ms(1_999)
     assert found.take_ended() == []
     found.take(request("ACK"), FAR_END, sent=False)
@@ -107,5 +108,5 @@ def test_a_message_that_comes_again_is_known_for_it() -> None:
 def test_nothing_is_kept_where_nothing_is_wanted() -> None:
     found = SipTraces(None, ManualClock())
     begin(found, "c_1", "a")
-    found.end("c_1", {}, lambda value, name: value)
+    found.end("c_1")
     assert (found.take_ended(at_once=True), found.kept_bytes) == ([], 0)

@@ -14,7 +14,16 @@ from bridge.telephony import pj_settings
 from bridge.telephony.leg import LegState
 from bridge.telephony.secure_media import with_usable_keys
 from tests.support.sip import SipPeer
-from tests.support.srtp import SUITES, SrtpContext, SrtpPeer, line, lines_in, new_key
+from tests.support.srtp import (
+    GCM_SUITES,
+    SUITES,
+    SrtpContext,
+    SrtpPeer,
+    context,
+    line,
+    lines_in,
+    new_key,
+)
 from tests.support.tls_sip import sdp
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Call, Rig
@@ -58,17 +67,17 @@ async def is_loud(call: Call) -> bool:
 @pytest.mark.capacity
 @pytest.mark.sip
 @pytest.mark.parametrize("srtp", ["optional", "required"])
-@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("suite", [*SUITES, *GCM_SUITES])
 async def test_a_secure_offer_is_answered_securely_and_both_are_heard(
     garbage_in_this_thread: None, srtp: str, suite: str
 ) -> None:
-    key = new_key()
+    key = new_key(suite)
     with running(srtp) as rig:
         async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
             dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(7, suite, key)))
             answer = (await dialog.final()).body
             ((tag, chosen, theirs),) = lines_in(answer)
-            media.speaks, media.hears = SrtpContext(suite, key), SrtpContext(suite, theirs)
+            media.speaks, media.hears = context(suite, key), context(suite, theirs)
             media.speak(media_port(answer))
             call = await rig.call_in()
             assert await is_loud(call)
@@ -84,6 +93,20 @@ async def test_a_secure_offer_is_answered_securely_and_both_are_heard(
     assert media.unread == 0
 
 
+@pytest.mark.capacity
+@pytest.mark.sip
+async def test_the_far_ends_first_suite_is_taken(garbage_in_this_thread: None) -> None:
+    keys = {suite: new_key(suite) for suite in (*GCM_SUITES, *SUITES)}
+    lines = [line(tag, *each) for tag, each in enumerate(keys.items(), 1)]
+    with running("required") as rig:
+        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+            for offered in (lines, lines[::-1]):
+                dialog = sip.call("support", sdp(media.port, "RTP/SAVP", *offered))
+                ((tag, suite, _),) = lines_in((await dialog.final()).body)
+                assert offered[0].startswith(f"crypto:{tag} {suite} ")
+                await dialog.bye()
+
+
 REFUSED = {
     "plain where it is required": ("required", "RTP/AVP", []),
     "plain with a key where it is required": ("required", "RTP/AVP", [line(1, STRONG, new_key())]),
@@ -91,6 +114,8 @@ REFUSED = {
     "without a key where it is optional": ("optional", "RTP/SAVP", []),
     "secure where it is off": ("off", "RTP/SAVP", [line(1, STRONG, new_key())]),
     "short key": ("required", "RTP/SAVP", [line(1, STRONG, new_key()[:-8])]),
+    "short key of GCM": ("required", "RTP/SAVP", [line(1, "AEAD_AES_256_GCM", new_key())]),
+    "short tag of GCM": ("required", "RTP/SAVP", [line(1, "AEAD_AES_128_GCM_8", new_key())]),
     "no base64": ("required", "RTP/SAVP", [line(1, STRONG, "?" * 40)]),
     "unknown suite": ("required", "RTP/SAVP", [line(1, "F8_128_HMAC_SHA1_80", new_key())]),
     "identified key": ("required", "RTP/SAVP", [line(1, STRONG, new_key(), "|2^20|1:4")]),
@@ -319,3 +344,27 @@ async def test_no_key_is_in_a_log(
     assert key not in text
     assert theirs not in text
     assert not re.search(r"inline:\s*[A-Za-z0-9]|key=[^*]", text)
+
+
+@pytest.mark.capacity
+@pytest.mark.sip
+async def test_a_call_keeps_its_srtp_when_its_trunk_is_gone_or_another(
+    garbage_in_this_thread: None,
+) -> None:
+    key = new_key()
+    with running("required") as rig:
+        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+            dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
+            assert profile((await dialog.final()).body) == "RTP/SAVP"
+            await rig.call_in()
+            other = {"addresses": "127.0.0.1", "srtp": "off"}
+            for trunks in ({"carrier": other}, {"other": {"addresses": "192.0.2.1"}}):
+                made = SipSettings.model_validate(
+                    {"host": "127.0.0.1", "port": 0, "trunks": trunks}
+                )
+                rig.endpoint.change_trunks(rig.endpoint.prepare_trunks(made, {}))
+                again = await dialog.reinvite(sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
+                assert (again.status, profile(again.body)) == (200, "RTP/SAVP")
+                plain = await dialog.reinvite(sdp(media.port, "RTP/AVP"))
+                assert plain.status == 488
+            assert (await dialog.bye()).status == 200

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.config.sip import SipSettings
 from bridge.sip.sources import TurnedAway
-from bridge.telephony import endpoint as endpoint_module
+from bridge.telephony import doors
 from bridge.telephony.certificates import TlsCredentials
 from bridge.telephony.leg import LegState
 from tests.support.certificates import Authority, make_certificate
@@ -168,6 +168,36 @@ async def test_calls_go_to_a_trunk_by_tls_with_our_certificate(
     assert "SIP/2.0/TLS" in header(server.requests[0], "Via")
 
 
+@pytest.mark.parametrize("scheme", ["sip", "sips"])
+@pytest.mark.parametrize("by_proxy", [False, True])
+async def test_a_trunk_that_talks_tls_gets_registrations_and_calls_by_tls(
+    garbage_in_this_thread: None, authority: Authority, scheme: str, by_proxy: bool
+) -> None:
+    async with tls_server(authority.sign("trunk")) as server:
+        place = f"{scheme}:127.0.0.1:{server.port}"
+        domain = "sip.carrier.invalid" if by_proxy else f"127.0.0.1:{server.port}"
+        trunk = {
+            "addresses": "127.0.0.1",
+            "transport": "tls",
+            "domains": "sip.carrier.invalid",
+            "registration": {"registrar": f"{scheme}:{domain}", "user": "acme"},
+            **({"outbound_proxy": place} if by_proxy else {}),
+        }
+        with running({"tls": with_tls(authority), "trunks": {"carrier": trunk}}) as rig:
+            assert (await rig.endpoint.register("carrier", renew=True)).code == 200
+            call = rig.dial(f"{scheme}:+15550100@{domain}")
+            await call.until(lambda: LegState.CONFIRMED in call.states, "the answer")
+            call.leg.hangup()
+            await call.until(lambda: call.ended, "the end")
+
+    methods = [each.partition(" ")[0] for each in server.requests]
+    assert methods[:2] == ["REGISTER", "INVITE"]
+    for each in server.requests[:2]:
+        assert header(each, "Via").startswith("SIP/2.0/TLS")
+        contact = header(each, "Contact").lower()
+        assert "transport=tls" in contact or contact.startswith("<sips:")
+
+
 @pytest.mark.parametrize("why", ["wrong name", "wildcard", "expired", "self-signed"])
 async def test_a_trunk_that_is_not_what_was_dialled_gets_no_message(
     garbage_in_this_thread: None, authority: Authority, tmp_path: Path, why: str
@@ -244,7 +274,7 @@ async def test_unfinished_handshakes_are_bounded_and_ended(
     garbage_in_this_thread: None, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = 32
-    monkeypatch.setattr(endpoint_module, "MOST", most)
+    monkeypatch.setattr(doors, "MOST", most)
     with running({"tls": with_tls(authority)}) as rig:
         place = ("127.0.0.1", tls_port(rig))
         # Sockets are counted now and then: a burst is bounded a little later than it comes.

@@ -1,15 +1,17 @@
 """What the bridge sends to a trunk that challenges it: the bytes as they leave."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import MappingProxyType
 
 import pytest
 import structlog
 
 from bridge.config.sip import SipSettings
-from tests.support.digest import read
+from tests.support.digest import authorization, hashed, read
+from tests.support.raw_sip import Reply, sdp
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Call, Rig
 from tests.telephony.trunk_far_end import (
     SECRET,
     TrunkFarEnd,
@@ -31,9 +33,11 @@ def started(garbage_in_this_thread: None) -> StartRig:
     """Return what runs an endpoint with a trunk that has credentials."""
 
     @asynccontextmanager
-    async def start(**trunk: object) -> AsyncIterator[Rig]:
+    async def start(
+        more: Mapping[str, object] = MappingProxyType({}), **trunk: object
+    ) -> AsyncIterator[Rig]:
         given = {"addresses": [TRUNK], "credentials": CREDENTIALS, **trunk}
-        settings = {"host": "127.0.0.1", "port": 0, "trunks": {"carrier": given}}
+        settings = {"host": "127.0.0.1", "port": 0, "trunks": {"carrier": given}, **more}
         made = SipSettings.model_validate(settings)
         rig = Rig(made, trunk_secrets={"carrier": SECRET})
         rig.start()
@@ -191,3 +195,66 @@ async def test_a_stronger_challenge_with_a_nonce_of_its_own_is_answered(started:
         signed = await far.request("INVITE", 1)
         assert [judge(signed), read(credentials_of(signed))["nonce"]] == ["SHA-256", "a"]
         far.answer(signed, "486 Busy Here")
+
+
+@pytest.fixture
+def alice() -> dict[str, object]:
+    """A user of the trunk, who authenticates from anywhere."""
+    return {"alice": {"md5": hashed("MD5", "alice", "bridge", "wonderland"), "trunk": "carrier"}}
+
+
+async def sends(far: TrunkFarEnd, call: Call, method: str) -> Reply:
+    """Have the bridge send a request within a call; return it."""
+    before = len(far.requests(method))
+    orders: dict[str, Callable[[], None]] = {
+        "BYE": call.leg.hangup,
+        "REFER": lambda: call.leg.transfer("tel:+15550199"),
+        "INVITE": call.leg.hold,
+        "INFO": lambda: call.leg.send_digits("5"),
+    }
+    orders[method]()
+    return await far.request(method, before)
+
+
+@pytest.mark.parametrize("code", [401, 407])
+@pytest.mark.parametrize("method", ["BYE", "REFER", "INVITE", "INFO"])
+async def test_a_challenge_within_a_call_from_the_trunk_is_answered(
+    started: StartRig, method: str, code: int
+) -> None:
+    async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
+        await far.talk().call(sdp())
+        call = await rig.call_in()
+        await call.until(lambda: "confirmed" in call.states, "the call")
+        bare = await sends(far, call, method)
+        assert not credentials_of(bare, code)
+        name = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}[code]
+        far.answer(bare, f"{code} Prove It", (f"{name}: {challenge()}",))
+        signed = await far.request(method, 1)
+        assert judge(signed, code) == "SHA-256"
+        if method == "INVITE":
+            far.take(signed)
+        else:
+            far.answer(signed, "202 Accepted" if method == "REFER" else "200 OK")
+
+
+@pytest.mark.parametrize(
+    "srtp", ["off", *(pytest.param(each, marks=pytest.mark.capacity) for each in ("optional",))]
+)
+async def test_a_user_who_calls_as_the_trunk_gets_no_answer_made_of_the_trunks_secret(
+    started: StartRig, alice: dict[str, object], srtp: str
+) -> None:
+    async with (
+        started({"users": alice, "realm": "bridge"}, srtp=srtp) as rig,
+        TrunkFarEnd(rig.endpoint.port, ELSEWHERE) as far,
+    ):
+        talk = far.talk()
+        asked = (await talk.invite(sdp())).header("WWW-Authenticate")
+        line = f"Authorization: {authorization(asked, 'INVITE', talk.target)}"
+        assert (await talk.invite(sdp(), (line,))).code == 200
+        talk.acknowledge()
+        call = await rig.call_in()
+        assert call.leg.trunk == "carrier"
+        bye = await sends(far, call, "BYE")
+        far.answer(bye, "401 Prove It", (f"WWW-Authenticate: {challenge()}",))
+        await wait_until(lambda: call.ended, "the call goes on")
+        assert len(far.requests("BYE")) == 1

@@ -5,14 +5,14 @@ A call keeps the route that it got at its INVITE, whatever is put in force after
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 
 from bridge.app.dialplans.arms import make_route, resolve_tool_secrets
 from bridge.app.rollouts.in_force import Rollouts
-from bridge.clock import NS_PER_S, Clock
 from bridge.config.models import ModelTable
 from bridge.config.settings import Settings
+from bridge.config.sip import SipSettings
 from bridge.live.call import CallRunner
 from bridge.live.services import Arm, Dealt, Route
 from bridge.routing.matching import check_arms, check_trunks, load_dialplans, match
@@ -21,7 +21,7 @@ from bridge.routing.modes import Mode, has_agent, mode_of
 from bridge.routing.origin import read_origin
 from bridge.routing.rollout.targets import check_overrides
 from bridge.routing.rules import IncomingCall, incoming_call
-from bridge.routing.verstat import read_verstat
+from bridge.routing.verstat import Verstat, read_verstat
 from bridge.telephony.leg import Leg
 
 
@@ -143,16 +143,16 @@ def _arms_of(dialplan: Dialplan, settings: Settings) -> tuple[str, ...]:
     return () if dialplan.arm is None else (dialplan.arm,)
 
 
-def describe(leg: Leg, settings: Settings, clock: Clock) -> IncomingCall:
-    """Return what dialplans may look at in a leg's INVITE."""
+def describe(leg: Leg, sip: SipSettings, at: datetime) -> IncomingCall:
+    """Return what dialplans may look at in a leg's INVITE, which came at a moment."""
     trunk = leg.trunk
-    headers = settings.sip.believed(leg.headers, trunk)
+    headers = sip.believed(leg.headers, trunk)
     return incoming_call(
         leg.called,
-        settings.now or datetime.fromtimestamp(clock.wall_ns() / NS_PER_S, UTC),
+        at,
         caller=leg.from_uri,
         headers=headers,
         trunk=trunk,
-        stir=read_verstat(headers),
+        stir=read_verstat(headers) if sip.believes_verstat(trunk) else Verstat.NONE,
         sip_call_id=leg.sip_call_id,
     )

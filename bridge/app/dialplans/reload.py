@@ -1,19 +1,25 @@
-"""Reloads a running gateway's dialplans on request, or when a file changes.
+"""Reloads a running gateway's dialplans on request, or when a file changes; on request its trunks.
 
 Files are looked at every two seconds, off the loop. What changed is read once it has stood still
 for one look, so that a file is not read while it is being written. Bad files change nothing: the
 dialplans in force stay, and the log and `/metrics` say so.
+
+On request the settings are read, too, and their trunks put in force together with the dialplans.
+What else has changed there waits for a restart, which the log says.
 """
 
 import asyncio
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import structlog
 
-from bridge.app.dialplans.plans import read_dialplans
+from bridge.app.dialplans.plans import Dialplans, read_dialplans
 from bridge.app.gateway import Gateway
+from bridge.config.loading import load_settings, resolve_trunk_secrets
 from bridge.config.settings import Settings
+from bridge.config.sip_in_force import waiting_for_a_restart, with_trunks_of
 from bridge.descriptors import out_of_descriptors
 from bridge.errors import BridgeError
 from bridge.routing.matching import SUFFIXES
@@ -35,13 +41,20 @@ class DialplanReloader:
     Args:
         settings: of the gateway: where the dialplans are, which arms and trunks there are.
         environ: where secrets are read from.
+        config: the settings' file; None where they have none.
         every_s: how often the files are looked at.
     """
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], *, every_s: float = EVERY_S
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        config: Path | None = None,
+        *,
+        every_s: float = EVERY_S,
     ) -> None:
         self._settings = settings
+        self._config = config
         self._environ = environ
         self._every_s = every_s
         self._asked = asyncio.Event()
@@ -60,7 +73,7 @@ class DialplanReloader:
             seen = await asyncio.to_thread(self._look)
             if asked or (seen != self._in_force and seen == before):
                 self._in_force = seen
-                await self._reload(gateway)
+                await self._reload(gateway, with_trunks=asked)
             before = seen
 
     async def _wait(self) -> bool:
@@ -73,10 +86,9 @@ class DialplanReloader:
         self._asked.clear()
         return True
 
-    async def _reload(self, gateway: Gateway) -> None:
+    async def _reload(self, gateway: Gateway, *, with_trunks: bool) -> None:
         try:
-            read = await asyncio.to_thread(read_dialplans, self._settings, self._environ)
-            await gateway.take_dialplans(read)
+            read = await (self._take_all(gateway) if with_trunks else self._take(gateway))
         except Exception as error:  # a reloader that ended would let later changes go unseen
             gateway.metrics.dialplans_reloaded(ReloadResult.FAILED)
             expected = isinstance(error, BridgeError)
@@ -89,6 +101,44 @@ class DialplanReloader:
             return
         gateway.metrics.dialplans_reloaded(ReloadResult.OK)
         log.info("dialplans_reloaded", dialplans=[plan.name for plan in read.plans])
+
+    async def _take(self, gateway: Gateway) -> Dialplans:
+        read = await asyncio.to_thread(read_dialplans, self._settings, self._environ)
+        await gateway.take_dialplans(read)
+        return read
+
+    async def _take_all(self, gateway: Gateway) -> Dialplans:
+        """Put the trunks of the settings and the dialplans in force; neither where one is bad."""
+        settings, secrets = await asyncio.to_thread(self._read_settings)
+        read = await asyncio.to_thread(read_dialplans, settings, self._environ)
+        change = gateway.prepare_trunks(settings.sip, secrets)
+        try:
+            await gateway.take_dialplans(read)
+        except BridgeError:
+            change.give_up()
+            raise
+        await gateway.take_trunks(change)
+        former, self._settings = self._settings.sip.trunks, settings
+        trunks = settings.sip.trunks
+        log.info(
+            "trunks_reloaded",
+            added=sorted(trunks.keys() - former.keys()),
+            removed=sorted(former.keys() - trunks.keys()),
+            changed=sorted(
+                name
+                for name in trunks.keys() & former.keys()
+                if trunks[name] != former[name] or name in change.left
+            ),
+        )
+        return read
+
+    def _read_settings(self) -> tuple[Settings, Mapping[str, str]]:
+        """Read the settings anew, for their trunks. Blocks."""
+        read = load_settings(self._config, self._environ)
+        if waiting := list(waiting_for_a_restart(self._settings, read)):
+            log.warning("settings_wait_for_restart", settings=waiting)
+        settings = with_trunks_of(self._settings, read)
+        return settings, resolve_trunk_secrets(settings.sip, self._environ)
 
     def _look(self) -> _Seen:
         try:

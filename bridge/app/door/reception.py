@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import structlog
 
@@ -9,8 +10,7 @@ from bridge.app.dialplans.in_force import DialplansInForce
 from bridge.app.dialplans.plans import describe
 from bridge.app.door.intake import LINE_FULL, NO_ROUTE, Intake, InviteRefused
 from bridge.app.rollouts.in_force import Rollouts
-from bridge.clock import Clock
-from bridge.config.settings import Settings
+from bridge.config.sip import SipSettings
 from bridge.errors import Fault, Outcome
 from bridge.live.call import CallRunner
 from bridge.live.services import Services
@@ -25,8 +25,8 @@ class Reception:
     """Takes the calls of one node.
 
     Args:
-        settings: of the trunks, and the time of day where it is a given one.
-        clock: gives it otherwise.
+        sip: returns the settings of the trunks in force.
+        now: returns the time of day.
         intake: says whether there is room.
         dialplans: give a call its route.
         rollouts: returns the flags in force; None where there are none.
@@ -39,8 +39,8 @@ class Reception:
 
     def __init__(
         self,
-        settings: Settings,
-        clock: Clock,
+        sip: Callable[[], SipSettings],
+        now: Callable[[], datetime],
         intake: Intake,
         dialplans: DialplansInForce,
         rollouts: Callable[[], Rollouts | None],
@@ -48,8 +48,8 @@ class Reception:
     ) -> None:
         self.calls: dict[CallRunner, asyncio.Task[object]] = {}
         self.services: Services | None = None
-        self._settings = settings
-        self._clock = clock
+        self._sip = sip
+        self._now = now
         self._intake = intake
         self._dialplans = dialplans
         self._rollouts = rollouts
@@ -74,7 +74,7 @@ class Reception:
 
     def take(self, leg: Leg) -> None:
         """Run a call from its INVITE on, or refuse it."""
-        call = describe(leg, self._settings, self._clock)
+        call = describe(leg, self._sip(), self._now())
         services = self.services
         plans = self._dialplans.plans
         route = None if services is None else plans.route(call, self.going_on, self._rollouts())

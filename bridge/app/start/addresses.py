@@ -18,15 +18,20 @@ _EVERYWHERE = frozenset({"0.0.0.0", "::"})
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """The addresses at which a started gateway is reached."""
+    """The addresses at which a started gateway is reached.
+
+    Attributes:
+        sip_tls: None where it doesn't listen for TLS.
+        admin_link: makes the console's first admin, once, within the hour; None where there is one.
+    """
 
     sip: str
+    sip_tls: str | None
     http: str
     probes: str
     node: str
     max_calls: int
     admin_link: str | None = None
-    """Makes the console's first admin, once, within the hour; None where there is one."""
 
 
 def node_name(sip_port: int) -> str:

@@ -18,8 +18,8 @@ import numpy as np
 import structlog
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
-from bridge.audio.resample import REALTIME_HZ
-from bridge.audio.rings import FRAME_SAMPLES, RingArena, gather
+from bridge.audio.resample import PHONE_HZ, REALTIME_HZ
+from bridge.audio.rings import FRAME_MS, RingArena, gather
 from bridge.clock import NS_PER_MS, NS_PER_S, SystemClock
 from bridge.config.settings import MediaSettings
 from bridge.console.patience import MOST_CONNECTIONS
@@ -29,7 +29,7 @@ from bridge.realtime.dialect import Dialect
 from bridge.realtime.events import AudioDelta
 from bridge.realtime.ga import GaDialect
 from bridge.realtime.wire_frames import AppendFrames
-from bridge.telephony.ports import RATE_HZ, ConferencePort, Positions, Samples
+from bridge.telephony.ports import ConferencePort, Positions, Samples
 from bridge.telephony.pump import Pump
 
 log = structlog.get_logger(__name__)
@@ -42,7 +42,6 @@ SHARE_OF_CORE = 0.7
 """What calls may take of a core; the rest is for set-ups, the tick's jitter and Redis."""
 
 _CALLS = 50
-_FRAME_MS = FRAME_SAMPLES * 1000 // RATE_HZ
 _ROUND_FRAMES = 10
 _ROUNDS = 4
 _DELTA_MS = 100
@@ -56,9 +55,13 @@ THE_REST = 100
 _REMEDY = "raise the limit of open files (systemd: LimitNOFILE, shell: ulimit -n)"
 
 
-def measure_max_calls(media: MediaSettings) -> int:
-    """Return the calls that one process can hold on this machine; takes about 0.2 s of CPU."""
-    return calls_within(measure_audio_ns(media))
+def measure_max_calls(media: MediaSettings, rate_hz: int = PHONE_HZ) -> int:
+    """Return the calls that one process can hold on this machine; takes about 0.2 s of CPU.
+
+    Args:
+        rate_hz: of the calls' audio.
+    """
+    return calls_within(measure_audio_ns(media, rate_hz))
 
 
 def calls_within(audio_ns: int) -> int:
@@ -70,28 +73,28 @@ def calls_within(audio_ns: int) -> int:
     return max(1, int(SHARE_OF_CORE * NS_PER_S / (WHOLE_OVER_AUDIO * audio_ns)))
 
 
-def measure_audio_ns(media: MediaSettings) -> int:
+def measure_audio_ns(media: MediaSettings, rate_hz: int = PHONE_HZ) -> int:
     """Return the CPU time, ns, that one second of audio both ways of one call takes."""
-    bench = _Bench(media)
+    bench = _Bench(media, rate_hz)
     bench.run(_ROUND_FRAMES)  # matrices are made, and memory is touched
     best_ns = min(bench.run(_ROUND_FRAMES) for _ in range(_ROUNDS))
-    audio_ms = _ROUND_FRAMES * _FRAME_MS * _CALLS
+    audio_ms = _ROUND_FRAMES * FRAME_MS * _CALLS
     return best_ns * NS_PER_S // (audio_ms * NS_PER_MS)
 
 
 class _Ports:
     """Rings without PJSIP behind them: the measurement is the audio clock."""
 
-    def __init__(self, rows: int) -> None:
-        self.arena = RingArena(rows)
+    def __init__(self, rows: int, rate_hz: int) -> None:
+        self.arena = RingArena(rows, rate_hz=rate_hz)
         self.arena.rx[:] = np.random.default_rng(0).integers(-8000, 8000, self.arena.rx.shape)
         self.rx_positions: Positions = np.zeros(rows, dtype=np.int64)
         self.tx_positions: Positions = np.zeros(rows, dtype=np.int64)
         self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
 
     def step(self) -> None:
-        self.rx_positions += FRAME_SAMPLES
-        self.tx_positions += FRAME_SAMPLES
+        self.rx_positions += self.arena.frame_samples
+        self.tx_positions += self.arena.frame_samples
 
     def refresh(self) -> None: ...
 
@@ -125,9 +128,9 @@ class _Encoder:
 
 
 class _Bench:
-    def __init__(self, media: MediaSettings) -> None:
+    def __init__(self, media: MediaSettings, rate_hz: int) -> None:
         self._dialect: Dialect = GaDialect()
-        self._ports = _Ports(_CALLS)
+        self._ports = _Ports(_CALLS, rate_hz)
         self._pump = Pump(
             self._ports,
             SystemClock(),
@@ -150,7 +153,7 @@ class _Bench:
     def _step(self) -> None:
         self._ports.step()
         self._frames += 1
-        deltas_a_frame = _DELTA_MS // _FRAME_MS
+        deltas_a_frame = _DELTA_MS // FRAME_MS
         for row in self._rows[self._frames % deltas_a_frame :: deltas_a_frame]:
             event = self._dialect.decode(self._delta)
             assert isinstance(event, AudioDelta)

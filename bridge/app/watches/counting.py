@@ -3,14 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
-from functools import lru_cache
 
 import structlog
 
 from bridge.app.watches.clocks import AudioWatch, WallClockWatch
 from bridge.app.watches.troubles import Troubles
 from bridge.clock import NS_PER_MS, Clock
-from bridge.config.sip import SipSettings
 from bridge.descriptors import none_left
 from bridge.live.call import CallRunner
 from bridge.store.calls import CallStore
@@ -24,8 +22,6 @@ from bridge.telephony.sip_messages import SipMessage
 log = structlog.get_logger(__name__)
 
 _EVERY_S = 1.0
-_ADDRESSES_KEPT = 1024
-"""Far ends whose trunk is remembered: a message is counted in 5 us then."""
 
 
 class Counts:
@@ -125,10 +121,9 @@ class Counts:
 
 
 def message_counter(
-    settings: SipSettings, metrics: SipMetrics
+    trunk_of: Callable[[str], str], metrics: SipMetrics
 ) -> Callable[[SipMessage, bool], None]:
     """Make what counts SIP messages by their trunk: given one, and whether we sent it."""
-    trunk_of = lru_cache(_ADDRESSES_KEPT)(settings.trunk_of)
 
     def count(message: SipMessage, sent: bool) -> None:
         direction = SipDirection.OUT if sent else SipDirection.IN

@@ -8,7 +8,6 @@ from pathlib import Path
 import structlog
 
 from bridge.app.watches.troubles import Troubles
-from bridge.config.sip import SipSettings
 from bridge.errors import TelephonyError
 from bridge.telemetry.metrics.node import NodeMetrics
 from bridge.telephony.endpoint import SipEndpoint
@@ -71,22 +70,20 @@ def _write(path: Path) -> None:
         file.write(bytes(_BYTES))
 
 
-async def keep_probing(
-    endpoint: SipEndpoint, settings: SipSettings, on_probe: Callable[[str], None]
-) -> None:
-    """Ask every trunk by OPTIONS whether it can be reached (RFC 3261 section 11); cancel to end.
+async def keep_probing(endpoint: SipEndpoint, on_probe: Callable[[str], None]) -> None:
+    """Ask every trunk that has a probe, by OPTIONS, whether it can be reached; cancel to end.
 
-    An answer of any code shows that it can; answers are counted where all SIP messages are, by
-    trunk. The alert TrunkUnreachable compares the two.
+    An answer of any code shows that it can (RFC 3261 section 11); answers are counted where all
+    SIP messages are, by trunk. The alert TrunkUnreachable compares the two.
 
     Args:
         on_probe: takes each trunk before it is asked: what can't be sent has no answer, either.
     """
     while True:
-        for trunk, uri in settings.trunk_probes.items():
+        for trunk, uri in endpoint.sip.settings.trunk_probes.items():
             on_probe(trunk)
             try:
                 endpoint.ask_options(uri)
             except TelephonyError as error:  # a name that can't be resolved just now, too
                 log.warning("trunk_not_asked", trunk=trunk, error=str(error))
-        await asyncio.sleep(settings.probe_every_s)
+        await asyncio.sleep(endpoint.sip.settings.probe_every_s)

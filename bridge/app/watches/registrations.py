@@ -6,13 +6,13 @@
 import asyncio
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import structlog
 
 from bridge.app.watches.troubles import Troubles
 from bridge.clock import Clock
-from bridge.config.sip import SipSettings, Trunk
+from bridge.config.trunks import Trunk
 from bridge.sip.addresses import Uri
 from bridge.sip.registration import NO_ANSWER, RegisterAnswer, Registration, RegistrationState
 from bridge.telemetry.metrics.sip import SipMetrics
@@ -31,49 +31,77 @@ class Registrations:
     """The registrations of one node.
 
     Args:
-        endpoint: registers.
-        settings: of SIP.
+        endpoint: registers; its settings in force say where.
         metrics, troubles: where to publish how each stands.
     """
 
     def __init__(
         self,
         endpoint: SipEndpoint,
-        settings: SipSettings,
         clock: Clock,
         metrics: SipMetrics,
         troubles: Troubles,
     ) -> None:
         self._endpoint = endpoint
-        self._trunks = {
-            name: trunk for name, trunk in settings.trunks.items() if trunk.registration is not None
-        }
         self._clock = clock
         self._metrics = metrics
         self._troubles = troubles
-        self._kept = {
-            name: Registration(trunk.registration.expires_s)
-            for name, trunk in self._trunks.items()
-            if trunk.registration is not None
-        }
+        self._trunks: dict[str, Trunk] = {}
+        self._kept: dict[str, Registration] = {}
         self._registered: set[str] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._publishing: asyncio.Task[None] | None = None
+        self._learn_trunks()
 
     def start(self) -> None:
         """Register everywhere, and keep it up."""
-        for name, trunk in self._trunks.items():
-            self._tasks.append(asyncio.create_task(self._keep(name, trunk), name=f"reg-{name}"))
-        if self._tasks:
-            self._tasks.append(asyncio.create_task(self._keep_publishing(), name="registrations"))
+        self._publishing = asyncio.create_task(self._keep_publishing(), name="registrations")
+        self.take()
+
+    def take(self) -> None:
+        """Register with those of the trunks in force that are new; not before the start."""
+        self._learn_trunks()
+        if self._publishing is not None:
+            for name in self._trunks.keys() - self._tasks.keys():
+                keeping = self._keep(name, self._trunks[name])
+                self._tasks[name] = asyncio.create_task(keeping, name=f"reg-{name}")
+
+    async def leave(self, names: Collection[str]) -> None:
+        """Take registrations back; a registrar that does not answer is not waited for long."""
+        # Of a REGISTER that waits for its answer a binding would be left, and be taken back too
+        # late: beneath the next one with the same registrar.
+        for name in await self._take_all_back(names, unanswered=True):
+            del self._trunks[name], self._kept[name]
 
     async def end(self) -> None:
-        """Take all registrations back; a registrar that does not answer is not waited for long."""
-        tasks, self._tasks = self._tasks, []
+        """Take all registrations back, for good."""
+        publishing, self._publishing = self._publishing, None
+        if publishing is not None:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+            await self._take_all_back(list(self._tasks))
+
+    async def _take_all_back(
+        self, names: Collection[str], *, unanswered: bool = False
+    ) -> Collection[str]:
+        """Take those back that are kept up; return their names.
+
+        Args:
+            unanswered: among them those that no registrar has answered yet.
+        """
+        kept_up = self._tasks.keys() & set(names)
+        tasks = [self._tasks.pop(name) for name in kept_up]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if tasks:
-            await asyncio.gather(*(self._take_back(name) for name in self._trunks))
+        await asyncio.gather(*(self._take_back(name, unanswered=unanswered) for name in kept_up))
+        return kept_up
+
+    def _learn_trunks(self) -> None:
+        for name, trunk in self._endpoint.sip.settings.trunks.items():
+            if trunk.registration is not None:
+                self._trunks[name] = trunk
+                self._kept.setdefault(name, Registration(trunk.registration.expires_s))
 
     def missing(self) -> Sequence[str]:
         """Return why this node should get no calls: registrations that it needs and lacks."""
@@ -110,8 +138,8 @@ class Registrations:
             return RegisterAnswer(NO_ANSWER)
         return await self._endpoint.register(name, renew=True)
 
-    async def _take_back(self, name: str) -> None:
-        if self._kept[name].code:
+    async def _take_back(self, name: str, *, unanswered: bool) -> None:
+        if unanswered or self._kept[name].code:
             try:
                 async with asyncio.timeout(_UNREGISTER_WITHIN_S):
                     answer = await self._endpoint.register(name, renew=False)

@@ -28,7 +28,6 @@ ROUTERS = (
     recordings.relay_router,
     recordings.script_router,
     sip.router,
-    sip.relay_router,
     queue.router,
     wrap_up.router,
     presence.router,

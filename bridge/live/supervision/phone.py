@@ -114,13 +114,13 @@ class SupervisorPhone:
         leg.before_row_closes(self._let_line_go)
 
     def hear(self, stereo: Samples) -> None:
-        """Have the phone hear both sides of a call, int16 at 8 kHz (:func:`in_stereo`)."""
+        """Have the phone hear both sides of a call, int16 (:func:`in_stereo`)."""
         if self._ear is None or self.deaf:
             return
         stereo = in_stereo(stereo, without_guest=self.without_guest)
         sides = stereo[:, :1] if self.without_agent else stereo
         both = np.clip(sides.astype(np.int32).sum(axis=1), -32768, 32767).astype(np.int16)
-        resample = Upsampler(len(both))
+        resample = Upsampler(len(both), self._pump.rate_hz)
         if not self._history.size:
             self._history = np.zeros(resample.history_samples, dtype=np.int16)
         window = np.concatenate([self._history, both])

@@ -171,7 +171,9 @@ class Supervision:
         line = self._line()
         if line is None:
             return None
-        listener = Listener(self._record.talk_ms() or 0, by, private=private)
+        listener = Listener(
+            self._record.talk_ms() or 0, by, private=private, rate_hz=self._pump.rate_hz
+        )
         self._attune(listener)
         self._listeners.add(listener)
         self._pump.admit(line.row, listener.take)

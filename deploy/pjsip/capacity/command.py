@@ -15,7 +15,7 @@ from capacity.compiling import compile_bindings
 from capacity.environment import check_environment, install, needed, probe
 from capacity.machine import check_machine, check_platform
 from capacity.recipe import CHECKED, SERVED, Variant
-from capacity.source import DebianSid, OwnTree, Source, pjproject_version
+from capacity.source import Debian, OwnTree, Source, pjproject_version
 from capacity.wheel import write_wheel
 from capacity.work import BuildError, Log, say, step
 
@@ -24,11 +24,12 @@ Builds PJSIP for hundreds of calls in a process and installs it into the current
 environment, in place of the pip wheel, which holds 4. Both are called `pjsua2-python` and are
 imported as `pjsua2`; `bridge pjsip` tells which one is loaded and what it can do.
 
-The source is the pjproject in Debian sid's package `asterisk`, fetched with apt and vouched for by
-its signatures; the machine's own apt lists stay as they are. The first run takes one to four
-minutes on two cores. The wheel is kept in $XDG_CACHE_HOME/telephony-bridge/pjsip, for this Python,
-this system and this recipe, so that the next run takes seconds and needs no network. Where only
-the wheel goes (a container image), it needs libssl3 libsrtp2-1 libopus0 libsamplerate0 libuuid1.
+The source is the pjproject in Debian sid's package `asterisk`, and the libsrtp of this machine's
+own release, compiled with OpenSSL. apt fetches both, vouched for by its signatures; the machine's
+own apt lists stay as they are. The first run takes one to four minutes on two cores. The wheel is
+kept in $XDG_CACHE_HOME/telephony-bridge/pjsip, for this Python, this system and this recipe, so
+that the next run takes seconds and needs no network; --update takes Debian's later fixes. Where
+only the wheel goes (a container image), it needs libssl3 libopus0 libsamplerate0 libuuid1.
 """
 
 _EPILOG = """\
@@ -39,7 +40,8 @@ examples:
   deploy/pjsip/build --check assertions    to find faults with: PJSIP's assertions abort
   deploy/pjsip/build --check address       the same, with the compiler's address sanitizer
   PJPROJECT_DIR=../pjproject deploy/pjsip/build
-                                           from a source tree of your own, 2.15 or later
+                                           from a source tree of your own, 2.15 or later, with
+                                           the machine's libsrtp (libsrtp2-1; no GCM)
 
 A build for --check is kept apart and slower, and never serves calls: give it an environment of its
 own. The address sanitizer's library must be loaded first; the last line says with which variables.
@@ -116,7 +118,7 @@ def _wheel(options: argparse.Namespace, variant: Variant, log: Log) -> Path:
         return wheel
     with kept.only_one(variant):
         with step("look for the source"):
-            source: Source = OwnTree(Path(own)) if own else DebianSid(log)
+            source: Source = OwnTree(Path(own)) if own else Debian(log)
         wheel = None if options.rebuild else kept.wheel_from(source.name, variant)
         if wheel:
             _say_kept(wheel)
@@ -135,15 +137,19 @@ def _build(source: Source, variant: Variant, log: Log) -> Path:
     """Build from a source and keep the wheel."""
     say(f"building from {source.name}; log: {log.path}")
     with tempfile.TemporaryDirectory(dir=kept.cache_directory(), prefix="work-") as work:
-        tree, packages, made = (Path(work, name) for name in ("tree", "packages", "made"))
+        names = ("tree", "packages", "made", "srtp")
+        tree, packages, made, srtp = (Path(work, name) for name in names)
         for directory in (tree, made):
             directory.mkdir()
         with step("fetch and unpack the source"):
             source.put(tree, log)
+            own_srtp = srtp if source.put_srtp(srtp, log) else None
+        if own_srtp is not None:
+            _add_licence(tree / "COPYING", own_srtp / "LICENSE")
         version = pjproject_version(tree)
         check = f".{variant.name}" if variant.name else ""
         wheel = write_wheel(
-            compile_bindings(tree, variant, log),
+            compile_bindings(tree, own_srtp, variant, log),
             version=f"{version.number}+capacity{version.suffix}{check}",
             source=source.name,
             licence=tree / "COPYING",
@@ -152,3 +158,9 @@ def _build(source: Source, variant: Variant, log: Log) -> Path:
         shutil.unpack_archive(wheel, packages, "zip")
         probe(log, variant, packages)
         return kept.keep(wheel, source.name, variant)
+
+
+def _add_licence(licence: Path, other: Path) -> None:
+    """Put the licence of what is linked statically behind PJSIP's: it goes with the binary."""
+    with licence.open("a") as file:
+        file.write(f"\n\nlibsrtp:\n\n{other.read_text()}")

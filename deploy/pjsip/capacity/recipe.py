@@ -29,6 +29,14 @@ CONFIG_SITE = """\
 #define PJ_HAS_IPV6                 1
 """
 
+WITH_OWN_SRTP = """\
+/* AEAD_AES_128_GCM and _256 (RFC 7714), which libsrtp has with OpenSSL; it renamed the symbols. */
+#define PJMEDIA_SRTP_HAS_AES_GCM_128 1
+#define PJMEDIA_SRTP_HAS_AES_GCM_256 1
+#define srtp_aes_gcm_128_openssl     srtp_aes_gcm_128
+#define srtp_aes_gcm_256_openssl     srtp_aes_gcm_256
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:

@@ -1,8 +1,10 @@
-"""Where PJSIP's source comes from: Debian sid's `asterisk`, or a tree that the user has.
+"""Where the source comes from: Debian's source packages, or a tree that the user has.
 
-The Debian source package carries all of pjproject as one of its tarballs
-(`...orig-Xpjproject.tar.xz`). apt fetches it, and its signatures vouch for it, with a sources list
-and package lists of our own: the machine's stay as they are.
+Debian sid's `asterisk` carries all of pjproject as one of its tarballs
+(`...orig-Xpjproject.tar.xz`). libsrtp is that of the machine's own release, with Debian's patches:
+Debian compiles it with NSS, which takes six times as long for a packet as OpenSSL and has no GCM.
+apt fetches both, and its signatures vouch for them, with a sources list and package lists of our
+own: the machine's stay as they are.
 """
 
 import hashlib
@@ -32,6 +34,14 @@ class Source(Protocol):
 
     def put(self, into: Path, log: Log) -> None:
         """Put a clean source tree into an empty directory.
+
+        Raises:
+            BuildError: it can't be had.
+        """
+        ...
+
+    def put_srtp(self, into: Path, log: Log) -> bool:
+        """Put libsrtp's source there; return False to take the machine's libsrtp.
 
         Raises:
             BuildError: it can't be had.
@@ -73,9 +83,13 @@ class OwnTree:
             self._directory, into, ignore=shutil.ignore_patterns(*_BUILT), dirs_exist_ok=True
         )
 
+    def put_srtp(self, into: Path, log: Log) -> bool:
+        """Leave libsrtp to the machine, which may have no apt."""
+        return False
 
-class DebianSid:
-    """The pjproject in the source package `asterisk` of Debian sid.
+
+class _SourcePackage:
+    """A source package of one of Debian's suites, in a directory of its own.
 
     Asks the mirror at once which version there is.
 
@@ -86,21 +100,23 @@ class DebianSid:
         BuildError: no apt, no Debian mirror among the machine's sources, or no network.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, suite: str, name: str, log: Log) -> None:
         if shutil.which("apt-get") is None:
             raise BuildError(
                 "PJSIP's source is fetched with apt, and this system has none", remedy=_OWN_TREE
             )
-        self._directory = tempfile.TemporaryDirectory(prefix="pjsip-source-")
-        place = Path(self._directory.name)
-        for name in ("lists/partial", "cache/archives/partial", "parts"):
-            (place / name).mkdir(parents=True)
+        self._name = name
+        self._held = tempfile.TemporaryDirectory(prefix=f"{name}-source-")
+        self._place = place = Path(self._held.name)
+        for each in ("lists/partial", "cache/archives/partial", "parts"):
+            (place / each).mkdir(parents=True)
         signed_by = f"Signed-By: {_KEYRING}\n" if _KEYRING.exists() else ""
-        (place / "sid.sources").write_text(
-            f"Types: deb-src\nURIs: {_debian_mirror()}\nSuites: sid\nComponents: main\n{signed_by}"
+        (place / "debian.sources").write_text(
+            f"Types: deb-src\nURIs: {_debian_mirror()}\nSuites: {suite}\n"
+            f"Components: main\n{signed_by}"
         )
         self._options = [
-            *("-o", f"Dir::Etc::SourceList={place}/sid.sources"),
+            *("-o", f"Dir::Etc::SourceList={place}/debian.sources"),
             *("-o", f"Dir::Etc::SourceParts={place}/parts"),
             *("-o", f"Dir::State::Lists={place}/lists"),
             *("-o", f"Dir::Cache={place}/cache"),
@@ -109,32 +125,54 @@ class DebianSid:
         ]
         log.run(
             ["apt-get", *self._options, "-o", "APT::Update::Error-Mode=any", "update"],
-            failure="apt cannot read the package lists of Debian sid",
+            failure=f"apt cannot read the package lists of Debian {suite}",
             remedy=f"see whether this machine reaches its apt mirror, or {_OWN_TREE}",
         )
-        self.name = f"debian-{self._version()}"
+        self.version = self._newest(suite)
 
-    def _version(self) -> str:
+    def _newest(self, suite: str) -> str:
         known = subprocess.run(
-            ["apt-cache", *self._options, "showsrc", "--only-source", "asterisk"],
+            ["apt-cache", *self._options, "showsrc", "--only-source", self._name],
             capture_output=True,
             text=True,
         ).stdout
         versions = re.findall(r"^Version: (\S+)$", known, re.MULTILINE)
         if not versions:
-            raise BuildError("Debian sid has no source package `asterisk` now", remedy=_OWN_TREE)
+            raise BuildError(
+                f"Debian {suite} has no source package `{self._name}` now", remedy=_OWN_TREE
+            )
         return str(versions[-1])
+
+    def download(self, log: Log) -> Path:
+        """Download it; return where its files are."""
+        log.run(
+            ["apt-get", *self._options, "source", "--download-only", self._name],
+            cwd=self._place,
+            failure=f"apt cannot download the source package `{self._name}`",
+            remedy=f"see whether this machine reaches its apt mirror, or {_OWN_TREE}",
+        )
+        return self._place
+
+
+class Debian:
+    """The pjproject in sid's `asterisk`, and the libsrtp of the machine's own release.
+
+    Args:
+        log: takes apt's output.
+
+    Raises:
+        BuildError: as for :class:`_SourcePackage`.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._asterisk = _SourcePackage("sid", "asterisk", log)
+        release = platform.freedesktop_os_release().get("VERSION_CODENAME", "sid")
+        self._libsrtp = _SourcePackage(release, "libsrtp2", log)
+        self.name = f"debian-{self._asterisk.version}-libsrtp-{self._libsrtp.version}"
 
     def put(self, into: Path, log: Log) -> None:
         """Download the source package and unpack its pjproject."""
-        fetched = Path(self._directory.name)
-        log.run(
-            ["apt-get", *self._options, "source", "--download-only", "asterisk"],
-            cwd=fetched,
-            failure="apt cannot download the source package `asterisk`",
-            remedy=f"see whether this machine reaches its apt mirror, or {_OWN_TREE}",
-        )
-        tarballs = list(fetched.glob("*Xpjproject.tar.*"))
+        tarballs = list(self._asterisk.download(log).glob("*Xpjproject.tar.*"))
         if len(tarballs) != 1:
             raise BuildError(
                 f"the source package `asterisk` ({self.name}) carries no pjproject any more",
@@ -145,6 +183,16 @@ class DebianSid:
             ["tar", "--strip-components=1", "-C", into, "-xf", tarballs[0]],
             failure=f"{tarballs[0].name} cannot be unpacked",
         )
+
+    def put_srtp(self, into: Path, log: Log) -> bool:
+        """Download libsrtp and unpack it with Debian's patches."""
+        (described,) = self._libsrtp.download(log).glob("libsrtp2_*.dsc")
+        # apt has checked what the signed lists say of these files.
+        log.run(
+            ["dpkg-source", "--no-check", "-x", described, into],
+            failure=f"{described.name} cannot be unpacked",
+        )
+        return True
 
 
 def _debian_mirror() -> str:

@@ -8,7 +8,15 @@ import pytest
 from bridge.audio.resample import downsample_whole
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
-from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
+from tests.support.gateways import (
+    PLAIN_AGENT,
+    CallsInRedis,
+    Gateway,
+    serving,
+    write_dialplan,
+    write_settings,
+)
+from tests.support.raw_sip import RawSip, sdp
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
 
@@ -108,3 +116,52 @@ async def test_file_that_is_never_good_leaves_the_gateway_as_it_was(
         gateway.process.tell(signal.SIGHUP)
         await reloaded(gateway, "ok", 1)
         assert await route_of(gateway, redis, "line") == "back"
+
+
+async def test_trunks_are_replaced_on_request_together_with_the_dialplans(
+    simulator: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    plans = write_dialplan(tmp_path / "dialplans", name="line", called="line")
+
+    def write(trunks: dict[str, object], **more: object) -> None:
+        write_settings(tmp_path, simulator, plans, sip={"trunks": trunks, **more})
+
+    with serving(
+        *(tmp_path, simulator, plans),
+        redis_url=redis.url,
+        sip={"trunks": {"old": ["127.0.0.2"]}},
+    ) as gateway:
+
+        def logged(event: str) -> list[dict[str, object]]:
+            return [each for each in gateway.process.logged if each["event"] == event]
+
+        async with (
+            RawSip(gateway.sip_port, "127.0.0.2") as old,
+            RawSip(gateway.sip_port, "127.0.0.3") as new,
+        ):
+            talk = old.talk("line")
+            await talk.call(sdp())
+            assert (await new.talk("line").invite(sdp())).code == 403
+
+            # A bad file changes nothing, and neither does one that is good without its dialplan.
+            write({"new": {"addresses": "127.0.0.3", "transport": "tls"}})
+            gateway.process.tell(signal.SIGHUP)
+            await reloaded(gateway, "failed", 1)
+            assert "wants TLS, new" in str(logged("dialplans_not_reloaded")[0]["error"])
+            assert (await new.talk("line").invite(sdp())).code == 403
+
+            # What else has changed is named: it waits for a restart.
+            write({"new": ["127.0.0.3"]}, retry_after_s=77)
+            gateway.process.tell(signal.SIGHUP)
+            await reloaded(gateway, "ok", 1)
+            assert logged("settings_wait_for_restart")[0]["settings"] == ["sip.retry_after_s"]
+            [told] = logged("trunks_reloaded")
+            assert (told["added"], told["removed"], told["changed"]) == (["new"], ["old"], [])
+            assert (await old.talk("line").invite(sdp())).code == 403
+            other = new.talk("line")
+            await other.call(sdp())
+
+            # The call from before is still there.
+            assert (await talk.ask("BYE")).code == 200
+            assert (await other.ask("BYE")).code == 200
+        await gateway.until_active(0)

@@ -1,5 +1,5 @@
 // Listening to a call and talking to its caller. Frames as in the API: listen: uint32 seq, uint32 ms
-// since the answer, int16 LE stereo (caller, agent) at 8 kHz; talk: the same head, mono at 24 kHz.
+// since the answer, 20 ms of int16 LE stereo (caller, agent), 8 or 16 kHz; talk: the same head, mono at 24 kHz.
 
 import { post, Refused, user } from "./api.js";
 import { fill, h, toast } from "./dom.js";

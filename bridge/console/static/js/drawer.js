@@ -3,11 +3,12 @@
 import { ActionBar } from "./action_bar.js";
 import { ACTIONS, isFor, perform, say, unmask } from "./actions.js";
 import { LISTENING, Listening } from "./audio.js";
-import { VERBS, may, user } from "./api.js";
+import { VERBS, attempt, get, may, user } from "./api.js";
 import { ask } from "./dialogs.js";
 import { $, badge, clip, fill, h } from "./dom.js";
 import { age, arms, span, when } from "./format.js";
 import { healthMark, stateBadge } from "./health.js";
+import { sipLadder } from "./ladder.js";
 import { follow } from "./stream.js";
 import { Transcript } from "./transcript.js";
 import { Waterfall } from "./waterfall.js";
@@ -23,7 +24,7 @@ function holdOf({ held_by: holder, hold, muted }) {
 
 const EXPECTED_MS = 3000;  // the list knows of an action within a second
 
-const TABS = [["transcript", "Transcript"], ["latency", "Latency"], ["details", "Details"]];
+const TABS = [["transcript", "Transcript"], ["latency", "Latency"], ["sip", "SIP"], ["details", "Details"]];
 
 export class Drawer {
   constructor(element, { onClose } = {}) {
@@ -97,6 +98,7 @@ export class Drawer {
     this.pill = h("button", { type: "button", class: "pill", hidden: true, text: "New messages", onclick: () => this.#toEnd() });
     // Who scrolls up is left there; who only has less room, as when they listen, is not.
     this.following = true;
+    this.reached = 0;
     this.scroll.addEventListener("scroll", () => {
       this.following = this.#atEnd();
       if (this.following) this.pill.hidden = true;
@@ -260,13 +262,18 @@ export class Drawer {
 
   #take(event) {
     if (event.kind === "measured") this.waterfall.addEvent(event);
+    if (this.scroll.scrollTop < this.reached && !this.#atEnd()) this.following = false;  // its event is due yet
     if (this.transcript.add(event) && this.tab === "transcript") {
       if (this.following) this.#toEnd(); else this.pill.hidden = false;
     }
   }
 
   #atEnd() { return this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < 40; }
-  #toEnd() { this.scroll.scrollTop = this.scroll.scrollHeight; this.pill.hidden = true; }
+  #toEnd() {
+    this.scroll.scrollTop = this.scroll.scrollHeight;
+    this.reached = this.scroll.scrollTop;
+    this.pill.hidden = true;
+  }
 
   #tab(id) {
     this.tab = id;
@@ -279,7 +286,18 @@ export class Drawer {
     this.pill.hidden = true;
     if (id === "transcript") { fill(this.scroll, this.transcript.element); this.#toEnd(); }
     if (id === "latency") fill(this.scroll, this.waterfall.turns.length ? this.waterfall.element : h("p", { class: "muted", text: "No answer was measured yet." }));
+    if (id === "sip") this.#drawSip();
     if (id === "details") this.#drawDetails();
+  }
+
+  /** Show the SIP messages so far; choose the tab again for later ones. */
+  async #drawSip() {
+    const callId = this.callId;
+    fill(this.scroll);
+    const found = await attempt(get(`/calls/${callId}/sip`));
+    if (this.callId !== callId || this.tab !== "sip" || !found) return;
+    const drawn = sipLadder(found.messages);
+    fill(this.scroll, drawn ? h("div", { class: "rungs", tabindex: 0, role: "region", "aria-label": "SIP messages" }, drawn) : h("p", { class: "muted", text: found.missing ?? "No SIP messages are kept of this call." }));
   }
 
   #drawDetails() {

@@ -1,12 +1,14 @@
-// Plays a call: 8 kHz stereo frames, kept back a little, each lane at its own volume to both ears.
+// Plays a call: stereo frames of 20 ms, at 8 kHz or with G.722 at 16 kHz, kept back a little, each lane at its own volume to both ears.
 
 const KEPT_BACK = 0.08;
 const MOST = 0.6;
+const FRAMES_A_SECOND = 50;
 
 class CallPlayer extends AudioWorkletProcessor {
   constructor() {
     super();
-    this.lanes = [new Float32Array(16000), new Float32Array(16000)];
+    this.hz = 8000;
+    this.lanes = [new Float32Array(32000), new Float32Array(32000)];
     this.written = 0;
     this.read = 0;
     this.playing = false;
@@ -22,19 +24,20 @@ class CallPlayer extends AudioWorkletProcessor {
   take(frame) {
     const samples = new Int16Array(frame, 8);
     const size = this.lanes[0].length;
+    this.hz = samples.length / 2 * FRAMES_A_SECOND;
     for (let i = 0; i + 1 < samples.length; i += 2) {
       const at = this.written % size;
       this.lanes[0][at] = samples[i] / 32768;
       this.lanes[1][at] = samples[i + 1] / 32768;
       this.written += 1;
     }
-    if (this.written - this.read > MOST * 8000) this.read = this.written - KEPT_BACK * 8000;
+    if (this.written - this.read > MOST * this.hz) this.read = this.written - KEPT_BACK * this.hz;
   }
 
   process(_inputs, [output]) {
-    const step = 8000 / sampleRate;
+    const step = this.hz / sampleRate;
     const size = this.lanes[0].length;
-    if (!this.playing && this.written - this.read >= KEPT_BACK * 8000) this.playing = true;
+    if (!this.playing && this.written - this.read >= KEPT_BACK * this.hz) this.playing = true;
     for (let i = 0; i < output[0].length; i += 1) {
       let mixed = 0;
       if (this.playing) {

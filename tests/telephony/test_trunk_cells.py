@@ -1,0 +1,185 @@
+"""The matrix of trunks against baresip: each cell of `trunk_cells.py` is a call that is judged.
+
+The others than those of `QUICK`: ``pytest -m nightly tests/telephony/test_trunk_cells.py`` on the
+capacity build.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bridge.audio.wav import read_wav, write_wav
+from bridge.config.sip import SipSettings
+from tests.audio.signals import tone
+from tests.docs.pages import ROOT
+from tests.support.baresip import Account, Baresip, baresip
+from tests.support.certificates import Authority, make_certificate
+from tests.support.digest import hashed
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+from tests.telephony.fake_ports import RATE_HZ
+from tests.telephony.rig import Call, Rig
+from tests.telephony.trunk_cells import CELLS, QUICK, SRTP, Cell
+
+pytestmark = pytest.mark.sip
+
+_PAGE = ROOT / "deploy" / "handbook" / "TRUNKS.md"
+
+FAR, TRUNK = "127.0.0.1", "127.0.0.2"
+"""Where baresip is, and where the trunk is whose user it is by digest."""
+SECRET = "wonderland"
+CALLER_HZ, AGENT_HZ, LOUD = 600, 900, 2000
+_ENCRYPTION = {"off": "", "optional": "srtp", "required": "srtp-mand"}
+
+
+@contextmanager
+def endpoint(cell: Cell, authority: Authority) -> Iterator[Rig]:
+    """Run an endpoint with the cell's trunk."""
+    cert, key = authority.sign("gateway")
+    tls = {
+        "port": 0,
+        "cert_file": cert,
+        "key_file": key,
+        "ca_file": authority.cert_file,
+        "verify_client": cell.mtls,
+    }
+    secrets = {"md5": hashed("MD5", "alice", "cells", SECRET)}
+    settings: dict[str, object] = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "tls": tls,
+        "trunks": {
+            "carrier": {
+                "addresses": [FAR if cell.digest is None else TRUNK],
+                "transport": cell.trunk,
+                "srtp": cell.ours,
+            }
+        },
+        "users": {"alice": {**secrets, "trunk": "carrier"}} if cell.digest is not None else {},
+        "realm": "cells",
+    }
+    rig = Rig(SipSettings.model_validate(settings))
+    rig.start()
+    try:
+        yield rig
+    finally:
+        rig.stop()
+
+
+def certificate_of(cell: Cell, authority: Authority, directory: Path) -> Path | None:
+    """Write what baresip shows, certificate and key in one file."""
+    if cell.shown == "none":
+        return None
+    if cell.shown == "self-signed":
+        paths = make_certificate(directory / "own")
+    else:
+        name = FAR if cell.shown == "good" else "sip.example.org"
+        paths = authority.sign("far", hosts=[name])
+    together = directory / "shown.pem"
+    together.write_bytes(b"".join(path.read_bytes() for path in paths))
+    return together
+
+
+@asynccontextmanager
+async def far_end(cell: Cell, authority: Authority, directory: Path) -> AsyncIterator[Baresip]:
+    """Run baresip as the cell says; it sounds all the time."""
+    speech = directory / "tone.wav"
+    write_wav(speech, tone(CALLER_HZ, RATE_HZ, RATE_HZ * 60, amplitude=8000), RATE_HZ)
+    account = Account(
+        user="baresip" if cell.digest is None else "alice",
+        secret={None: "", True: SECRET, False: "guess"}[cell.digest],
+        sip_port=free_port() if cell.way == "out" else 0,
+        transport=cell.by,
+        encryption=_ENCRYPTION[cell.theirs],
+        shown=certificate_of(cell, authority, directory),
+        answers=cell.way == "out",
+    )
+    async with baresip(directory, speech, "PCMU", account) as phone:
+        yield phone
+
+
+def is_tone(sound: NDArray[np.int16], rate_hz: int, hz: int) -> bool:
+    """Return whether the loud part of a sound is a tone."""
+    loud = sound[np.abs(sound) > LOUD // 4]
+    if len(loud) < rate_hz // 10:
+        return False
+    spectrum = np.abs(np.fft.rfft(sound.astype(float)))
+    return bool(abs(np.argmax(spectrum) * rate_hz / len(sound) - hz) < 20)
+
+
+async def talk(call: Call) -> None:
+    """Hear the far end's tone, and sound another one."""
+    await call.until(lambda: bool(call.pieces), "media")
+    call.play_tone(AGENT_HZ, 600)
+    for _ in range(20):
+        if is_tone(await call.hear(200), 24_000, CALLER_HZ):
+            break
+    else:
+        pytest.fail("the far end is not heard")
+    await call.until(lambda: len(call.playout) > 1, "the end of the tone")
+
+
+def seen(closed: str) -> str:
+    """Return the status that ended a call, in baresip's words; without one it had no answer."""
+    code = closed.split(" ", maxsplit=1)[0]
+    return code if code.isdecimal() else "nothing"
+
+
+async def becomes(cell: Cell, rig: Rig, phone: Baresip) -> str:
+    """Make the cell's call; return what became of it, as the far end sees it."""
+    if cell.way == "out":
+        port = phone.account.sip_port + (cell.by == "tls")
+        call = rig.dial(f"sip:baresip@{FAR}:{port}")
+        await call.until(lambda: call.ended or "confirmed" in call.states, "an answer")
+        if call.ended:
+            return str(call.leg.last_code)
+    else:
+        assert rig.endpoint.tls is not None
+        port = rig.endpoint.tls.port if cell.by == "tls" else rig.endpoint.port
+        phone.command("dial", f"sip:support@127.0.0.1:{port};transport={cell.by}")
+        await wait_until(lambda: {"CALL_ESTABLISHED", "CALL_CLOSED"} & {*phone.events}, "no answer")
+        if "CALL_ESTABLISHED" not in phone.events:
+            assert not rig.calls
+            return seen(phone.closed)
+        call = await rig.call_in()
+    await talk(call)
+    call.leg.hangup()
+    await phone.until("CALL_CLOSED")
+    return "secure" if phone.suite() else "plain"
+
+
+@pytest.mark.capacity
+@pytest.mark.parametrize(
+    "cell",
+    [
+        pytest.param(each, id=str(each), marks=() if str(each) in QUICK else pytest.mark.nightly)
+        for each in CELLS
+    ],
+)
+async def test_baresip(garbage_in_this_thread: None, cell: Cell, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    with endpoint(cell, authority) as rig:
+        async with far_end(cell, authority, tmp_path) as phone:
+            outcome = await becomes(cell, rig, phone)
+    if outcome in {"plain", "secure"}:
+        decoded, rate_hz = read_wav(phone.heard())
+        assert is_tone(decoded[:, 0], rate_hz, AGENT_HZ)
+    assert outcome == cell.expected
+
+
+def test_the_handbook_has_the_table() -> None:
+    text = _PAGE.read_text(encoding="utf-8")
+    for way, rows in SRTP.items():
+        for ours, outcomes in rows.items():
+            cells = [f"`{ours}`", *(outcomes[theirs] for theirs in ("off", "optional", "required"))]
+            assert f"| {way} | {' | '.join(cells)} |" in text
+
+
+def test_cells_are_told_apart() -> None:
+    names = {str(each) for each in CELLS}
+    assert len(names) == len(CELLS)
+    assert names >= QUICK
