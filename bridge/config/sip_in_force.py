@@ -20,8 +20,8 @@ class SipInForce:
     """Holds the SIP settings in force.
 
     Attributes:
-        settings: the present ones. Everything but `trunks` and `trunk_probes` stays as it was at the
-            start: sockets, ports and files belong to it.
+        settings: the present ones. All but `trunks` and `trunk_probes` stay those of the start:
+            sockets, ports and files belong to them.
     """
 
     def __init__(self, settings: SipSettings) -> None:
