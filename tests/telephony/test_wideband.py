@@ -14,7 +14,6 @@ from bridge.audio.ledger import PlayedItem
 from bridge.audio.supervisor_frames import encode_listen
 from bridge.audio.wav import read_wav
 from bridge.clock import ManualClock
-from bridge.config.sip import SipSettings
 from bridge.realtime.ids import ItemId
 from bridge.telephony.audience import Listener
 from bridge.telephony.endpoint import MediaPortsKind
@@ -25,7 +24,7 @@ from tests.support.raw_sip import RawSip, RawTalk, Reply, sdp
 from tests.support.rtp import G722_TYPE, RtpPeer
 from tests.support.waiting import wait_until
 from tests.telephony.fake_ports import AGENT_HZ, Ear, FakePorts, Sound
-from tests.telephony.rig import Call, Rig
+from tests.telephony.rig import Call, Rig, running
 
 pytestmark = pytest.mark.sip
 
@@ -41,15 +40,8 @@ _KEYS = "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n"
 @pytest.fixture
 async def wide(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> AsyncIterator[Rig]:
     trunks = {"wide": {"addresses": WIDE, "codecs": ["G722", "PCMU"]}, "narrow": NARROW}
-    rig = Rig(
-        SipSettings.model_validate({"host": "127.0.0.1", "port": 0, "trunks": trunks}), media_ports
-    )
-    rig.start()
-    try:
+    async with running(media_ports, trunks=trunks) as rig:
         yield rig
-    finally:
-        rig.stop()
-    assert rig.free_rows == rig.endpoint.ports.arena.rows
 
 
 def audio(rtp: RtpPeer | int, *payload_types: int) -> str:
