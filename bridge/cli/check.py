@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -103,6 +103,8 @@ def check(
     PATHS are files, or directories that hold them. Without any, the settings and the dialplans
     that `bridge serve` would use are checked.
 
+    What the connections of each arm would carry is shown, too, with secrets masked.
+
     With --explain it says which rule of which dialplan a call would meet, on which arm, and why the
     rules before did not take it (1: none does). PATHS is then the dialplans' directory.
 
@@ -129,17 +131,25 @@ def check(
         moment = at or datetime.now(UTC)
         call = call_of(called, caller, headers, trunk, Verstat(stir), moment, sip)
         found = explain.explain(_dialplans(paths, config), call)
-        _show(explain.with_trust(found, headers, Verstat(stir), sip), as_json=as_json)
+        shown = explain.with_trust(found, headers, Verstat(stir), sip)
+        _show(_with_arm(shown, config, given=not paths), as_json=as_json)
         return
     warnings: list[str] = []
     presets: list[str] = []
-    problems = _problems(paths, warnings) if paths else _serve_problems(config, presets)
+    arms: list[str] = []
+    problems = _problems(paths, warnings) if paths else _serve_problems(config, presets, arms)
     errors = [str(error) for error in problems]
     if as_json:
-        said = {"ok": not errors, "errors": errors, "warnings": warnings, "presets": presets}
+        said = {
+            "ok": not errors,
+            "errors": errors,
+            "warnings": warnings,
+            "presets": presets,
+            "arms": arms,
+        }
         click.echo(json.dumps(said))
     else:
-        for line in presets:
+        for line in [*presets, *arms]:
             click.echo(line)
         for line in [*errors, *(f"warning: {each}" for each in warnings)]:
             click.echo(line, err=True)
@@ -193,6 +203,16 @@ def _dialplans(paths: tuple[Path, ...], config: Path | None) -> Sequence[Dialpla
     return load_dialplans(paths[0] if paths else load_settings(config, os.environ).dialplans_dir)
 
 
+def _with_arm(found: Explanation, config: Path | None, *, given: bool) -> Explanation:
+    """Add how the call's arm connects, where there are settings that say so."""
+    name = found.arm
+    if name is None or not (given or config):
+        return found
+    arm = load_settings(config, os.environ).arms.get(name)
+    lines = () if arm is None else tuple(explain.arm_lines(name, arm, os.environ))
+    return replace(found, arm_lines=lines)
+
+
 def _show(explained: Explanation, *, as_json: bool) -> None:
     for line in [explain.to_json(explained)] if as_json else explain.show(explained):
         click.echo(line)
@@ -200,13 +220,20 @@ def _show(explained: Explanation, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _serve_problems(config: Path | None, presets: list[str]) -> Iterator[ConfigError]:
-    """Yield what is wrong; what trunks' presets fill in is added to ``presets``."""
+def _serve_problems(
+    config: Path | None, presets: list[str], arms: list[str]
+) -> Iterator[ConfigError]:
+    """Yield what is wrong.
+
+    What trunks' presets fill in is added to ``presets``, what arms would send to ``arms``.
+    """
     try:
         settings = load_settings(config, os.environ)
         for name, trunk in settings.sip.trunks.items():
             place = f"preset {trunk.preset} fills in sip.trunks.{name}."
             presets += [f"{place}{line}" for line in lines_of(trunk.filled)]
+        for name, arm in settings.arms.items():
+            arms += explain.arm_lines(name, arm, os.environ)
         dialplans = load_dialplans(settings.dialplans_dir)
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)
