@@ -1,4 +1,4 @@
-"""Settings of the way to an arm's service: what its requests carry, TLS, the proxy."""
+"""Settings of the way to an arm's service: key, headers, query, TLS, proxy."""
 
 import re
 from collections.abc import Iterable, Mapping

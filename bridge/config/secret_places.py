@@ -16,7 +16,7 @@ LONGEST_SECRET = 8000
 
 
 class SecretPlace(BaseModel):
-    """Where a value is that is not written into the settings.
+    """The place of a value that is not written into the settings.
 
     Attributes:
         env: environment variable that holds it.

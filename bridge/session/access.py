@@ -1,4 +1,4 @@
-"""The way to an arm's service: what each request carries, whom TLS trusts, and the proxy.
+"""The way to an arm's service: key, headers, query, TLS, proxies.
 
 One frozen :class:`Access` serves the WebSocket, the token service and the list of models alike. No
 secret of it is in a repr, and :meth:`Access.without_secrets` takes them out of what a service says.

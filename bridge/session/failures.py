@@ -50,7 +50,7 @@ _MOVED = "set the arm's url to where it moved, or name that host in the arm's re
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class Destination:
     """Whom a connection is made to, and the way there.
 
     Attributes:
@@ -74,14 +74,14 @@ def host_of(url: str) -> str:
     return f"{parts.hostname}:{parts.port or default_port}"
 
 
-def not_connected(error: Exception, peer: Peer, now_s: float) -> UpstreamError:
+def not_connected(error: Exception, to: Destination, now_s: float) -> UpstreamError:
     """Return why no WebSocket connection came to be; ``now_s`` is Unix time, seconds."""
-    host = peer.host
-    if (obstacle := describe(error, peer.access, peer.proxy)) is not None:
+    host = to.host
+    if (obstacle := describe(error, to.access, to.proxy)) is not None:
         return _rated(f"{host}: {obstacle.what}", code=obstacle.code, remedy=obstacle.remedy)
     match error:
         case InvalidStatus():
-            return _not_upgraded(error.response, peer, now_s)
+            return _not_upgraded(error.response, to, now_s)
         case InvalidURI():
             return _rated(
                 f"the URL of {host} is no WebSocket URL", code="bad_url", remedy="fix the arm's url"
@@ -118,40 +118,40 @@ def no_descriptors(host: str) -> UpstreamError:
     )
 
 
-def _not_upgraded(response: Response, peer: Peer, now_s: float) -> UpstreamError:
+def _not_upgraded(response: Response, to: Destination, now_s: float) -> UpstreamError:
     code = f"http_{response.status_code}"
     redirected = HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST
     error = _rated(
-        f"{peer.host} refused the WebSocket upgrade with HTTP {response.status_code}",
+        f"{to.host} refused the WebSocket upgrade with HTTP {response.status_code}",
         code=code,
-        remedy=_MOVED if redirected else _remedy(code, peer.access, "check the arm's url"),
+        remedy=_MOVED if redirected else _remedy(code, to.access, "check the arm's url"),
     )
     asked = response.headers.get_all("Retry-After")
     error.retry_after_ms = retry_after_ms(asked[0] if asked else None, now_s)
     return error
 
 
-def timed_out(stage: str, peer: Peer, timeout_s: float) -> UpstreamError:
+def timed_out(stage: str, to: Destination, timeout_s: float) -> UpstreamError:
     """Return what did not come within the open timeout."""
-    through = "" if peer.proxy is None else f" through the proxy {peer.proxy.address}"
+    through = "" if to.proxy is None else f" through the proxy {to.proxy.address}"
     return _rated(
-        f"{peer.host}: no {stage}{through} within {timeout_s:g} s",
+        f"{to.host}: no {stage}{through} within {timeout_s:g} s",
         code="timeout",
         remedy=f"check the health of the endpoint{' and the proxy' if through else ''}, or raise"
         " session.open_timeout_s",
     )
 
 
-def refused(error: ApiError, peer: Peer, close_code: int | None) -> UpstreamError:
+def refused(error: ApiError, to: Destination, close_code: int | None) -> UpstreamError:
     """Return which error the server answered our opening with."""
     label = error.code or error.type
     code = label.lower() if _LABEL.fullmatch(label) else "api_error"
     place = f" at {error.param}" if error.param and _PATH.fullmatch(error.param) else ""
     return _rated(
-        f"{peer.host} refused the session: {code}{place}",
+        f"{to.host} refused the session: {code}{place}",
         code=code,
         close_code=close_code,
-        remedy=_remedy(code, peer.access, "check the arm and the dialplan's session settings"),
+        remedy=_remedy(code, to.access, "check the arm and the dialplan's session settings"),
     )
 
 

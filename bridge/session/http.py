@@ -23,7 +23,7 @@ NO_DESCRIPTORS = "no_descriptors"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """A service's answer; of a body that is too long, little more than was allowed."""
 
     status: int
@@ -40,7 +40,7 @@ async def ask(
     most_bytes: int,
     headers: Mapping[str, str] | None = None,
     json: object = None,
-) -> Answer | Obstacle:
+) -> HttpAnswer | Obstacle:
     """Ask a service once, on a connection of its own; return its answer, or what is in the way.
 
     Redirects are not followed: the key must not go to where somebody else points.
@@ -73,7 +73,7 @@ async def ask(
             ) as response,
         ):
             body = await _read_body(response, most_bytes)
-            return Answer(response.status, response.headers, body)
+            return HttpAnswer(response.status, response.headers, body)
     except TimeoutError:
         through = "" if proxy is None else f" through the proxy {proxy.address}"
         return Obstacle(TIMED_OUT, f"no answer{through} within {timeout_s:g} s", "")

@@ -71,9 +71,9 @@ class Endpoint:
         return failures.host_of(self.url)
 
     @property
-    def peer(self) -> failures.Peer:
+    def destination(self) -> failures.Destination:
         """The same, with the way to it."""
-        return failures.Peer(self.host, self.access, self.access.proxies.of(self.url))
+        return failures.Destination(self.host, self.access, self.access.proxies.of(self.url))
 
     def with_access(self, access: Access) -> "Endpoint":
         """Return the same place with another key: each connection has its own."""
@@ -123,7 +123,7 @@ class RealtimeSession:
         self._wire = wire
         self._clock = clock
         self._host = endpoint.host
-        self._peer = endpoint.peer
+        self._destination = endpoint.destination
         self._access = endpoint.access
         self._dialect = dialect
         self._append_frames = AppendFrames(dialect.encode)
@@ -256,7 +256,7 @@ class RealtimeSession:
         except TimeoutError:
             await self._give_up()
             raise failures.timed_out(
-                self._stage, self._peer, self._settings.open_timeout_s
+                self._stage, self._destination, self._settings.open_timeout_s
             ) from None
         except UpstreamError as error:
             if error.code in failures.CLOSING_ERRORS:
@@ -279,7 +279,7 @@ class RealtimeSession:
     def _not_connected(self, error: Exception) -> UpstreamError:
         if out_of_descriptors(error):
             return failures.no_descriptors(self._host)
-        return failures.not_connected(error, self._peer, self._clock.wall_ns() / NS_PER_S)
+        return failures.not_connected(error, self._destination, self._clock.wall_ns() / NS_PER_S)
 
     async def _handshake(self, config: SessionConfig) -> SessionInfo:
         self._stage = "connection"
@@ -301,7 +301,7 @@ class RealtimeSession:
                 case Closure() as closure:
                     raise failures.closed(closure, self._host)
                 case ErrorReported(error=error):
-                    raise failures.refused(error, self._peer, None)
+                    raise failures.refused(error, self._destination, None)
                 case event:
                     if isinstance(event, kind):
                         return event

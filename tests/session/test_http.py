@@ -12,7 +12,7 @@ from aiohttp import web
 from bridge.config.settings import ArmSettings
 from bridge.session.access import Access
 from bridge.session.access_reader import AccessReader
-from bridge.session.http import TIMED_OUT, Answer, ask
+from bridge.session.http import TIMED_OUT, HttpAnswer, ask
 from bridge.session.obstacles import Obstacle
 from tests.support.certificates import Authority
 from tests.support.http_proxy import http_proxy
@@ -31,7 +31,7 @@ def access_of(**fields: Any) -> Access:
     return AccessReader("azure", arm, SECRETS).current
 
 
-async def get(url: str, access: Access) -> Answer | Obstacle:
+async def get(url: str, access: Access) -> HttpAnswer | Obstacle:
     return await ask("GET", url, access, timeout_s=2.0, most_bytes=10_000)
 
 
@@ -76,7 +76,7 @@ def authority(tmp_path: Path) -> Authority:
 async def test_the_request_carries_what_the_websocket_would() -> None:
     async with service() as (url, came):
         found = await get(url, access_of(**AZURE))
-    assert isinstance(found, Answer)
+    assert isinstance(found, HttpAnswer)
     assert found.body == b"here"
     assert came[0].headers["api-key"] == SECRETS["KEY"]
     assert "Authorization" not in came[0].headers
@@ -87,7 +87,7 @@ async def test_certificates_both_ways(authority: Authority) -> None:
     cert, key = authority.sign("bridge")
     async with service(authority, wants_clients=True) as (url, came):
         good = access_of(ca_file=authority.cert_file, client_cert_file=cert, client_key_file=key)
-        assert isinstance(await get(url, good), Answer)
+        assert isinstance(await get(url, good), HttpAnswer)
         stranger = await get(url, access_of(**AZURE))
     assert len(came) == 1
     assert isinstance(stranger, Obstacle)
@@ -119,7 +119,7 @@ async def test_it_goes_through_the_proxy(authority: Authority, secure: bool) -> 
             proxy_credentials={"env": "PROXY"},
         )
         found = await get(url, access)
-        assert isinstance(found, Answer), found
+        assert isinstance(found, HttpAnswer), found
         assert len(came) == 1
         refused = await get(url, access_of(**AZURE, ca_file=authority.cert_file, proxy=proxy.url))
     assert proxy.asked[0].startswith("CONNECT " if secure else "GET http://")
@@ -128,7 +128,7 @@ async def test_it_goes_through_the_proxy(authority: Authority, secure: bool) -> 
         assert isinstance(refused, Obstacle)
         assert refused.code == "proxy_auth"
     else:
-        assert isinstance(refused, Answer)
+        assert isinstance(refused, HttpAnswer)
         assert refused.status == 407
 
 

@@ -204,7 +204,7 @@ async def test_open_tls_to_a_server_without_it() -> None:
     ],
 )
 def test_failures_that_need_no_server(error: Exception, code: str, retryable: bool) -> None:
-    told = failures.not_connected(error, failures.Peer("api.example.com:443"), now_s=0)
+    told = failures.not_connected(error, failures.Destination("api.example.com:443"), now_s=0)
     assert (told.code, told.retryable) == (code, retryable)
     assert "api.example.com:443" in str(told)
     assert told.remedy

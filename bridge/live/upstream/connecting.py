@@ -131,7 +131,9 @@ class Connector:
                 async with asyncio.timeout(left_s / (len(choices) - number)):
                     found = await self._try(choice, listener, new_token=new_token)
             except TimeoutError:
-                refused[model] = failures.timed_out("session", choice.endpoint.peer, within_s)
+                refused[model] = failures.timed_out(
+                    "session", choice.endpoint.destination, within_s
+                )
             except (UpstreamError, ConfigError) as error:
                 refused[model] = error
             else:
