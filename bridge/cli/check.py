@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -129,17 +130,17 @@ def check(
         moment = at or datetime.now(UTC)
         call = call_of(called, caller, headers, trunk, Verstat(stir), moment, sip)
         found = explain.explain(_dialplans(paths, config), call)
-        _show(explain.with_trust(found, headers, Verstat(stir), sip), as_json=as_json)
+        _show(explain.with_trunk(found, headers, Verstat(stir), sip), as_json=as_json)
         return
     warnings: list[str] = []
-    presets: list[str] = []
-    problems = _problems(paths, warnings) if paths else _serve_problems(config, presets)
+    notes: dict[str, list[str]] = {"presets": [], "codecs": []}
+    problems = _problems(paths, warnings) if paths else _serve_problems(config, notes)
     errors = [str(error) for error in problems]
     if as_json:
-        said = {"ok": not errors, "errors": errors, "warnings": warnings, "presets": presets}
+        said = {"ok": not errors, "errors": errors, "warnings": warnings, **notes}
         click.echo(json.dumps(said))
     else:
-        for line in presets:
+        for line in chain.from_iterable(notes.values()):
             click.echo(line)
         for line in [*errors, *(f"warning: {each}" for each in warnings)]:
             click.echo(line, err=True)
@@ -200,19 +201,27 @@ def _show(explained: Explanation, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _serve_problems(config: Path | None, presets: list[str]) -> Iterator[ConfigError]:
-    """Yield what is wrong; what trunks' presets fill in is added to ``presets``."""
+def _serve_problems(config: Path | None, notes: dict[str, list[str]]) -> Iterator[ConfigError]:
+    """Yield what is wrong; what follows from the settings is added to ``notes``."""
     try:
         settings = load_settings(config, os.environ)
         for name, trunk in settings.sip.trunks.items():
             place = f"preset {trunk.preset} fills in sip.trunks.{name}."
-            presets += [f"{place}{line}" for line in lines_of(trunk.filled)]
+            notes["presets"] += [f"{place}{line}" for line in lines_of(trunk.filled)]
+        notes["codecs"] += _codecs(settings.sip)
         dialplans = load_dialplans(settings.dialplans_dir)
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)
         check_overrides(settings.rollouts, settings.sip.trunks, dialplans)
     except ConfigError as error:
         yield error
+
+
+def _codecs(sip: SipSettings) -> Iterator[str]:
+    """Yield the codecs that any trunk has of its own, and the rate that follows from them."""
+    if len(sip.codec_settings) > 1 or sip.wideband_settings:
+        yield from (f"{name}: {', '.join(each)}" for name, each in sip.codec_settings.items())
+        yield explain.audio_rate(sip)
 
 
 def _problems(paths: tuple[Path, ...], warnings: list[str]) -> Iterator[ConfigError]:
