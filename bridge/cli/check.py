@@ -3,8 +3,9 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -103,6 +104,8 @@ def check(
     PATHS are files, or directories that hold them. Without any, the settings and the dialplans
     that `bridge serve` would use are checked.
 
+    What the connections of each arm would carry is shown, too, with secrets masked.
+
     With --explain it says which rule of which dialplan a call would meet, on which arm, and why the
     rules before did not take it (1: none does). PATHS is then the dialplans' directory.
 
@@ -129,17 +132,18 @@ def check(
         moment = at or datetime.now(UTC)
         call = call_of(called, caller, headers, trunk, Verstat(stir), moment, sip)
         found = explain.explain(_dialplans(paths, config), call)
-        _show(explain.with_trust(found, headers, Verstat(stir), sip), as_json=as_json)
+        shown = explain.with_trunk(found, headers, Verstat(stir), sip)
+        _show(_with_arm(shown, config, given=not paths), as_json=as_json)
         return
     warnings: list[str] = []
-    presets: list[str] = []
-    problems = _problems(paths, warnings) if paths else _serve_problems(config, presets)
+    notes: dict[str, list[str]] = {"presets": [], "codecs": [], "arms": []}
+    problems = _problems(paths, warnings) if paths else _serve_problems(config, notes)
     errors = [str(error) for error in problems]
     if as_json:
-        said = {"ok": not errors, "errors": errors, "warnings": warnings, "presets": presets}
+        said = {"ok": not errors, "errors": errors, "warnings": warnings, **notes}
         click.echo(json.dumps(said))
     else:
-        for line in presets:
+        for line in chain.from_iterable(notes.values()):
             click.echo(line)
         for line in [*errors, *(f"warning: {each}" for each in warnings)]:
             click.echo(line, err=True)
@@ -193,6 +197,16 @@ def _dialplans(paths: tuple[Path, ...], config: Path | None) -> Sequence[Dialpla
     return load_dialplans(paths[0] if paths else load_settings(config, os.environ).dialplans_dir)
 
 
+def _with_arm(found: Explanation, config: Path | None, *, given: bool) -> Explanation:
+    """Add how the call's arm connects, where there are settings that say so."""
+    name = found.arm
+    if name is None or not (given or config):
+        return found
+    arm = load_settings(config, os.environ).arms.get(name)
+    lines = () if arm is None else tuple(explain.arm_lines(name, arm, os.environ))
+    return replace(found, arm_lines=lines)
+
+
 def _show(explained: Explanation, *, as_json: bool) -> None:
     for line in [explain.to_json(explained)] if as_json else explain.show(explained):
         click.echo(line)
@@ -200,19 +214,29 @@ def _show(explained: Explanation, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _serve_problems(config: Path | None, presets: list[str]) -> Iterator[ConfigError]:
-    """Yield what is wrong; what trunks' presets fill in is added to ``presets``."""
+def _serve_problems(config: Path | None, notes: dict[str, list[str]]) -> Iterator[ConfigError]:
+    """Yield what is wrong; what follows from the settings is added to ``notes``."""
     try:
         settings = load_settings(config, os.environ)
         for name, trunk in settings.sip.trunks.items():
             place = f"preset {trunk.preset} fills in sip.trunks.{name}."
-            presets += [f"{place}{line}" for line in lines_of(trunk.filled)]
+            notes["presets"] += [f"{place}{line}" for line in lines_of(trunk.filled)]
+        notes["codecs"] += _codecs(settings.sip)
+        for name, arm in settings.arms.items():
+            notes["arms"] += explain.arm_lines(name, arm, os.environ)
         dialplans = load_dialplans(settings.dialplans_dir)
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)
         check_overrides(settings.rollouts, settings.sip.trunks, dialplans)
     except ConfigError as error:
         yield error
+
+
+def _codecs(sip: SipSettings) -> Iterator[str]:
+    """Yield the codecs that any trunk has of its own, and the rate that follows from them."""
+    if len(sip.codec_settings) > 1 or sip.wideband_settings:
+        yield from (f"{name}: {', '.join(each)}" for name, each in sip.codec_settings.items())
+        yield explain.audio_rate(sip)
 
 
 def _problems(paths: tuple[Path, ...], warnings: list[str]) -> Iterator[ConfigError]:

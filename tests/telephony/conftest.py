@@ -8,6 +8,7 @@ import pytest
 from bridge.telephony.endpoint import MediaPortsKind
 from tests.support.sip import SipPeer
 from tests.telephony.rig import Rig, running
+from tests.telephony.wide_phone import WIDE_TRUNKS
 
 
 @pytest.fixture
@@ -32,6 +33,13 @@ async def rig(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> Asyn
     """An endpoint with default settings."""
     async with running(media_ports) as rig:
         assert rig.endpoint.info.media_ports == media_ports
+        yield rig
+
+
+@pytest.fixture
+async def wide(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> AsyncIterator[Rig]:
+    """An endpoint with trunks with and without G.722 (:mod:`tests.telephony.wide_phone`)."""
+    async with running(media_ports, trunks=WIDE_TRUNKS) as rig:
         yield rig
 
 
