@@ -1,19 +1,20 @@
 """A gateway in the test's own loop, against a peer that the test plays."""
 
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from bridge.app.dialplans.arms import resolve_keys, resolve_tool_secrets
+from bridge.app.dialplans.arms import resolve_tool_secrets
 from bridge.app.dialplans.plans import Dialplans
 from bridge.app.gateway import Gateway
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
 from bridge.routing.models import Dialplan
-from bridge.store.local import LocalRedis, start_local_redis
+from bridge.session.access_reader import read_access
+from bridge.store.local import LocalRedis
 
 
 class StartGateway(Protocol):
@@ -28,12 +29,6 @@ class StartGateway(Protocol):
         sip: Mapping[str, object] | None = None,
         **arm: object,
     ) -> Awaitable[tuple[Gateway, int]]: ...
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[LocalRedis]:
-    with start_local_redis() as server:
-        yield server
 
 
 @pytest.fixture
@@ -73,7 +68,7 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
             gateway = Gateway(
                 settings,
                 Dialplans((plan,), resolve_tool_secrets([plan], environ or {})),
-                resolve_keys(settings.arms, environ or {}),
+                read_access(settings.arms, environ or {}),
                 redis.url,
                 SystemClock(),
                 version="test",

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 import structlog
 
 from bridge.clock import NS_PER_S, Clock
-from bridge.config.loading import resolve_key
 from bridge.config.models import ModelChoice, ModelTable, choose_model
 from bridge.config.settings import ArmSettings
 from bridge.live.services import Arm, Route
@@ -18,6 +17,7 @@ from bridge.realtime.dialects import DIALECTS
 from bridge.routing.agent import secret_names
 from bridge.routing.models import Dialplan
 from bridge.routing.session import NO_SECRETS
+from bridge.session.access_reader import AccessReader
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource, DirectKey, TokenProvider, TokenRequest
 from bridge.telemetry.metrics import Metrics
@@ -28,20 +28,9 @@ Rotated = Callable[[str, bool, str], None]
 """Takes (arm, whether it succeeded, why) of every token rotation."""
 
 
-def resolve_keys(
-    configured: Mapping[str, ArmSettings], environ: Mapping[str, str]
-) -> dict[str, str | None]:
-    """Read the long-lived keys of all arms.
-
-    Raises:
-        ConfigError: a key's variable or file is missing.
-    """
-    return {name: resolve_key(arm, environ) for name, arm in configured.items()}
-
-
 def make_arms(
     configured: Mapping[str, ArmSettings],
-    keys: Mapping[str, str | None],
+    access: Mapping[str, AccessReader],
     table: ModelTable,
     clock: Clock,
     on_rotated: Rotated,
@@ -49,10 +38,10 @@ def make_arms(
     """Choose the models, in order, of all arms, and give each one its credentials.
 
     Raises:
-        ConfigError: a model, a voice or a key that can't be used.
+        ConfigError: a model or a voice that can't be used.
     """
     return {
-        name: _make_arm(name, arm, keys[name], table, clock, on_rotated)
+        name: _make_arm(name, arm, access[name], table, clock, on_rotated)
         for name, arm in configured.items()
     }
 
@@ -140,7 +129,7 @@ def today_of(clock: Clock) -> date:
 def _make_arm(
     name: str,
     arm: ArmSettings,
-    key: str | None,
+    access: AccessReader,
     table: ModelTable,
     clock: Clock,
     on_rotated: Rotated,
@@ -149,9 +138,13 @@ def _make_arm(
     _warn(name, chosen)
     choices = tuple(
         ArmModel(
-            # The key is tried on the endpoint, so that one that fits no header is found now.
-            Endpoint(arm.url, each.model, key, arm.redirect_hosts).with_key(None),
-            _credentials(name, arm, each.model, key, clock, on_rotated),
+            Endpoint(
+                arm.url,
+                each.model,
+                redirect_hosts=arm.redirect_hosts,
+                model_parameter=arm.model_parameter,
+            ),
+            _credentials(name, arm, each.model, access, clock, on_rotated),
             each.voice,
         )
         for each in chosen
@@ -163,13 +156,13 @@ def _credentials(
     name: str,
     arm: ArmSettings,
     model: str,
-    key: str | None,
+    access: AccessReader,
     clock: Clock,
     on_rotated: Rotated,
 ) -> CredentialSource:
-    if arm.credentials == "direct" or key is None:  # the settings refuse tokens without a key
-        return DirectKey(key)
-    request = TokenRequest(arm.token_endpoint, arm.dialect, model, key, arm.token_ttl_s)
+    if arm.credentials == "direct":
+        return DirectKey(access)
+    request = TokenRequest(arm.token_endpoint, arm.dialect, model, access, arm.token_ttl_s)
     return TokenProvider(
         request, clock=clock, on_rotated=lambda good, reason: on_rotated(name, good, reason)
     )

@@ -81,7 +81,7 @@ async def _first_answer(arm: Arm, settings: SessionSettings, clock: Clock) -> Up
 async def _open_once(arm: Arm, choice: ArmModel, settings: SessionSettings, clock: Clock) -> None:
     credential = await choice.credentials.get()
     session = RealtimeSession(
-        choice.endpoint.with_key(credential.value),
+        choice.endpoint.with_access(credential.access),
         arm.dialect,
         settings,
         clock=clock,
@@ -96,12 +96,11 @@ async def _open_once(arm: Arm, choice: ArmModel, settings: SessionSettings, cloc
 
 def _explain(name: str, arm: ArmSettings, error: UpstreamError) -> BridgeError:
     if error.code in _KEY_REFUSED:
-        place = arm.api_key_env or str(arm.api_key_file or "nothing")
         return ConfigError(
             f"arm '{name}': {error.what}",
-            remedy=f"check the key in {place}"
-            if place != "nothing"
-            else f"set arms.{name}.api_key_env to the variable that holds the key",
+            remedy=f"set arms.{name}.api_key_env to the variable that holds the key"
+            if arm.key_place is None
+            else f"check the key in {arm.key_place}, arms.{name}.auth and arms.{name}.headers",
         )
     return InfrastructureError(
         f"arm '{name}': {error}", remedy="check arms and network, or start with --no-preflight"
