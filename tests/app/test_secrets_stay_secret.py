@@ -21,6 +21,7 @@ from bridge.config.models import load_models
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis, start_local_redis
 from tests.realtime.official import DialectName
+from tests.support.console_user import console_user
 from tests.support.gateways import (
     PLAIN_AGENT,
     CallsInRedis,
@@ -157,12 +158,14 @@ async def test_nothing_that_a_gateway_writes_has_a_secret(
                 arms={**all_arms, "local": all_arms["good"]},
                 telemetry={"log_format": log_format, "log_level": "debug", "reveal_pii": True},
                 session={"wire_log_dir": str(tmp_path / "wire")},
+                console={"enabled": True},
             ) as gateway,
         ):
             await place_calls(gateway, relay, redis)
             metrics = (await gateway.get("/metrics"))[1]
             health = (await gateway.get("/readyz"))[1]
             state = await everything_in(redis)
+            pages = await everything_at(gateway, redis)
         secrets = {*KEYS.values(), ADMIN_SECRET, *relay.bearers}
         if credentials == "token":
             assert relay.bearers
@@ -174,6 +177,7 @@ async def test_nothing_that_a_gateway_writes_has_a_secret(
             "metrics": metrics,
             "health": health,
             "redis": state,
+            "console": pages,
             "simulator": simulate.stderr,
             **files_in(gateway.recordings),
             **files_in(tmp_path / "wire"),
@@ -227,6 +231,20 @@ async def everything_in(redis: LocalRedis) -> str:
     finally:
         await link.aclose()
     return "\n".join(found)
+
+
+async def everything_at(gateway: Gateway, redis: LocalRedis) -> str:
+    """Return what the console answers an admin about the calls."""
+    ids = [path.stem for path in gateway.recordings.glob("c_*.json") if "." not in path.stem]
+    wanted = [f"/api/v1/{each}" for each in ("calls", "history", "alerts", "routes", "audit")]
+    for call_id in ids:
+        call = f"/api/v1/calls/{call_id}"
+        wanted += [call, f"{call}/events", f"{call}/sip"]
+    async with console_user(gateway.http, redis.url, "ada", "admin") as ada:
+        pages = [await ada.read(path) for path in wanted]
+    assert len(ids) == 4
+    assert all(any(call_id in page for page in pages) for call_id in ids)
+    return "\n".join(pages)
 
 
 def files_in(directory: Path) -> dict[str, str]:

@@ -37,6 +37,13 @@ class ConsoleUser:
             told: dict[str, Any] = await response.json()
             return told
 
+    async def read(self, path: str) -> str:
+        """Return the answer to what may be read, as it came."""
+        async with self._http.get(path, headers=self._headers) as response:
+            text = await response.text()
+            assert response.status == 200, f"{path}: {text}"
+            return text
+
     async def does(self, call_id: str, action: str, **params: object) -> dict[str, Any]:
         """Do something to a call; return what came of it."""
         return await self.post(f"/api/v1/calls/{call_id}/actions/{action}", params)
