@@ -134,6 +134,22 @@ async def test_a_call_that_moves_between_codecs_all_the_time_leaves_nothing(wide
         assert phone.call.leg.codec == "G722"
 
 
+async def test_a_caller_who_changes_codecs_stays_joined_to_a_person(wide: Rig) -> None:
+    async with (
+        calling(wide, WIDE, G722_TYPE) as caller,
+        calling(wide, NARROW, 0) as person,
+    ):
+        wide.endpoint.ports.join(caller.call.row, person.call.row)
+        for payload_type in (G722_TYPE, 0, G722_TYPE):
+            if payload_type != caller.rtp.payload_type:
+                await caller.offers(payload_type)
+            for speaker, hearer, hz in ((caller, person, LOW_HZ), (person, caller, 700.0)):
+                speaker.hum(hz)
+                await hearer.hears(hz)
+                speaker.rtp.silence()
+        wide.endpoint.ports.part(caller.call.row)
+
+
 @pytest.mark.parametrize(
     ("formats", "more", "codec"),
     [
