@@ -214,6 +214,15 @@ def test_explained_call_says_what_is_not_believed_and_what_goes_back(tmp_path: P
     assert told["towards_trunk"] == {"X-Account": "17"}
 
 
+def printed(config: str, name: str) -> list[str]:
+    """Return the lines about all but arms; JSON has them, but the verdict, by a name."""
+    found = check("--config", config)
+    assert found.exit_code == 0, found.output
+    lines = [line for line in found.output.splitlines() if not line.startswith("arm ")]
+    assert json.loads(check("--config", config, "--json").output)[name] == lines[:-1]
+    return lines
+
+
 def test_what_a_trunks_preset_fills_in_is_printed(tmp_path: Path) -> None:
     config = site(
         tmp_path,
@@ -221,18 +230,13 @@ def test_what_a_trunks_preset_fills_in_is_printed(tmp_path: Path) -> None:
         "    telnyx: {preset: telnyx, addresses: 192.0.2.7}\n",
         "arms: {x: {url: 'ws://localhost:1', dialect: ga}}\n",
     )
-    found = check("--config", config)
-    assert found.exit_code == 0, found.output
-    lines = [line for line in found.output.splitlines() if not line.startswith("arm ")]
-    assert lines == [
+    assert printed(config, "presets") == [
         "preset telnyx fills in sip.trunks.telnyx.domains: sip.telnyx.com",
         "preset telnyx fills in sip.trunks.telnyx.trust: P-Asserted-Identity, verstat",
         "preset telnyx fills in sip.trunks.telnyx.numbers.bare: international",
         "preset telnyx fills in sip.trunks.telnyx.numbers.out: e164",
         "all good",
     ]
-    told = json.loads(check("--config", config, "--json").output)
-    assert told["presets"] == lines[:-1]
 
 
 @pytest.fixture
@@ -249,18 +253,13 @@ def wideband(tmp_path: Path) -> str:
 
 
 def test_codecs_of_trunks_and_the_rate_that_follows_are_printed(wideband: str) -> None:
-    found = check("--config", wideband)
-    assert found.exit_code == 0, found.output
-    lines = [line for line in found.output.splitlines() if not line.startswith("arm ")]
-    assert lines == [
+    assert printed(wideband, "codecs") == [
         "sip.codecs: PCMU, PCMA",
         "sip.trunks.pbx.codecs: G722, PCMA",
         "sip.trunks.carrier.codecs: PCMA",
         "all calls' audio is at 16 kHz inside: G722 is in sip.trunks.pbx.codecs",
         "all good",
     ]
-    told = json.loads(check("--config", wideband, "--json").output)
-    assert told["codecs"] == lines[:-1]
 
 
 @pytest.mark.parametrize(

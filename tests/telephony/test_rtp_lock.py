@@ -16,6 +16,7 @@ from itertools import count
 import numpy as np
 import pytest
 
+from bridge.telephony import rtp_lock
 from tests.support.raw_phone import RawCall, RawPhone, sdp
 from tests.support.raw_sip import RawSip
 from tests.support.raw_sip import sdp as raw_sdp
@@ -351,6 +352,20 @@ class TestFarEnds:
                 await one.steal("127.0.0.1")
             await one.call.hear(300)
             assert (one.thefts(), one.injected()) == (0, False)
+
+    async def test_rtcps_source_is_learnt_as_soon_as_rtps(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rtp_lock, "_LOOK_EVERY_NS", 1 << 62)  # at strangers: not meanwhile
+        async with stage(sends=False) as (_, one, _rig):
+            kept = one.call.leg._pj_call
+            assert kept is not None
+            rtp, rtcp = (door.lock for door in kept._lock._doors)
+            one.media.send(one.to)
+            await one.call.until(lambda: rtp.source, "the source of RTP")
+            one.media.report(one.to)
+            await one.call.until(lambda: rtcp.source, "the source of RTCP")
+            assert rtcp.source == one.media.rtcp.getsockname()
 
     async def test_another_port_of_its_address_is_followed_once_the_first_one_is_silent(
         self,

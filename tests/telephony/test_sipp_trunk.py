@@ -105,13 +105,22 @@ async def sipp(
             await process.wait()
 
 
-@pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_sipp_takes_our_registration(tmp_path: Path, transport: str) -> None:
+@asynccontextmanager
+async def facing_sipp(
+    folder: Path, transport: str, method: str, secret: str = SECRET
+) -> AsyncIterator[tuple[Rig, asyncio.subprocess.Process, int]]:
+    """Run an endpoint whose trunk is SIPp, and SIPp; its port comes last."""
     port = free_port()
     async with (
         endpoint(port, transport) as rig,
-        sipp(tmp_path, port, transport, "REGISTER", SECRET) as far,
+        sipp(folder, port, transport, method, secret) as far,
     ):
+        yield rig, far, port
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_sipp_takes_our_registration(tmp_path: Path, transport: str) -> None:
+    async with facing_sipp(tmp_path, transport, "REGISTER") as (rig, far, _):
         answer = await rig.endpoint.register("carrier", renew=True)
         assert (answer.code, answer.expires_s) == (200, 600)
         assert await asyncio.wait_for(far.wait(), 30) == 0
@@ -119,11 +128,7 @@ async def test_sipp_takes_our_registration(tmp_path: Path, transport: str) -> No
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_sipp_takes_our_call(tmp_path: Path, transport: str) -> None:
-    port = free_port()
-    async with (
-        endpoint(port, transport) as rig,
-        sipp(tmp_path, port, transport, "INVITE", SECRET) as far,
-    ):
+    async with facing_sipp(tmp_path, transport, "INVITE") as (rig, far, port):
         call = rig.dial(f"sip:+15550100@127.0.0.1:{port}")
         await call.until(lambda: call.ended or "confirmed" in call.states, "an answer")
         assert not call.ended, call.leg.last_code
@@ -133,6 +138,5 @@ async def test_sipp_takes_our_call(tmp_path: Path, transport: str) -> None:
 
 
 async def test_sipp_refuses_a_wrong_secret(tmp_path: Path) -> None:
-    port = free_port()
-    async with endpoint(port, "udp") as rig, sipp(tmp_path, port, "udp", "REGISTER", "another"):
+    async with facing_sipp(tmp_path, "udp", "REGISTER", "another") as (rig, _, _):
         assert (await rig.endpoint.register("carrier", renew=True)).code == 403
