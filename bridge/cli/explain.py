@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 import click
 
+from bridge.config.settings import ArmSettings, Settings
 from bridge.config.sip import SipSettings
 from bridge.errors import ConfigError
 from bridge.routing.matching import RuleVerdict, explain_match
 from bridge.routing.models import Dialplan
-from bridge.routing.modes import Mode, has_agent, mode_of
+from bridge.routing.modes import Mode, during, has_agent, mode_of
 from bridge.routing.origin import NO_ORIGIN, Origin, read_origin
 from bridge.routing.rules import ConditionResult, IncomingCall, incoming_call
+from bridge.routing.session_checks import arms_of
+from bridge.routing.session_layers import Layers, Setting, session_layers
 from bridge.routing.verstat import Verstat
 from bridge.sip.numbers import NumberFormat
 
@@ -30,6 +33,7 @@ class Explanation:
         origin: what would be kept of its INVITE.
         dropped: its headers that the trunk is not trusted for.
         towards_trunk: headers of what goes back to its trunk.
+        sessions: what its session would be asked to be, by arm; "" for an arm that is not known.
     """
 
     call: IncomingCall
@@ -40,6 +44,7 @@ class Explanation:
     origin: Origin = NO_ORIGIN
     dropped: Sequence[str] = ()
     towards_trunk: Mapping[str, str] = field(default_factory=dict)
+    sessions: Mapping[str, Layers] = field(default_factory=dict)
 
 
 def call_of(
@@ -98,6 +103,19 @@ def with_trust(
     return replace(found, dropped=sorted(dropped), towards_trunk=towards)
 
 
+def with_sessions(found: Explanation, settings: Settings) -> Explanation:
+    """Add to an explanation what the session would be asked to be, on each arm that may take it."""
+    if found.taken is None or not has_agent(found.taken, found.mode):
+        return found
+    dialplan = during(found.taken, found.mode)
+    names = [each for each in arms_of(dialplan, settings.rollouts) if each in settings.arms]
+    arms: dict[str, ArmSettings | None] = {name: settings.arms[name] for name in names}
+    sessions = {
+        name: session_layers(dialplan, name, arm) for name, arm in (arms or {"": None}).items()
+    }
+    return replace(found, sessions=sessions)
+
+
 def _read(number: str, numbers: NumberFormat) -> str:
     """Return a URI or a bare number as the trunk's numbers are read."""
     return numbers.read_address(number) if ":" in number else numbers.read(number)
@@ -135,6 +153,11 @@ def to_json(found: Explanation) -> str:
                 "dropped": list(found.dropped),
             },
             "towards_trunk": dict(found.towards_trunk),
+            "sessions": {
+                arm: {path: {"value": each.value, "source": each.source} for path, each in fields}
+                for arm, layers in found.sessions.items()
+                for fields in [sorted(layers.items())]
+            },
             "rules": [
                 {
                     "place": verdict.place,
@@ -144,7 +167,8 @@ def to_json(found: Explanation) -> str:
                 }
                 for verdict in found.rules
             ],
-        }
+        },
+        default=asdict,
     )
 
 
@@ -170,6 +194,25 @@ def show(found: Explanation) -> Iterator[str]:
         yield f"goes on: {name} {value}"
     for name, value in found.towards_trunk.items():
         yield f"goes back to {found.call.trunk} in a REFER: {name} {value}"
+    for arm, layers in found.sessions.items():
+        yield f"session on arm {arm}:" if arm else "session (without an arm's own: --config):"
+        yield from _session(layers)
+
+
+_SHOWN_CHARS = 60
+
+
+def _session(layers: Layers) -> Iterator[str]:
+    """Yield a line for each field: its path, its value, where that is written."""
+    shown = {path: _value(each) for path, each in sorted(layers.items())}
+    path_width, value_width = max(map(len, shown)), max(map(len, shown.values()))
+    for path, value in shown.items():
+        yield f"  {path:{path_width}}  {value:{value_width}}  {layers[path].source}"
+
+
+def _value(setting: Setting) -> str:
+    text = json.dumps(setting.value, ensure_ascii=False, default=asdict)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."
 
 
 def _treatment(dialplan: Dialplan, mode: Mode) -> str:

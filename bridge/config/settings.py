@@ -21,6 +21,7 @@ from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
 from bridge.config.parts import Name
 from bridge.config.rollouts import RolloutSettings
+from bridge.config.session_template import SessionTemplate
 from bridge.config.sip import SipSettings
 
 
@@ -190,6 +191,9 @@ class ArmSettings(_Settings):
         token_url: where tokens are fetched; None takes the dialect's place beside `url`.
         redirect_hosts: other hosts (`host` or `host:port`) that `url` may redirect to; they get the
             key. A redirect to any other host is refused.
+        session: fields of its calls' Realtime sessions, in GA's words whatever the dialect; what a
+            dialplan's agent says of the same field stands above it.
+        takes: `temperature`, where a GA server takes it all the same.
     """
 
     dialect: Literal["ga", "beta"] = "ga"
@@ -206,6 +210,8 @@ class ArmSettings(_Settings):
     token_ttl_s: int = Field(120, ge=60, le=300)
     token_url: str | None = Field(None, pattern=r"^https?://")
     redirect_hosts: tuple[str, ...] = ()
+    session: SessionTemplate | None = None
+    takes: tuple[Literal["temperature"], ...] = ()
 
     @model_validator(mode="after")
     def _name_one_place(self) -> Self:

@@ -11,13 +11,16 @@ import structlog
 from bridge.clock import NS_PER_S, Clock
 from bridge.config.loading import resolve_key
 from bridge.config.models import ModelChoice, ModelTable, choose_model
-from bridge.config.settings import ArmSettings
+from bridge.config.settings import ArmSettings, Settings
+from bridge.errors import ConfigError
 from bridge.live.services import Arm, Route
 from bridge.live.upstream.models import ArmModel
 from bridge.realtime.dialects import DIALECTS
 from bridge.routing.agent import secret_names
 from bridge.routing.models import Dialplan
-from bridge.routing.session import NO_SECRETS
+from bridge.routing.session import NO_SECRETS, read_config
+from bridge.routing.session_checks import session_warnings
+from bridge.routing.session_layers import arm_layers, on_arm, session_layers
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource, DirectKey, TokenProvider, TokenRequest
 from bridge.telemetry.metrics import Metrics
@@ -70,14 +73,15 @@ def make_route(
     Raises:
         ConfigError: a model of the arm lacks the voice, and none may be chosen in its place.
     """
-    chosen = choose_model(settings, table, today, voice=dialplan.agent.voice)
+    wanted = read_config(session_layers(dialplan, arm.name, settings))
+    chosen = choose_model(settings, table, today, voice=wanted.voice)
     _warn(arm.name, chosen, dialplan=dialplan.name)
     sources = {each.endpoint.model: each for each in arm.choices}
     choices = tuple(
         ArmModel(sources[each.model].endpoint, sources[each.model].credentials, each.voice)
         for each in chosen
     )
-    return Route(dialplan, arm, choices, secrets)
+    return Route(on_arm(dialplan, settings), arm, choices, secrets)
 
 
 def resolve_tool_secrets(
@@ -102,6 +106,28 @@ def resolve_tool_secrets(
     return secrets
 
 
+def resolve_session_secrets(
+    configured: Mapping[str, ArmSettings], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment variables that the arms' session templates name.
+
+    Raises:
+        ConfigError: one is not set, with its place in the settings.
+    """
+    secrets = {}
+    for name, arm in configured.items():
+        for index, server in enumerate((arm.session and arm.session.tools) or ()):
+            for variable in server.secret_names:
+                secrets[variable] = environ.get(variable, "").strip()
+                if not secrets[variable]:
+                    raise ConfigError(
+                        f"the environment variable {variable} is not set, and"
+                        f" arms.{name}.session.tools[{index}] names it",
+                        remedy=f"export {variable} with what '{server.server_label}' expects",
+                    )
+    return secrets
+
+
 def warn_of_dropped_fields(routes: Sequence[Route]) -> None:
     """Name, once per arm, the session fields that its dialect can't express."""
     dropped: dict[str, dict[str, None]] = {}
@@ -109,13 +135,19 @@ def warn_of_dropped_fields(routes: Sequence[Route]) -> None:
         fields = route.arm.dialect.unsupported(route.config(route.choices[0]))
         dropped.setdefault(route.arm.name, {}).update(dict.fromkeys(fields))
     for route in {route.arm.name: route for route in routes}.values():
-        if fields := list(dropped[route.arm.name]):
+        if dropped[route.arm.name]:
             log.warning(
                 "arm.settings_dropped",
                 arm=route.arm.name,
                 dialect=route.arm.dialect.name,
-                fields=fields,
+                fields=list(dropped[route.arm.name]),
             )
+
+
+def warn_of_templates(dialplans: Sequence[Dialplan], settings: Settings) -> None:
+    """Log what an operator should know of the sessions that templates ask for."""
+    for warning in session_warnings(dialplans, settings.arms, settings.rollouts):
+        log.warning("session.template_warning", warning=warning)
 
 
 def publish_arms(arms: Mapping[str, Arm], table: ModelTable, metrics: Metrics) -> None:
@@ -145,7 +177,8 @@ def _make_arm(
     clock: Clock,
     on_rotated: Rotated,
 ) -> Arm:
-    chosen = choose_model(arm, table, today_of(clock))
+    wanted = read_config(arm_layers(name, arm))
+    chosen = choose_model(arm, table, today_of(clock), voice=wanted.voice)
     _warn(name, chosen)
     choices = tuple(
         ArmModel(
@@ -156,7 +189,7 @@ def _make_arm(
         )
         for each in chosen
     )
-    return Arm(name, DIALECTS[arm.dialect](), choices)
+    return Arm(name, DIALECTS[arm.dialect](arm.takes), choices)
 
 
 def _credentials(
