@@ -108,8 +108,11 @@ def with_sessions(found: Explanation, settings: Settings) -> Explanation:
     if found.taken is None or not has_agent(found.taken, found.mode):
         return found
     dialplan = during(found.taken, found.mode)
-    names = [each for each in arms_of(dialplan, settings.rollouts) if each in settings.arms]
-    arms: dict[str, ArmSettings | None] = {name: settings.arms[name] for name in names}
+    is_known = dialplan.rollout is None or dialplan.rollout in settings.rollouts
+    names = arms_of(dialplan, settings.rollouts) if is_known else ()
+    arms: dict[str, ArmSettings | None] = {
+        name: settings.arms[name] for name in names if name in settings.arms
+    }
     sessions = {
         name: session_layers(dialplan, name, arm) for name, arm in (arms or {"": None}).items()
     }

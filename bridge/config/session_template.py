@@ -160,7 +160,7 @@ class AudioTemplate(Part):
 
 
 class ReasoningTemplate(Part):
-    """How much a reasoning model thinks before it answers.
+    """The thought that a reasoning model gives to an answer.
 
     Attributes:
         effort: `minimal` to `xhigh`.

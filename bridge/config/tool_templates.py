@@ -52,7 +52,7 @@ class McpFilterTemplate(Part):
 
 
 class McpApprovalsTemplate(Part):
-    """Which tools wait for approval.
+    """The tools that wait for approval, and those that don't.
 
     Attributes:
         always: these do.

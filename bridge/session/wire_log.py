@@ -5,9 +5,9 @@
      "fields": paths of its fields that hold something, "raw": the event without its audio}
 
 In the place of audio stands ``{"bytes": n, "ms": m}``; the ms are those of 24 kHz PCM, which our
-sessions are set to. In the place of a tool server's token and headers stands ``"(secret)"``. A frame
-that is not JSON has the type ``""`` and no ``raw``. It is off unless ``session.wire_log_dir`` is set,
-for it holds what was said.
+sessions are set to. In the place of a tool server's token and headers stands ``"(secret)"``. A
+frame that is not JSON has the type ``""`` and no ``raw``. It is off unless ``session.wire_log_dir``
+is set, for it holds what was said.
 
 Noting a frame appends to a list; a thread of the log's own parses and writes. A disk that refuses
 ends the log, never the call.
