@@ -9,20 +9,24 @@ import os
 import resource
 
 _NONE_LEFT = frozenset({errno.EMFILE, errno.ENFILE})
+_OF_A_FAR_END = frozenset(
+    {errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT}
+    | {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
+)
+"""What no lack of descriptors looks like."""
 
 
 def out_of_descriptors(error: BaseException | None) -> bool:
     """Return whether something failed because no descriptor was to be had.
 
     The error, its causes and its members say so; a resolver of names says that there is no such
-    name, or that it can't be asked, so for an error without a number of the system's the table is
-    tried.
+    name, that it can't be asked, or a number left over from a file that it could not read: where
+    the number is not a far end's, the table is tried.
     """
-    numbers = [each.errno for each in _system_errors(error)]
-    if any(number in _NONE_LEFT for number in numbers):
+    errors = _system_errors(error)
+    if any(each.errno in _NONE_LEFT or _names_lack(each) for each in errors):
         return True
-    # getaddrinfo's own numbers are negative; of several failed connections asyncio gives none.
-    return any(number is None or number < 0 for number in numbers) and none_left()
+    return any(each.errno not in _OF_A_FAR_END for each in errors) and none_left()
 
 
 def open_now() -> int:
@@ -38,6 +42,15 @@ def raise_limit(wanted: int) -> int:
         return wanted if soft == resource.RLIM_INFINITY else soft
     resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
     return target
+
+
+def _names_lack(error: OSError) -> bool:
+    """Return whether an error without a number names a lack of descriptors.
+
+    asyncio joins the texts of several failed connections so, and by the time that it does, the
+    socket of another one of them may have been given back.
+    """
+    return error.errno is None and any(f"[Errno {number}]" in str(error) for number in _NONE_LEFT)
 
 
 def _system_errors(error: BaseException | None) -> list[OSError]:

@@ -1,7 +1,6 @@
 """Holds the SIP settings in force: every part of a node reads its trunks here, which may change.
 
-A reload puts others in their place as a whole. Whoever keeps one of the settings beyond a request
-keeps it for a call that goes on, which ends as it began.
+A reload puts others in their place as a whole. A call that goes on keeps those it began with.
 """
 
 from collections.abc import Iterator
@@ -18,11 +17,11 @@ _RELOADED = frozenset({"trunks", "trunk_probes"})
 
 
 class SipInForce:
-    """Holds them.
+    """Holds the SIP settings in force.
 
     Attributes:
-        settings: those in force. Everything but `trunks` and `trunk_probes` stays as it was at the
-            start: sockets, ports and files belong to it.
+        settings: the present ones. All but `trunks` and `trunk_probes` stay those of the start:
+            sockets, ports and files belong to them.
     """
 
     def __init__(self, settings: SipSettings) -> None:

@@ -1,16 +1,21 @@
-"""One call's audio: from its row in the pump up to the session, from the core down to the row."""
+"""One call's audio: from its row in the pump up to the session, from the core down to the row.
+
+BYE goes after the audio: a phone drops what its jitter buffer still holds when BYE comes.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
 from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import Sound, SoundSettings, SoundStopped
-from bridge.clock import NS_PER_MS, Clock
+from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.engine.effects import (
     Effect,
     FlushPlayout,
+    HangUp,
     PauseUplink,
     PlayAudio,
     ResumeUplink,
@@ -18,7 +23,7 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.media import AudioAppended, PlayoutFlushed
-from bridge.errors import UpstreamError
+from bridge.errors import TelephonyError, UpstreamError
 from bridge.live.driver import CoreDriver
 from bridge.live.recording import CallRecording
 from bridge.live.records.record import CallRecord
@@ -27,10 +32,16 @@ from bridge.live.upstream.sessions import Upstream
 from bridge.realtime.events import AudioDelta
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.labels import Path
+from bridge.telephony.end_reasons import EndReason, reason_for
+from bridge.telephony.leg import Leg
 from bridge.telephony.lines import Line, Sounds
 
 SILENT_AFTER_S = 5.0
 """A caller who has heard nothing for so long after the answer is in a silent call."""
+
+PHONE_HOLDS_MS = 200
+"""What a phone's jitter buffer may hold: 40 to 80 ms on a good line (`NEEDS.md` section 5), some
+180 where packets come late."""
 
 
 class CallAudio:
@@ -47,6 +58,8 @@ class CallAudio:
     Attributes:
         line: in the pump; None before there is media, and after its end.
         answered: whether the conversation has begun.
+        drained_ns: when the last sample left of all that was to be heard; None where there is more,
+            and where it was cut.
     """
 
     def __init__(
@@ -60,6 +73,7 @@ class CallAudio:
     ) -> None:
         self.line: Line | None = None
         self.answered = False
+        self.drained_ns: int | None = None
         self._pump = services.pump
         self._downlink = services.pump.downlink
         self._metrics = services.metrics
@@ -70,6 +84,7 @@ class CallAudio:
         self._record = record
         self._recording = recording
         self._sounds = sounds
+        self._clock = services.clock
         self._gate = UplinkGate(services.clock, services.append_ms)
         self._silent: asyncio.TimerHandle | None = None
         self._heard_ms: Callable[[ItemId], int] = lambda item_id: 0
@@ -150,6 +165,7 @@ class CallAudio:
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Take what the caller hears."""
+        self.drained_ns = self._clock.now_ns() if isinstance(event, PlayoutDrained) else None
         self._recording.on_playout(event)
         self._record.vitals.on_playout(event)
         self.end_silence()
@@ -175,6 +191,7 @@ class CallAudio:
             self._downlink.play(line.row, item_id, effect.content_index, effect.audio)
 
     def _flush(self, effect: FlushPlayout) -> None:
+        self.drained_ns = None
         parts = self._silence()
         self._recording.on_agent_silent()
         self._record.vitals.on_agent_silent()
@@ -190,6 +207,53 @@ class CallAudio:
     def _count_silent(self) -> None:
         self._metrics.turns.silent(self._record.summary.arm_in_use)
         self._record.event("silent")
+
+
+class Farewell:
+    """Sends BYE, once the caller's phone has played what it was sent.
+
+    Args:
+        leg: the caller's.
+        audio: of the call.
+        clock: which its end is counted by.
+    """
+
+    def __init__(self, leg: Leg, audio: CallAudio, clock: Clock) -> None:
+        self._leg = leg
+        self._audio = audio
+        self._clock = clock
+        self._reason: EndReason | None = None
+
+    @property
+    def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
+        """The effect that is carried out here."""
+        return MappingProxyType({HangUp: self._hang_up})
+
+    async def sent(self) -> None:
+        """Wait until a BYE that is due has left; it leaves at once where the wait is cancelled."""
+        reason, self._reason = self._reason, None
+        if reason is None:
+            return
+        try:
+            await asyncio.sleep(self._left_s)
+        finally:
+            with suppress(TelephonyError):  # PJSIP has ended the call
+                self._leg.hangup(reason)
+
+    @property
+    def _left_s(self) -> float:
+        """How long the phone may still play."""
+        drained_ns = self._audio.drained_ns
+        if drained_ns is None:
+            return 0.0
+        return PHONE_HOLDS_MS / 1000 - (self._clock.now_ns() - drained_ns) / NS_PER_S
+
+    def _hang_up(self, effect: HangUp) -> None:
+        reason = reason_for(effect.outcome)
+        if self._left_s > 0:
+            self._reason = reason
+        else:
+            self._leg.hangup(reason)
 
 
 class UplinkGate:

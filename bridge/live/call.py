@@ -17,7 +17,6 @@ import structlog
 from bridge.engine.core import CallCore
 from bridge.engine.effects import (
     AnswerCall,
-    HangUp,
     RejectCall,
     RingCall,
 )
@@ -32,7 +31,7 @@ from bridge.engine.inputs import (
 from bridge.engine.media import AudioStopped, ProcessStopped
 from bridge.engine.news import CallClosed
 from bridge.engine.policy import CallPolicy, policy_of
-from bridge.live.audio import CallAudio
+from bridge.live.audio import CallAudio, Farewell
 from bridge.live.driver import CallTimers, CoreDriver, Handlers
 from bridge.live.handoff import Handoffs
 from bridge.live.recording import CallRecording
@@ -49,7 +48,6 @@ from bridge.live.upstream.sessions import Upstream
 from bridge.live.voice import BridgeVoice
 from bridge.sip.trace import CALLER
 from bridge.telemetry.logs import bind_call, call_context, set_session
-from bridge.telephony.end_reasons import reason_for
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, TransferProgress
 
@@ -90,6 +88,7 @@ class CallRunner:
             self._recording,
             route.dialplan.agent.barge_in.sounds,
         )
+        self._farewell = Farewell(leg, audio, services.clock)
         language = route.dialplan.agent.language
         self._voice = BridgeVoice(
             services.pump,
@@ -180,8 +179,8 @@ class CallRunner:
                 RingCall: lambda _: leg.ring(),
                 AnswerCall: lambda _: leg.answer(),
                 RejectCall: lambda effect: leg.reject(effect.sip_code, effect.reason),
-                HangUp: lambda effect: leg.hangup(reason_for(effect.outcome)),
                 CallClosed: close,
+                **self._farewell.effects,
                 **upstream.effects,
                 **self._timers.effects,
                 **audio.effects,
@@ -233,12 +232,18 @@ class CallRunner:
             raise
         finally:
             try:
-                await self._clean_up()
+                await self._farewell.sent()
             finally:
-                self._leg.forget_listener()  # PJSIP may keep it for longer
-                self._services.endpoint.traces.end(self._leg.call_id)
-                set_session(self._leg.call_id, "")
+                await self._let_go()
         return self.record.summary
+
+    async def _let_go(self) -> None:
+        try:
+            await self._clean_up()
+        finally:
+            self._leg.forget_listener()  # PJSIP may keep it for longer
+            self._services.endpoint.traces.end(self._leg.call_id)
+            set_session(self._leg.call_id, "")
 
     def shut_down(self) -> None:
         """Ask the call to end because the gateway goes down."""

@@ -15,7 +15,8 @@ import pytest
 
 from tests.conftest import show
 from tests.support.broken_cases import BEGIN, CASES, END, PAGE, Case, table, table_in_page
-from tests.support.broken_machine import Stage, make_scenario
+from tests.support.broken_machine import Seen, Stage, make_scenario
+from tests.support.machine import Timing
 from tests.support.processes import simulating
 
 QUICK = [case for case in CASES if case.quick]
@@ -34,14 +35,14 @@ def service(tmp_path_factory: pytest.TempPathFactory, scenario: Path) -> Iterato
         yield url
 
 
-async def _play(case: Case, directory: Path, service: str, scenario: Path) -> list[str]:
+async def _play(case: Case, directory: Path, service: str, scenario: Path) -> Seen:
     wanted = [alert.name for alert in case.alerts]
     stage = Stage(directory, service, scenario, wanted)
     try:
         await case.play(stage)
     finally:
         stage.redis.close()
-    return list(case.complaints(stage.seen))
+    return stage.seen
 
 
 @pytest.mark.sip
@@ -57,12 +58,19 @@ async def _play(case: Case, directory: Path, service: str, scenario: Path) -> li
     ],
 )
 async def test_somebody_is_told(
-    case: Case, tmp_path: Path, service: str, scenario: Path, pytestconfig: pytest.Config
+    case: Case,
+    tmp_path: Path,
+    service: str,
+    scenario: Path,
+    timing: Timing,
+    pytestconfig: pytest.Config,
 ) -> None:
-    complaints = await _play(case, tmp_path, service, scenario)
+    seen = await _play(case, tmp_path, service, scenario)
+    complaints = list(case.complaints(seen))
     verdict = "; ".join(complaints) or "as the page says"
     show(pytestconfig, "a broken machine", [f"{case.name}: {verdict}"])
     assert complaints == []
+    case.check_times(seen, timing)
 
 
 def test_the_page_has_what_is_expected() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bridge.config.settings import RedisSettings
 from bridge.engine.news import Speaker
+from bridge.live.audio import PHONE_HOLDS_MS
 from bridge.store.local import LocalRedis
 from bridge.store.reader import CallReader
 from tests.live.conftest import StartGateway
@@ -55,6 +56,25 @@ async def test_answer_that_the_hanging_up_cuts_is_put_down_as_far_as_it_was_hear
     assert (turn.speaker, turn.text, turn.interrupted) == (Speaker.AGENT, "", False)
     assert turn.heard_ms is not None
     timing.check("heard", turn.heard_ms, least_ms=heard_ms - 100, most_ms=heard_ms + 100)
+
+
+async def test_bye_comes_when_a_phone_has_played_the_goodbye(start_gateway: StartGateway) -> None:
+    """A phone drops what is in its jitter buffer when BYE comes: the last word of a goodbye."""
+    agent = {"instructions": "Be a test.", "greeting": "Hello.", "tools": [{"name": "end_call"}]}
+    async with talking(start_gateway, greeting_ms=600, dialplan={"agent": agent}) as talk:
+        await talk.first.heard()
+        wanted = {"call_id": "call_1", "name": "end_call", "arguments": "{}"}
+        item = {"type": "function_call", "id": "s1_call", "status": "completed", **wanted}
+        at = {"response_id": "s1_resp_1", "output_index": 1}
+        await talk.first.tell("response.output_item.done", item=item, **at)
+        await talk.first.finish_response()
+        await talk.caller.until(talk.caller.ended.is_set)
+        summary = await talk.over()
+        loud = [number for number, each in enumerate(talk.caller.heard) if each.loud]
+        after_ms = (len(talk.caller.heard) - 1 - loud[-1]) * 20
+    assert summary.reason == "end_call"
+    assert len(loud) * 20 >= 600
+    assert after_ms >= PHONE_HOLDS_MS - 20
 
 
 async def test_invite_that_is_cancelled_in_the_same_poll_is_begun_and_ended(

@@ -1,8 +1,12 @@
 """A session that can't be had because this process can open no socket: nobody else is blamed."""
 
+import errno
+import socket
+
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from bridge.descriptors import out_of_descriptors
 from bridge.errors import Fault, UpstreamError
 from bridge.realtime.failures import Layer, classify
 from bridge.realtime.session_config import SessionConfig
@@ -37,6 +41,28 @@ async def test_no_descriptor_is_the_bridges_fault(host: str) -> None:
     assert not failure.permanent
     assert failure.retryable
     assert "ulimit -n" in caught.value.remedy
+
+
+def test_the_last_descriptor_that_another_connection_had_counts() -> None:
+    """As asyncio reports "localhost" where ::1 had the last one and gave it back when refused."""
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('::1', 1, 0, 0)")
+    lack = OSError(errno.EMFILE, "Too many open files")
+    assert out_of_descriptors(OSError(f"Multiple exceptions: {refused}, {lack}"))
+    assert not out_of_descriptors(OSError(f"Multiple exceptions: {refused}, {refused}"))
+
+
+@pytest.mark.parametrize(
+    ("error", "ours"),
+    [
+        (OSError(errno.ENOENT, "a file of the resolver's"), True),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), True),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), False),
+    ],
+)
+def test_error_while_none_is_left_is_ours_but_for_a_far_ends(error: OSError, ours: bool) -> None:
+    with no_descriptor_left():
+        assert out_of_descriptors(error) is ours
+    assert not out_of_descriptors(error)
 
 
 async def test_a_token_that_no_descriptor_is_left_for_is_not_the_services_fault() -> None:

@@ -5,6 +5,7 @@ the caller's RTP port.
 """
 
 import itertools
+from statistics import median
 
 import numpy as np
 import pytest
@@ -28,9 +29,16 @@ CODECS = [(0, "PCMU"), (8, "PCMA")]
 
 
 def assert_is_tone(sound: Sound, hz: float, rate_hz: int) -> None:
-    level, other = level_at_db(sound, hz, rate_hz), loudest_other_db(sound, hz, rate_hz)
+    """Assert that most tenths of a second hold one tone: a slow machine may leave a gap in it."""
+    level = level_at_db(sound, hz, rate_hz)
     assert level > 60, f"no {hz:g} Hz in {len(sound)} samples ({level:.0f} dB)"
-    assert level - other > CLEAR_DB, f"{hz:g} Hz is only {level - other:.0f} dB over the rest"
+    tenth = rate_hz // 10
+    clear = median(
+        level_at_db(piece, hz, rate_hz) - loudest_other_db(piece, hz, rate_hz)
+        for piece in np.split(sound, range(tenth, len(sound), tenth))
+        if len(piece) == tenth
+    )
+    assert clear > CLEAR_DB, f"{hz:g} Hz is only {clear:.0f} dB over the rest"
 
 
 def say_tone(rtp: RtpPeer, ms: int, hz: float = CALLER_HZ) -> None:
