@@ -4,6 +4,8 @@ Units end the names (`_ms`, `_s`, `_hz`). Secrets are never in here: an arm name
 variable or the file that holds its key.
 """
 
+import hashlib
+import json
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
@@ -231,6 +233,16 @@ class ArmSettings(_Settings):
         return self
 
     @property
+    def digest(self) -> str:
+        """A short digest of all that it is, its session template included; of no secret.
+
+        Two arms that differ in turn detection alone are two arms.
+        """
+        # What is unset is left out, so that a null of a template, which is sent, tells.
+        written = json.dumps(self.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+        return hashlib.sha256(written.encode()).hexdigest()[:_DIGEST_CHARS]
+
+    @property
     def token_endpoint(self) -> str:
         """Where tokens are fetched (`PROTOCOL.md` section 1), the query of `url` kept."""
         if self.token_url is not None:
@@ -255,6 +267,7 @@ class ArmSettings(_Settings):
         return urlunsplit((scheme, host, f"{base}/models", parts.query, ""))
 
 
+_DIGEST_CHARS = 12
 _TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 
 

@@ -209,6 +209,10 @@ PATHS: Paths = {
     "turn_detection": ("turn_detection",),
     "transcription": ("input_audio_transcription",),
     "tools": ("tools",),
+    "noise_reduction": ("input_audio_noise_reduction",),
+    "speed": ("speed",),
+    "max_output_tokens": ("max_response_output_tokens",),
+    "temperature": ("temperature",),
 }
 """Where what is compared stands in beta's session object."""
 

@@ -238,6 +238,13 @@ PATHS: Paths = {
     "turn_detection": ("audio", "input", "turn_detection"),
     "transcription": ("audio", "input", "transcription"),
     "tools": ("tools",),
+    "noise_reduction": ("audio", "input", "noise_reduction"),
+    "speed": ("audio", "output", "speed"),
+    "max_output_tokens": ("max_output_tokens",),
+    "temperature": ("temperature",),
+    "truncation": ("truncation",),
+    "reasoning": ("reasoning",),
+    "parallel_tool_calls": ("parallel_tool_calls",),
 }
 """Where what is compared stands in GA's session object."""
 

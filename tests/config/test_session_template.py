@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from bridge.config.loading import load_settings
 from bridge.config.session_template import SessionTemplate, nested_fields
+from bridge.config.settings import ArmSettings
 from bridge.config.tool_templates import McpTemplate
 from bridge.errors import ConfigError
 
@@ -286,3 +287,25 @@ def test_agent_with_other_tools_has_the_rest_of_the_template() -> None:
     template = SessionTemplate.model_validate(WHOLE)
     rest = {key: value for key, value in WHOLE.items() if key not in ("tools", "tool_choice")}
     assert template.without_tools() == SessionTemplate.model_validate(rest)
+
+
+def digest_of(session: object, **fields: object) -> str:
+    arm = ArmSettings.model_validate({"url": "ws://x/v1/realtime", "session": session, **fields})
+    return arm.digest
+
+
+def test_arms_that_differ_in_turn_detection_alone_are_two_arms() -> None:
+    def asking(**turns: object) -> object:
+        return {"audio": {"input": {"turn_detection": {"type": "server_vad", **turns}}}}
+
+    sessions = (
+        asking(silence_duration_ms=300),
+        asking(silence_duration_ms=700),
+        asking(),
+        {"audio": {"input": {"turn_detection": None}}},
+        {"audio": {"input": {}}},
+    )
+    digests = [digest_of(each) for each in sessions]
+    assert len(set(digests)) == len(digests)
+    assert digest_of(sessions[0]) == digests[0]
+    assert digest_of(sessions[0], model="other") != digests[0]

@@ -189,7 +189,7 @@ def _make_arm(
         )
         for each in chosen
     )
-    return Arm(name, DIALECTS[arm.dialect](arm.takes), choices)
+    return Arm(name, DIALECTS[arm.dialect](arm.takes), choices, digest=arm.digest)
 
 
 def _credentials(

@@ -143,10 +143,11 @@ class Plans:
         dealt = Dealt(decision, caller, plan, partial(rollouts.ended, flag))
         if decision.arm is None:
             return replace(self._routes[name, plan.control, Mode.AI_OFF], dealt=dealt)
+        route = self._routes[name, decision.arm, mode]
         other = rollouts.rescuer(flag, decision.arm)
         return replace(
-            self._routes[name, decision.arm, mode],
-            dealt=dealt,
+            route,
+            dealt=replace(dealt, digest=route.arm.digest),
             rescuer=None if other is None else self._routes[name, other, mode],
         )
 

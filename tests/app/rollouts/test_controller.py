@@ -45,7 +45,9 @@ class Bench:
         self._number = 0
 
     def make(self, node: str, plan: RolloutSettings = QUICK) -> RolloutController:
-        return RolloutController({"f": plan}, self.store, node, self.clock, self.metrics)
+        return RolloutController(
+            {"f": plan}, self.digests, self.store, node, self.clock, self.metrics
+        )
 
     @property
     def now_s(self) -> float:
@@ -103,6 +105,7 @@ class Bench:
                         for _ in range(4)
                     ),
                     caller=f"caller{self._number}",
+                    digest=self.digests[arm],
                 )
             )
         await self.store.report("f", entries)
