@@ -21,6 +21,7 @@ from bridge.config.loading import load_settings
 from bridge.config.parts import Part, document_schema
 from bridge.config.session_template import SessionTemplate
 from bridge.config.settings import Settings
+from bridge.config.sip import SipSettings
 from bridge.config.trunk_presets import lines_of
 from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError

@@ -81,7 +81,7 @@ def test_explanation_says_why_earlier_rules_did_not_take_the_call() -> None:
         *("--at", "2026-12-24T21:00:00-05:00"),
     )
     lines = result.stdout.replace(f"{SHIPPED}/", "").splitlines()
-    assert lines[:8] == [
+    assert lines[:9] == [
         "a call to +15550142 at 2026-12-24T21:00:00-05:00",
         "  10-screened.yaml:9 screened: no: stir is none, not failed",
         "  10-screened.yaml:11 screened: no: caller is +15550171, not anonymous",
@@ -378,6 +378,6 @@ def test_explained_call_has_the_codecs_of_its_trunk(
 ) -> None:
     asked = ["--explain", "1", "--config", str(wideband), "--trunk", trunk]
     rate = "all calls' audio is at 16 kHz inside: G722 is in sip.trunks.pbx.codecs"
-    assert check(*asked).output.splitlines()[-1] == f"codecs: {codecs}; {rate}"
+    assert f"codecs: {codecs}; {rate}" in check(*asked).output.splitlines()
     told = json.loads(check(*asked, "--json").output)
     assert (told["codecs"], told["audio"]) == (codecs.split(", "), rate)
