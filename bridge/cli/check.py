@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ from bridge.config.loading import load_settings
 from bridge.config.parts import Part, document_schema
 from bridge.config.session_template import SessionTemplate
 from bridge.config.settings import Settings
+from bridge.config.sip import SipSettings
 from bridge.config.trunk_presets import lines_of
 from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError
@@ -143,18 +145,18 @@ def check(
         moment, sip = at or datetime.now(UTC), settings.sip
         call = call_of(called, caller, headers, trunk, Verstat(stir), moment, sip)
         found = explain.explain(_dialplans(paths, config), call)
-        found = explain.with_trust(found, headers, Verstat(stir), sip)
+        found = explain.with_trunk(found, headers, Verstat(stir), sip)
         _show(explain.with_sessions(found, settings), as_json=as_json)
         return
     warnings: list[str] = []
-    presets: list[str] = []
-    problems = _problems(paths, warnings) if paths else _serve_problems(config, presets, warnings)
+    notes: dict[str, list[str]] = {"presets": [], "codecs": []}
+    problems = _problems(paths, warnings) if paths else _serve_problems(config, notes, warnings)
     errors = [str(error) for error in problems]
     if as_json:
-        said = {"ok": not errors, "errors": errors, "warnings": warnings, "presets": presets}
+        said = {"ok": not errors, "errors": errors, "warnings": warnings, **notes}
         click.echo(json.dumps(said))
     else:
-        for line in presets:
+        for line in chain.from_iterable(notes.values()):
             click.echo(line)
         for line in [*errors, *(f"warning: {each}" for each in warnings)]:
             click.echo(line, err=True)
@@ -232,14 +234,15 @@ def _show(explained: Explanation, *, as_json: bool) -> None:
 
 
 def _serve_problems(
-    config: Path | None, presets: list[str], warnings: list[str]
+    config: Path | None, notes: dict[str, list[str]], warnings: list[str]
 ) -> Iterator[ConfigError]:
-    """Yield what is wrong; add what trunks' presets fill in, and what will be wrong soon."""
+    """Yield what is wrong; add what follows from the settings, and what will be wrong soon."""
     try:
         settings = load_settings(config, os.environ)
         for name, trunk in settings.sip.trunks.items():
             place = f"preset {trunk.preset} fills in sip.trunks.{name}."
-            presets += [f"{place}{line}" for line in lines_of(trunk.filled)]
+            notes["presets"] += [f"{place}{line}" for line in lines_of(trunk.filled)]
+        notes["codecs"] += _codecs(settings.sip)
         dialplans = load_dialplans(settings.dialplans_dir)
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)
@@ -248,6 +251,13 @@ def _serve_problems(
         warnings += session_warnings(dialplans, settings.arms, settings.rollouts)
     except ConfigError as error:
         yield error
+
+
+def _codecs(sip: SipSettings) -> Iterator[str]:
+    """Yield the codecs that any trunk has of its own, and the rate that follows from them."""
+    if len(sip.codec_settings) > 1 or sip.wideband_settings:
+        yield from (f"{name}: {', '.join(each)}" for name, each in sip.codec_settings.items())
+        yield explain.audio_rate(sip)
 
 
 def _problems(paths: tuple[Path, ...], warnings: list[str]) -> Iterator[ConfigError]:

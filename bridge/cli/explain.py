@@ -33,6 +33,8 @@ class Explanation:
         origin: what would be kept of its INVITE.
         dropped: its headers that the trunk is not trusted for.
         towards_trunk: headers of what goes back to its trunk.
+        codecs: that it may have, in the trunk's order of preference.
+        audio: at which rate its audio goes through the gateway, and why.
         sessions: what its session would be asked to be, by arm; "" for an arm that is not known.
     """
 
@@ -44,6 +46,8 @@ class Explanation:
     origin: Origin = NO_ORIGIN
     dropped: Sequence[str] = ()
     towards_trunk: Mapping[str, str] = field(default_factory=dict)
+    codecs: Sequence[str] = ()
+    audio: str = ""
     sessions: Mapping[str, Layers] = field(default_factory=dict)
 
 
@@ -86,10 +90,10 @@ def _headers(headers: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return given
 
 
-def with_trust(
+def with_trunk(
     found: Explanation, headers: Sequence[str], stir: Verstat, sip: SipSettings
 ) -> Explanation:
-    """Add to an explanation what the call's trunk isn't believed, and what goes back to it.
+    """Add to an explanation what the call's trunk isn't believed, gets back, and has of codecs.
 
     Args:
         headers, stir: as :func:`call_of` took them.
@@ -99,8 +103,20 @@ def with_trust(
     if stir is not Verstat.NONE and not sip.believes_verstat(trunk):
         dropped.append("verstat")
     known = sip.trunks.get(trunk)
-    towards = {} if known is None else known.headers
-    return replace(found, dropped=sorted(dropped), towards_trunk=towards)
+    return replace(
+        found,
+        dropped=sorted(dropped),
+        towards_trunk={} if known is None else known.headers,
+        codecs=sip.media_terms(trunk).codecs,
+        audio=audio_rate(sip),
+    )
+
+
+def audio_rate(sip: SipSettings) -> str:
+    """Return the rate of all calls' audio inside the gateway, and the settings that make it so."""
+    rate = f"all calls' audio is at {sip.audio_hz // 1000} kHz inside"
+    wide = " and ".join(sip.wideband_settings)
+    return f"{rate}: G722 is in {wide}" if wide else rate
 
 
 def with_sessions(found: Explanation, settings: Settings) -> Explanation:
@@ -156,6 +172,8 @@ def to_json(found: Explanation) -> str:
                 "dropped": list(found.dropped),
             },
             "towards_trunk": dict(found.towards_trunk),
+            "codecs": list(found.codecs),
+            "audio": found.audio,
             "sessions": {
                 arm: {path: {"value": each.value, "source": each.source} for path, each in fields}
                 for arm, layers in found.sessions.items()
@@ -197,6 +215,8 @@ def show(found: Explanation) -> Iterator[str]:
         yield f"goes on: {name} {value}"
     for name, value in found.towards_trunk.items():
         yield f"goes back to {found.call.trunk} in a REFER: {name} {value}"
+    if found.codecs:
+        yield f"codecs: {', '.join(found.codecs)}; {found.audio}"
     for arm, layers in found.sessions.items():
         yield f"session on arm {arm}:" if arm else "session (without an arm's own: --config):"
         yield from _session(layers)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from itertools import chain
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import (
@@ -173,13 +174,23 @@ class SipSettings(BaseModel):
     @property
     def audio_hz(self) -> int:
         """The rate of calls' audio between PJSIP and the resamplers: one for all calls."""
-        return 16_000 if WIDEBAND in self.all_codecs else 8_000
+        return 16_000 if self.wideband_settings else 8_000
+
+    @property
+    def wideband_settings(self) -> tuple[str, ...]:
+        """The settings that make it 16 kHz, as `sip.trunks.pbx.codecs`; none at 8 kHz."""
+        return tuple(name for name, codecs in self.codec_settings.items() if WIDEBAND in codecs)
+
+    @property
+    def codec_settings(self) -> Mapping[str, tuple[Codec, ...]]:
+        """The settings with codecs, by name: for all, then those of trunks with their own."""
+        own = {f"sip.trunks.{name}.codecs": each.codecs for name, each in self.trunks.items()}
+        return {"sip.codecs": self.codecs, **{name: each for name, each in own.items() if each}}
 
     @property
     def all_codecs(self) -> tuple[Codec, ...]:
         """Those of any call, each once."""
-        trunks = (codec for trunk in self.trunks.values() for codec in trunk.codecs)
-        return tuple(dict.fromkeys((*self.codecs, *trunks)))
+        return tuple(dict.fromkeys(chain.from_iterable(self.codec_settings.values())))
 
     @property
     def is_ipv6(self) -> bool:

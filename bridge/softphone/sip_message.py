@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
-_CODECS = {0: "PCMU", 8: "PCMA"}
+_CODECS = {0: "PCMU", 8: "PCMA", 9: "G722"}
 _SUITE = "AES_CM_128_HMAC_SHA1_80"
 _FOLDED = re.compile(r"\r\n[ \t]+")
 _COMPACT = {"v": "Via", "f": "From", "t": "To", "i": "Call-ID", "m": "Contact"} | {
@@ -33,7 +33,7 @@ def audio_sdp(
 
     Args:
         port: where RTP is awaited.
-        payload_types: codecs in order of preference: 0 is PCMU, 8 is PCMA.
+        payload_types: codecs in order of preference: 0 is PCMU, 8 is PCMA, 9 is G.722.
         direction: ``sendonly`` or ``inactive`` is hold (RFC 3264 section 8.4).
         address: ``0.0.0.0`` is hold as RFC 2543 did it.
         version: of the session; each new offer needs a higher one (RFC 3264 section 8).

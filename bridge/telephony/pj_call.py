@@ -20,7 +20,12 @@ from bridge.telephony.reliable_rings import ReliableRings
 from bridge.telephony.replaces import DialogId, InviteId
 from bridge.telephony.rtp_lock import RtpLocks
 from bridge.telephony.rtp_stats import RtpStats, read_rtp
-from bridge.telephony.sdp import has_usable_audio, with_codecs, with_own_ptime
+from bridge.telephony.sdp import (
+    codecs_towards,
+    has_usable_audio,
+    with_codecs,
+    with_own_ptime,
+)
 from bridge.telephony.secure_media import with_offered_suites
 from bridge.telephony.sip_messages import host_of
 
@@ -234,7 +239,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         """Write the codecs and keys that we offer, and how much audio a packet to us carries."""
         try:
             own = str(prm.sdp.wholeSdp)  # empty where it is too long for pjsua2 to print
-            narrowed = with_codecs(with_offered_suites(own), self._terms.codecs)
+            codecs = codecs_towards(str(prm.remSdp.wholeSdp), self._terms.codecs)
+            narrowed = with_codecs(with_offered_suites(own), codecs)
             prm.sdp.wholeSdp = with_own_ptime(narrowed)
         except Exception:
             log.exception("sdp_failed", call_id=self.owner.call_id)

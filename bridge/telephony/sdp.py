@@ -21,6 +21,7 @@ import structlog
 
 from bridge.config.secure_sip import Srtp
 from bridge.config.sip import MediaTerms
+from bridge.config.trunks import WIDEBAND, Codec
 from bridge.telephony.library import READ_RECEIVED, import_pjsua2
 from bridge.telephony.received_message import MessageFinder
 from bridge.telephony.replies import Replies
@@ -131,7 +132,8 @@ _PROFILES: Mapping[Srtp, frozenset[str]] = {
     "optional": _PLAIN | _SECURE,
     "required": _SECURE,
 }
-_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
+_G722 = "9"
+_STATIC = {"0": "PCMU/8000", "8": "PCMA/8000", _G722: "G722/8000"}
 """RFC 3551 section 6: these need no rtpmap. G.722 is sampled at 16 kHz (section 4.5.2)."""
 
 _CLOCK_HZ = 8_000
@@ -176,8 +178,32 @@ def _is_usable(section: str, known: set[str], srtp: Srtp) -> bool:
         return False
     if found[2].upper() in _SECURE and not _KEY.search(section):
         return False
-    names = {**_STATIC, **dict(_RTPMAP.findall(section))}
-    return any(names.get(number, "").upper() in known for number in found[3].split())
+    return not known.isdisjoint(_codecs(section, found[3]))
+
+
+def _codecs(section: str, formats: str) -> set[str]:
+    """Return the codecs of an offered stream that PJSIP can have, as an rtpmap has them.
+
+    It takes a static number for what it is, whatever the rtpmap says, as `G722/16000`. G.722 has
+    its rate by that number alone: by another one PJSIP agrees to it, and then has no such codec.
+    """
+    names, g722 = dict(_RTPMAP.findall(section)), _STATIC[_G722]
+    codecs = {each: _STATIC.get(each) or names.get(each, "").upper() for each in formats.split()}
+    renumbered = any(codec == g722 and number != _G722 for number, codec in codecs.items())
+    return set(codecs.values()) - ({g722} if renumbered else set())
+
+
+def codecs_towards(offer: str, codecs: Sequence[Codec]) -> Sequence[Codec]:
+    """Return those of a call's codecs that our answer to an offer may have; all where it is empty.
+
+    G.722 by a number that isn't its own would be agreed on (:func:`_codecs`).
+    """
+    streams = ((each, _AUDIO_LINE.match(each)) for each in _STREAM.split(offer)[1:])
+    if not offer or any(
+        found and _STATIC[_G722] in _codecs(each, found[3]) for each, found in streams
+    ):
+        return codecs
+    return [codec for codec in codecs if codec != WIDEBAND]
 
 
 _CONNECTION = re.compile(r"^c=IN +(\S+) +([^\s/]+)", re.MULTILINE | re.IGNORECASE)
@@ -271,8 +297,9 @@ class OfferDoor:
         if not is_of_family(offer, is_ipv6=self._is_ipv6):
             return _NOT_OUR_FAMILY
         # PJSIP would say 406 to an offer without the trunk's SRTP, or end; and take one that has
-        # another trunk's codec alone, until the call is answered.
-        is_judged = terms.srtp != "off" or set(terms.codecs) != self._all_codecs
+        # another trunk's codec alone, until the call is answered, and G.722 by any number.
+        all_narrow = WIDEBAND not in self._all_codecs and set(terms.codecs) == self._all_codecs
+        is_judged = terms.srtp != "off" or not all_narrow
         if not is_judged or not offer.strip() or has_usable_audio(offer, terms):
             return None
         return _NOT_ITS_CODEC if terms.srtp == "off" else _NOT_ITS_SRTP

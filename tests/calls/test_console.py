@@ -6,17 +6,19 @@ who is who.
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from playwright.async_api import Page, WebSocket, expect
+from playwright.async_api import Page, expect
 
 from bridge.audio.resample import PHONE_HZ, downsample_whole
 from bridge.audio.wav import write_wav
 from bridge.replay.script.document import load_script
+from bridge.softphone.sip_message import audio_sdp
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from bridge.telephony.taps import AGENT, CALLER
@@ -24,12 +26,15 @@ from tests.audio.signals import level_at_db, loudest_other_db, tone
 from tests.support.browser import open_browser, open_page, until_true
 from tests.support.console_user import sign_in
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
-from tests.support.person import a_person, hears
+from tests.support.person import Phone, a_person, hears
 from tests.support.ports import free_port
 from tests.support.processes import simulating, write_yaml
+from tests.support.rtp import G722_TYPE, RtpPeer
 from tests.support.rtp_caller import RtpCaller, header
+from tests.support.sip import SipPeer
 from tests.support.supervisor import RATE_HZ, VOICE_HZ, heard_by
 from tests.support.supervisor_frames import decode_listen
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.browser,
@@ -40,6 +45,9 @@ pytestmark = [
 ]
 
 CALLER_HZ = 440.0
+WIDE_HZ = 16_000
+WIDE_CALLER_HZ, WIDE_VOICE_HZ = 5_000.0, 6_100.0
+"""Tones that G.722 carries, and G.711 doesn't."""
 PERSON_HZ = 1000.0
 GREETING = "Hello, this is a machine that speaks for quite a while before it is done with that."
 WANTS = "My order has the wrong size."
@@ -86,7 +94,13 @@ class Office:
 @pytest.fixture(scope="module")
 def office(redis: LocalRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """One gateway for all tests; each of them leaves no call behind."""
-    directory = tmp_path_factory.mktemp("gateway")
+    with an_office(redis, tmp_path_factory.mktemp("gateway")) as opened:
+        yield opened
+
+
+@contextmanager
+def an_office(redis: LocalRedis, directory: Path, **sip: object) -> Iterator[Office]:
+    """Run a gateway, with more settings of SIP."""
     ann_port, eves_port = free_port(), free_port()
     agent = {**PLAIN_AGENT, "greeting": GREETING}
     dialplans = write_dialplan(directory / "dialplans", agent, called="support")
@@ -113,7 +127,7 @@ def office(redis: LocalRedis, tmp_path_factory: pytest.TempPathFactory) -> Itera
             *(directory, url, dialplans),
             redis_url=redis.url,
             console={"enabled": True, "scripts_dir": str(directory / "scripts")},
-            sip={"supervisor_phones": ["sip:eve@*"]},
+            sip={"supervisor_phones": ["sip:eve@*"], **sip},
         ) as gateway,
     ):
         yield Office(gateway, redis.url, ann_port, eves_port)
@@ -121,10 +135,15 @@ def office(redis: LocalRedis, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @asynccontextmanager
 async def console_page(
-    office: Office, folder: Path, path: str = "calls", role: str = "supervisor"
+    office: Office,
+    folder: Path,
+    path: str = "calls",
+    role: str = "supervisor",
+    *,
+    voice_hz: float = VOICE_HZ,
 ) -> AsyncIterator[Page]:
     """Open a page in a browser whose microphone hums."""
-    hum = tone(VOICE_HZ, 48_000, 48_000, amplitude=8_000)
+    hum = tone(voice_hz, 48_000, 48_000, amplitude=8_000)
     write_wav(folder / "microphone.wav", hum, 48_000)
     token, _ = await sign_in(office.redis_url, "eve", role)
     async with (
@@ -136,6 +155,24 @@ async def console_page(
         await page.evaluate(_INSERTED)
         await expect(page.locator("#live-badge")).to_have_attribute("data-state", "live")
         yield page
+
+
+def frames_of(page: Page) -> list[bytes]:
+    """Return the audio that a page gets from now on, in a list that grows."""
+    frames: list[bytes] = []
+
+    def keep(frame: bytes | str) -> None:
+        if isinstance(frame, bytes):
+            frames.append(frame)
+
+    page.on("websocket", lambda socket: socket.on("framereceived", keep))
+    return frames
+
+
+def lanes_of(frames: list[bytes]) -> dict[str, npt.NDArray[np.int16]]:
+    """Return what both sides said in a page's audio."""
+    stereo = np.concatenate([decode_listen(each).stereo for each in frames])
+    return {"caller": stereo[:, CALLER], "agent": stereo[:, AGENT]}
 
 
 async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
@@ -159,16 +196,7 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         await expect(drawer.get_by_role("log")).to_contain_text("machine that speaks")
 
         # Listened to: the caller's tone and the agent's voice, each in its lane.
-        frames: list[bytes] = []
-
-        def tap(socket: WebSocket) -> None:
-            socket.on("framereceived", keep)
-
-        def keep(frame: bytes | str) -> None:
-            if isinstance(frame, bytes):
-                frames.append(frame)
-
-        page.on("websocket", tap)
+        frames = frames_of(page)
         pressed_s = time.monotonic()
         await page.keyboard.press("m")
         await expect(drawer).to_contain_text("You are listening.")
@@ -177,8 +205,7 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
         caller.speak(tone(CALLER_HZ, RATE_HZ, RATE_HZ, amplitude=8_000))
         await until_true(page, "document.querySelector('.listening').dataset.frames > 120")
         await expect(row).to_contain_text("1 watching")
-        stereo = np.concatenate([decode_listen(each).stereo for each in frames])
-        lanes = {"caller": stereo[:, CALLER], "agent": stereo[:, AGENT]}
+        lanes = lanes_of(frames)
         assert np.abs(lanes["agent"]).max() > 1_000
         assert level_at_db(lanes["caller"], CALLER_HZ, PHONE_HZ) > 50
         assert loudest_other_db(lanes["caller"], CALLER_HZ, PHONE_HZ) < level_at_db(
@@ -234,6 +261,45 @@ async def test_call_is_seen_heard_whispered_to_taken_over_and_ended(
     record = await gateway.record_of(call_id)
     acted = [each["action"] for each in record["supervised"]]
     assert acted == ["whisper", "take_over", "hand_back", "end"]
+
+
+async def test_wideband_call_is_heard_and_taken_over_at_16_khz(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    wide = {"addresses": "127.0.0.2", "codecs": ["G722", "PCMU"]}
+    with an_office(redis, tmp_path, trunks={"wide": wide, "narrow": "127.0.0.1"}) as office:
+        async with (
+            CallsInRedis(office.redis_url) as calls,
+            console_page(office, tmp_path, voice_hz=WIDE_VOICE_HZ) as page,
+            SipPeer(office.gateway.sip_port, host="127.0.0.2") as sip,
+            RtpPeer(G722_TYPE) as rtp,
+        ):
+            caller = Phone(rtp, sip.call("support", audio_sdp(rtp.port, (G722_TYPE,))))
+            assert caller.dialog is not None
+            rtp.stream((await caller.dialog.final()).media_port)
+            call_id = await calls.until_active(office.gateway.node)
+            await expect(page.locator(f'tr[data-key="{call_id}"]')).to_be_visible()
+            frames, drawer = frames_of(page), page.locator("#drawer")
+            for key in ("j", "Enter", "m"):
+                await page.keyboard.press(key)
+            await expect(drawer).to_contain_text("You are listening.")
+            caller.hum(WIDE_CALLER_HZ)
+            await wait_until(
+                lambda: (
+                    len(frames) > 25
+                    and hears(lanes_of(frames[-25:])["caller"], WIDE_CALLER_HZ, WIDE_HZ)
+                ),
+                "the page does not hear the caller",
+            )
+            assert {len(frame) for frame in frames} == {8 + 4 * WIDE_HZ // 50}
+            await page.keyboard.press("Shift+T")
+            dialog = page.get_by_role("dialog")
+            await until_true(page, "document.querySelector('dialog meter').value > 0.1")
+            await dialog.get_by_role("button", name="Take over").click()
+            await expect(drawer).to_contain_text("The caller hears you. The AI is silent.")
+            await caller.hears(WIDE_VOICE_HZ)
+            assert (await caller.dialog.bye()).status == 200
+            await expect(drawer).to_contain_text("This call is over.")
 
 
 async def test_call_is_listened_to_by_phone_and_transferred(office: Office, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_explanation_says_why_earlier_rules_did_not_take_the_call() -> None:
         *("--at", "2026-12-24T21:00:00-05:00"),
     )
     lines = result.stdout.replace(f"{SHIPPED}/", "").splitlines()
-    assert lines[:8] == [
+    assert lines[:9] == [
         "a call to +15550142 at 2026-12-24T21:00:00-05:00",
         "  10-screened.yaml:9 screened: no: stir is none, not failed",
         "  10-screened.yaml:11 screened: no: caller is +15550171, not anonymous",
@@ -92,6 +92,7 @@ def test_explanation_says_why_earlier_rules_did_not_take_the_call() -> None:
         "dialplan bank, arm local, as the line is closed: agent",
         "hours: closed; thu 2026-12-24 21:00 in America/New_York is outside mon-fri 08:00-20:00,"
         " sat 09:00-13:00",
+        "codecs: PCMU, PCMA; all calls' audio is at 8 kHz inside",
     ]
 
 
@@ -334,3 +335,49 @@ def test_what_a_trunks_preset_fills_in_is_printed(tmp_path: Path) -> None:
     ]
     told = json.loads(check("--config", str(config), "--json").output)
     assert told["presets"] == found.output.splitlines()[:-1]
+
+
+@pytest.fixture
+def wideband(tmp_path: Path) -> Path:
+    """Settings with a trunk of wideband, one of codecs of its own, and one of neither."""
+    (tmp_path / "a.yaml").write_text(
+        "schema: dialplan/v1\nname: a\narm: x\nmatch: [{called: '*'}]\nagent: {instructions: x}\n"
+    )
+    config = tmp_path / "settings" / "bridge.yaml"
+    config.parent.mkdir()
+    config.write_text(
+        f"dialplans_dir: {tmp_path}\narms: {{x: {{url: 'ws://localhost:1', dialect: ga}}}}\n"
+        "sip:\n  trunks:\n"
+        "    pbx: {addresses: 192.0.2.1, codecs: [G722, PCMA]}\n"
+        "    carrier: {addresses: 192.0.2.2, codecs: PCMA}\n"
+        "    other: 192.0.2.3\n"
+    )
+    return config
+
+
+def test_codecs_of_trunks_and_the_rate_that_follows_are_printed(wideband: Path) -> None:
+    found = check("--config", str(wideband))
+    assert found.exit_code == 0, found.output
+    assert found.output.splitlines() == [
+        "sip.codecs: PCMU, PCMA",
+        "sip.trunks.pbx.codecs: G722, PCMA",
+        "sip.trunks.carrier.codecs: PCMA",
+        "all calls' audio is at 16 kHz inside: G722 is in sip.trunks.pbx.codecs",
+        "all good",
+    ]
+    told = json.loads(check("--config", str(wideband), "--json").output)
+    assert told["codecs"] == found.output.splitlines()[:-1]
+
+
+@pytest.mark.parametrize(
+    ("trunk", "codecs"),
+    [("pbx", "G722, PCMA"), ("carrier", "PCMA"), ("other", "PCMU, PCMA"), ("", "PCMU, PCMA")],
+)
+def test_explained_call_has_the_codecs_of_its_trunk(
+    wideband: Path, trunk: str, codecs: str
+) -> None:
+    asked = ["--explain", "1", "--config", str(wideband), "--trunk", trunk]
+    rate = "all calls' audio is at 16 kHz inside: G722 is in sip.trunks.pbx.codecs"
+    assert f"codecs: {codecs}; {rate}" in check(*asked).output.splitlines()
+    told = json.loads(check(*asked, "--json").output)
+    assert (told["codecs"], told["audio"]) == (codecs.split(", "), rate)

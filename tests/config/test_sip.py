@@ -232,3 +232,22 @@ def test_words_on_callers_numbers_are_believed_of_all_until_one_is_named() -> No
     settings = sip(carrier=named, other=["192.0.2.2"])
     believed = [settings.believes_verstat(each) for each in ("carrier", "other", "")]
     assert believed == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("codecs", "own", "hz", "why"),
+    [
+        (["PCMA"], [], 8_000, ()),
+        (["PCMA"], ["PCMU"], 8_000, ()),
+        (["PCMA"], ["PCMA", "G722"], 16_000, ("sip.trunks.carrier.codecs",)),
+        (["G722"], ["PCMA"], 16_000, ("sip.codecs",)),
+        (["G722"], ["G722"], 16_000, ("sip.codecs", "sip.trunks.carrier.codecs")),
+    ],
+)
+def test_wideband_anywhere_makes_the_audio_of_all_calls_16_khz(
+    codecs: list[str], own: list[str], hz: int, why: tuple[str, ...]
+) -> None:
+    trunks = {"carrier": {"addresses": ["192.0.2.1"], "codecs": own}, "other": ["192.0.2.2"]}
+    settings = SipSettings.model_validate({"codecs": codecs, "trunks": trunks})
+    assert (settings.audio_hz, settings.wideband_settings) == (hz, why)
+    assert settings.all_codecs == tuple(dict.fromkeys((*codecs, *own)))

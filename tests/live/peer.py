@@ -5,6 +5,7 @@ import base64
 import json
 import socket
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from tests.support.waiting import PATIENCE_S
 RATE_HZ = 24_000
 TONE_HZ = 1000
 DELTA_MS = 100
+_LATEST_PIECES = 25
 _TINY_BYTES, _ROOMY_BYTES = 4096, 1 << 20
 
 
@@ -30,7 +32,8 @@ class TonePeer:
         sent: every client event except audio.
         session: its settings. Like the real service, it takes each key of an update for the new
             value of that key, and leaves the others as they were (`PROTOCOL.md` section 2).
-        appended_ms: of caller audio; ``loud_ms``: of it, what is no silence.
+        appended_ms: of caller audio; ``loud_ms``: of it, what is no silence; ``latest``: its latest
+            pieces, 24 kHz.
     """
 
     def __init__(self) -> None:
@@ -39,6 +42,7 @@ class TonePeer:
         self.beta = False
         self.appended_ms = 0.0
         self.loud_ms = 0.0
+        self.latest: deque[npt.NDArray[np.int16]] = deque(maxlen=_LATEST_PIECES)
         self.tone_ms = 8_000
         self.tone_hz: float = TONE_HZ
         self.voice: npt.NDArray[np.int16] | None = None
@@ -138,6 +142,7 @@ class TonePeer:
     async def _on_event(self, given: dict[str, Any]) -> None:  # Any: as above
         if given["type"] == "input_audio_buffer.append":
             samples = np.frombuffer(base64.b64decode(given["audio"]), dtype="<i2")
+            self.latest.append(samples)
             self.appended_ms += len(samples) / RATE_HZ * 1000
             self.loud_ms += float(np.count_nonzero(np.abs(samples) > 500)) / RATE_HZ * 1000
             self._changed.set()

@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge.softphone.sip_message import Direction, PhoneMessage, audio_sdp
 from tests.audio.signals import level_at_db, loudest_other_db, tone
-from tests.support.rtp import FRAME_SAMPLES, TELEPHONE_EVENT, RtpPeer
+from tests.support.rtp import TELEPHONE_EVENT, RtpPeer
 from tests.support.sip import Dialog, SipPeer
 from tests.support.waiting import wait_until
 
@@ -33,11 +33,12 @@ class Phone:
 
     def hum(self, hz: float, ms: int = 60_000) -> None:
         """Say a tone."""
-        self.rtp.say(tone(hz, 8000, 8 * ms, amplitude=8000))
+        rate_hz = self.rtp.rate_hz
+        self.rtp.say(tone(hz, rate_hz, rate_hz * ms // 1000, amplitude=8000))
 
     async def hears(self, hz: float) -> None:
         """Wait until a tone is heard, by FFT over the latest half second."""
-        await wait_until(lambda: hears(self.heard, hz), f"{hz} Hz was not heard")
+        await wait_until(lambda: hears(self.heard, hz, self.rtp.rate_hz), f"{hz} Hz was not heard")
 
     async def hears_speech(self) -> None:
         """Wait until something is heard."""
@@ -56,10 +57,11 @@ class Phone:
 
     @property
     def heard(self) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-        """The latest half second, (n,) int16 at 8 kHz; less at the beginning."""
+        """The latest half second, (n,) int16 at its codec's rate; less at the beginning."""
         latest = self.rtp.packets[-4 * _WINDOW :]
         since = len(self.rtp.packets) - len(latest)
-        return self.rtp.heard(0, since)[-_WINDOW * FRAME_SAMPLES :]
+        sound = self.rtp.heard(self.rtp.payload_type, since)
+        return sound[-_window_samples(self.rtp.rate_hz) :]
 
     @property
     def digits(self) -> str:
@@ -103,18 +105,39 @@ class Person(Phone):
         return self.invites[-1]
 
 
-def hears(sound: np.ndarray[tuple[int], np.dtype[np.int16]], hz: float) -> bool:
-    """Tell whether half a second of sound is a tone: speech holds every pitch, but others, too."""
-    if len(sound) < _WINDOW * FRAME_SAMPLES:
-        return False
-    level_db = level_at_db(sound, hz, 8000)
-    return level_db > LOUD_DB and loudest_other_db(sound, hz, 8000) < level_db - 20
+def hears(
+    sound: np.ndarray[tuple[int], np.dtype[np.int16]], hz: float, rate_hz: int = 8_000
+) -> bool:
+    """Tell whether half a second of sound is a tone."""
+    return len(sound) >= _window_samples(rate_hz) and is_tone(sound, hz, rate_hz)
+
+
+def is_tone(sound: np.ndarray[tuple[int], np.dtype[np.int16]], hz: float, rate_hz: int) -> bool:
+    """Tell whether sound is a tone: speech holds every pitch, but others, too."""
+    level_db = level_at_db(sound, hz, rate_hz)
+    return level_db > LOUD_DB and loudest_other_db(sound, hz, rate_hz) < level_db - 20
+
+
+def _window_samples(rate_hz: int) -> int:
+    return _WINDOW * rate_hz // 50
 
 
 @asynccontextmanager
-async def a_person(server_port: int, port: int, status: int = 200) -> AsyncIterator[Person]:
-    """Have a person at ``port`` while the block runs."""
-    async with SipPeer(server_port, port) as sip, RtpPeer() as rtp:
+async def a_person(
+    server_port: int,
+    port: int,
+    status: int = 200,
+    *,
+    host: str = "127.0.0.1",
+    codecs: tuple[int, ...] = (0, 8),
+) -> AsyncIterator[Person]:
+    """Have a person at ``port`` while the block runs.
+
+    Args:
+        host: where they are called, another address of loopback for another trunk.
+        codecs: payload types of their answer; they speak the first.
+    """
+    async with SipPeer(server_port, port, host) as sip, RtpPeer(codecs[0]) as rtp:
         person = Person(rtp, sip=sip, status=status)
 
         def on_call(invite: PhoneMessage) -> tuple[int, str]:
@@ -123,7 +146,7 @@ async def a_person(server_port: int, port: int, status: int = 200) -> AsyncItera
             offered = re.search(r"a=rtpmap:(\d+) telephone-event", invite.body)
             assert offered is not None, "no keys were offered"
             rtp.event_type = int(offered.group(1))
-            return person.status, audio_sdp(rtp.port)
+            return person.status, audio_sdp(rtp.port, codecs)
 
         sip.on_call = on_call
         yield person

@@ -1,6 +1,6 @@
 """RTP by hand (RFC 3550, RFC 3551, RFC 4733): one UDP port that speaks, listens and presses keys.
 
-Sends one packet every 20 ms from :meth:`RtpPeer.stream` on, silence where nothing was given to it.
+Sends a packet every 20 ms from :meth:`RtpPeer.stream` on, silence where nothing was given to it.
 Samples are int16 at 8 kHz, with G.722 (payload type 9) at 16 kHz: its coder is sippy/libg722.
 """
 
@@ -18,7 +18,6 @@ from G722 import G722
 from bridge.audio import g711
 
 FRAME_SAMPLES = 160
-PTIME_S = 0.02
 TELEPHONE_EVENT = 101
 """The dynamic payload type that our offers give to telephone-event."""
 
@@ -91,10 +90,13 @@ class RtpPeer(asyncio.DatagramProtocol):
         event_type: of the keys that are sent: what the far end's description says.
         packets: all that came in.
         repeats: what is said is said over and over.
+        ptime_ms: audio in a packet, as long as the time between two; to be set before `stream`.
+        clock_hz: that timestamps count by.
     """
 
     def __init__(self, payload_type: int = 0, host: str = "127.0.0.1") -> None:
         self.payload_type = payload_type
+        self.ptime_ms, self.clock_hz = 20, 8_000
         self.event_type = TELEPHONE_EVENT
         self.port = 0
         self.repeats = False
@@ -131,7 +133,7 @@ class RtpPeer(asyncio.DatagramProtocol):
 
     def say(self, samples: npt.NDArray[np.int16]) -> None:
         """Queue audio, in the codec that is set now."""
-        size = FRAME_SAMPLES * (2 if self.payload_type == G722_TYPE else 1)
+        size = self.rate_hz * self.ptime_ms // 1000
         padded = np.pad(samples, (0, -len(samples) % size))
         for frame in padded.reshape(-1, size):
             if self.payload_type == G722_TYPE:
@@ -139,6 +141,20 @@ class RtpPeer(asyncio.DatagramProtocol):
             else:
                 payload = g711.encode(_LAWS[self.payload_type], frame)
             self._slots.append(Due(self.payload_type, payload))
+
+    def say_payloads(self, *payloads: bytes) -> None:
+        """Queue packets' payloads as they are, one each."""
+        self._slots.extend(Due(self.payload_type, payload) for payload in payloads)
+
+    @property
+    def queued(self) -> int:
+        """Packets that are still to be sent."""
+        return len(self._slots)
+
+    @property
+    def rate_hz(self) -> int:
+        """The rate of what is said and heard in the payload type that is set now."""
+        return 16_000 if self.payload_type == G722_TYPE else 8_000
 
     def silence(self) -> None:
         """Say nothing of what is queued."""
@@ -167,7 +183,7 @@ class RtpPeer(asyncio.DatagramProtocol):
             due = self._slots.popleft()
             if self.repeats:
                 self._slots.append(due)
-            timestamp = number * FRAME_SAMPLES - due.age_samples
+            timestamp = number * self.clock_hz * self.ptime_ms // 1000 - due.age_samples
             packet = Packet(due.payload_type, due.marker, number, timestamp, self.port, due.payload)
             self._transport.sendto(packet.encode(), self._to)
-            await asyncio.sleep(start_s + (number + 1) * PTIME_S - loop.time())
+            await asyncio.sleep(start_s + (number + 1) * self.ptime_ms / 1000 - loop.time())

@@ -47,11 +47,11 @@ class Dialog:
         self.goodbye: PhoneMessage | None = None
         self.answer: PhoneMessage | None = None
         self.number = next(_numbers)
-        self.call_id = f"test-{self.number}-{peer.port}@127.0.0.1"
+        self.call_id = f"test-{self.number}-{peer.port}@{peer.host}"
         self._peer = peer
         self._uri = f"sip:{called}@127.0.0.1:{peer.server_port}"
         self._target = self._uri
-        self._local = f"<sip:test@127.0.0.1:{peer.port}>;tag=local{self.number}"
+        self._local = f"<sip:test@{peer.place}>;tag=local{self.number}"
         self._remote = f"<{self._uri}>"
         self._sequence = 0
         self._invite: _Transaction | None = None
@@ -146,7 +146,7 @@ class Dialog:
             ("To", self._remote),
             ("Call-ID", self.call_id),
             ("CSeq", f"{sequence} {method}"),
-            ("Contact", f"<sip:test@127.0.0.1:{self._peer.port}>"),
+            ("Contact", f"<sip:test@{self._peer.place}>"),
             *more,
         )
         return PhoneMessage(f"{method} {self._target} SIP/2.0", headers, body)
@@ -160,14 +160,15 @@ class SipPeer(asyncio.DatagramProtocol):
     """A SIP socket on loopback, talking to one server; open it with ``async with``.
 
     Attributes:
-        port: its own.
+        host, port: its own; ``place``: both, as in a URI.
         calls_in: calls that the server placed to us.
         infos: INFO requests as they came; each is answered with ``info_status``.
         on_call: given each new inbound call's INVITE, returns the status and SDP of the answer.
     """
 
-    def __init__(self, server_port: int, port: int = 0) -> None:
+    def __init__(self, server_port: int, port: int = 0, host: str = "127.0.0.1") -> None:
         self.server_port = server_port
+        self.host = host
         self.port = port
         self.calls_in: list[Dialog] = []
         self.infos: list[PhoneMessage] = []
@@ -180,13 +181,17 @@ class SipPeer(asyncio.DatagramProtocol):
     async def __aenter__(self) -> "SipPeer":
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: self, local_addr=("127.0.0.1", self.port)
+            lambda: self, local_addr=(self.host, self.port)
         )
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         self._transport.close()
+
+    @property
+    def place(self) -> str:
+        return f"{self.host}:{self.port}"
 
     def call(self, called: str, sdp: str, more: Headers = ()) -> Dialog:
         """Send an INVITE, with more headers."""
@@ -202,9 +207,9 @@ class SipPeer(asyncio.DatagramProtocol):
         headers = (
             ("Via", self.new_via()),
             ("Max-Forwards", "70"),
-            ("From", f"<sip:test@127.0.0.1:{self.port}>;tag=local{number}"),
+            ("From", f"<sip:test@{self.place}>;tag=local{number}"),
             ("To", f"<{uri}>"),
-            ("Call-ID", f"test-{number}-{self.port}@127.0.0.1"),
+            ("Call-ID", f"test-{number}-{self.port}@{self.host}"),
             ("CSeq", "1 OPTIONS"),
         )
         sent = self.send(PhoneMessage(f"OPTIONS {uri} SIP/2.0", headers))
@@ -215,7 +220,7 @@ class SipPeer(asyncio.DatagramProtocol):
         # Of the whole process: another peer may have had this port half a minute ago, and its
         # transactions live on at the server (RFC 3261 section 17.2.2, timer J).
         branch = f"z9hG4bK-{self.port}-{next(_numbers)}"
-        return f"SIP/2.0/UDP 127.0.0.1:{self.port};branch={branch}"
+        return f"SIP/2.0/UDP {self.place};branch={branch}"
 
     def send(self, request: PhoneMessage) -> _Transaction:
         """Send a request and await what is answered."""
@@ -298,7 +303,7 @@ class SipPeer(asyncio.DatagramProtocol):
         tagged = to if "tag=" in to else f"{to};tag=answer{self.port}"
         kept = [(name, value) for name, value in request.headers if name.lower() == "via"]
         kept += [(name, request.header(name)) for name in ("From", "Call-ID", "CSeq")]
-        contact = ("Contact", f"<sip:test@127.0.0.1:{self.port}>")
+        contact = ("Contact", f"<sip:test@{self.place}>")
         self.transmit(PhoneMessage(f"SIP/2.0 {status} Test", (*kept, ("To", tagged), contact), sdp))
 
 

@@ -9,6 +9,7 @@ from bridge.config.sip import SipSettings
 from bridge.telephony.endpoint import MediaPortsKind
 from tests.support.sip import SipPeer
 from tests.telephony.rig import Rig
+from tests.telephony.wide_phone import WIDE_SETTINGS
 
 
 @pytest.fixture
@@ -40,6 +41,18 @@ async def rig(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> Asyn
         rig.stop()
     assert rig.free_rows == rig.endpoint.ports.arena.rows
     assert not rig.endpoint.legs
+
+
+@pytest.fixture
+async def wide(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> AsyncIterator[Rig]:
+    """A started endpoint with trunks with and without G.722 (:mod:`tests.telephony.wide_phone`)."""
+    rig = Rig(SipSettings.model_validate(WIDE_SETTINGS), media_ports)
+    rig.start()
+    try:
+        yield rig
+    finally:
+        rig.stop()
+    assert rig.free_rows == rig.endpoint.ports.arena.rows
 
 
 @pytest.fixture
