@@ -38,9 +38,7 @@ class _Book:
     cursor: str
 
     @classmethod
-    def of(
-        cls, plan: RolloutSettings, state: RolloutState, digests: Mapping[str, str]
-    ) -> "_Book":
+    def of(cls, plan: RolloutSettings, state: RolloutState, digests: Mapping[str, str]) -> "_Book":
         return cls(Ledger(plan, state, digests), state.cursor)
 
     def is_of(self, state: RolloutState) -> bool:

@@ -38,8 +38,8 @@ class Ledger:
     Attributes:
         plan: the rollout.
         state: what was in force when the step began.
-        digests: of the arms' settings as they are now, by name. What an arm did with others (another
-            model, another session template) says nothing of it.
+        digests: of the arms' settings as they are now, by name. What an arm did with others
+            (another model, another session template) says nothing of it.
         latency: the last comparison of the arms.
     """
 

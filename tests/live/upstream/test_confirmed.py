@@ -70,9 +70,7 @@ def saying(dialect: str, field: str, value: object) -> Callable[[Json, Visit], J
     return confirm
 
 
-async def place(
-    start_gateway: StartGateway, service: OddService, **arm: object
-) -> tuple[int, str]:
+async def place(start_gateway: StartGateway, service: OddService, **arm: object) -> tuple[int, str]:
     """Place a call; return its final status and the metrics after it."""
     gateway, port = await start_gateway(
         service.url, dialect=service.dialect, voice="marin", dialplan={"agent": AGENT}, **arm
@@ -137,7 +135,10 @@ async def test_difference_that_is_not_heard_is_counted(
     ("dialect", "field", "value", "differs"),
     [
         *((dialect, "noise_reduction", None, True) for dialect in DIALECTS),
-        *((dialect, "noise_reduction", {"type": "near_field", "strength": 1}, False) for dialect in DIALECTS),
+        *(
+            (dialect, "noise_reduction", {"type": "near_field", "strength": 1}, False)
+            for dialect in DIALECTS
+        ),
         *((dialect, "speed", 1.0, True) for dialect in DIALECTS),
         *((dialect, "speed", 1.100000001, False) for dialect in DIALECTS),
         ("ga", "truncation", "auto", True),
@@ -150,9 +151,7 @@ async def test_template_that_a_service_did_not_take_is_counted(
 ) -> None:
     async with odd_service(dialect) as service:
         service.confirm = saying(dialect, field, value)
-        status, text = await place(
-            start_gateway, service, session={**SHARED, **TEMPLATES[dialect]}
-        )
+        status, text = await place(start_gateway, service, session={**SHARED, **TEMPLATES[dialect]})
     assert status == 200
     line = f'bridge_upstream_session_differences_total{{arm="peer",field="{field}"}} 1.0'
     assert (line in text) is differs
