@@ -66,6 +66,7 @@ from bridge.console.server import HttpServer
 from bridge.descriptors import none_left
 from bridge.live.records.keeper import RecordKeeper
 from bridge.live.services import Services
+from bridge.session.access_reader import AccessReader
 from bridge.sip.addresses import host_and_port
 from bridge.store.calls import CallStore
 from bridge.store.control import ControlInbox
@@ -90,20 +91,20 @@ class Gateway:
     Args:
         settings: all of them.
         dialplans: those to begin with; their arms are in the settings.
-        keys: of the arms, by name (:func:`bridge.app.dialplans.arms.resolve_keys`).
+        access: to the arms' services, by name (:func:`bridge.session.access_reader.read_access`).
         redis_url: where call state goes.
         rollout_secret: of the rollouts (:mod:`bridge.app.rollouts.secret`), if there are any.
         trunk_secrets: by trunk (:func:`bridge.config.loading.resolve_trunk_secrets`).
 
     Raises:
-        ConfigError: an arm's model, voice or key can't be used.
+        ConfigError: an arm's model or voice can't be used.
     """
 
     def __init__(
         self,
         settings: Settings,
         dialplans: Dialplans,
-        keys: Mapping[str, str | None],
+        access: Mapping[str, AccessReader],
         redis_url: str,
         clock: Clock,
         *,
@@ -117,11 +118,11 @@ class Gateway:
         self._settings = settings
         self._models = load_models()
         self._arms = make_arms(
-            settings.arms, keys, self._models, clock, self.metrics.upstream.rotated
+            settings.arms, access, self._models, clock, self.metrics.upstream.rotated
         )
         self._clock = clock
         self._sunsets = Sunsets(
-            self._arms, settings.arms, keys, self._models, clock, self.metrics.set_shutdown
+            self._arms, settings.arms, access, self._models, clock, self.metrics.set_shutdown
         )
         self._dialplans = DialplansInForce(
             dialplans, settings, self._arms, self._models, clock, self.metrics

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -117,6 +117,8 @@ def check(
     PATHS are files, or directories that hold them. Without any, the settings and the dialplans
     that `bridge serve` would use are checked.
 
+    What the connections of each arm would carry is shown, too, with secrets masked.
+
     With --explain it says which rule of which dialplan a call would meet, on which arm, and why the
     rules before did not take it (1: none does), and each field of the Realtime session that would
     be asked for, with the place where it is written. PATHS is then the dialplans' directory.
@@ -146,10 +148,11 @@ def check(
         call = call_of(called, caller, headers, trunk, Verstat(stir), moment, sip)
         found = explain.explain(_dialplans(paths, config), call)
         found = explain.with_trunk(found, headers, Verstat(stir), sip)
+        found = _with_arm(found, config, given=not paths)
         _show(explain.with_sessions(found, settings), as_json=as_json)
         return
     warnings: list[str] = []
-    notes: dict[str, list[str]] = {"presets": [], "codecs": []}
+    notes: dict[str, list[str]] = {"presets": [], "codecs": [], "arms": []}
     problems = _problems(paths, warnings) if paths else _serve_problems(config, notes, warnings)
     errors = [str(error) for error in problems]
     if as_json:
@@ -226,6 +229,16 @@ def _dialplans(paths: tuple[Path, ...], config: Path | None) -> Sequence[Dialpla
     return load_dialplans(paths[0] if paths else load_settings(config, os.environ).dialplans_dir)
 
 
+def _with_arm(found: Explanation, config: Path | None, *, given: bool) -> Explanation:
+    """Add how the call's arm connects, where there are settings that say so."""
+    name = found.arm
+    if name is None or not (given or config):
+        return found
+    arm = load_settings(config, os.environ).arms.get(name)
+    lines = () if arm is None else tuple(explain.arm_lines(name, arm, os.environ))
+    return replace(found, arm_lines=lines)
+
+
 def _show(explained: Explanation, *, as_json: bool) -> None:
     for line in [explain.to_json(explained)] if as_json else explain.show(explained):
         click.echo(line)
@@ -243,6 +256,8 @@ def _serve_problems(
             place = f"preset {trunk.preset} fills in sip.trunks.{name}."
             notes["presets"] += [f"{place}{line}" for line in lines_of(trunk.filled)]
         notes["codecs"] += _codecs(settings.sip)
+        for name, arm in settings.arms.items():
+            notes["arms"] += explain.arm_lines(name, arm, os.environ)
         dialplans = load_dialplans(settings.dialplans_dir)
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)

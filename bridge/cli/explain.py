@@ -1,15 +1,19 @@
-"""Explains in words how the dialplans would treat a call, for `bridge check --explain`."""
+"""Explains in words how dialplans would treat a call and how arms connect, for `bridge check`."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from urllib.parse import parse_qsl, urlsplit
 
 import click
 
+from bridge.config.arm_access import looks_secret
+from bridge.config.secret_places import SecretPlace
 from bridge.config.settings import ArmSettings, Settings
 from bridge.config.sip import SipSettings
 from bridge.errors import ConfigError
+from bridge.realtime.dialects import DIALECTS
 from bridge.routing.matching import RuleVerdict, explain_match
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during, has_agent, mode_of
@@ -18,6 +22,7 @@ from bridge.routing.rules import ConditionResult, IncomingCall, incoming_call
 from bridge.routing.session_checks import arms_of
 from bridge.routing.session_layers import Layers, Setting, session_layers
 from bridge.routing.verstat import Verstat
+from bridge.session.proxies import Proxies
 from bridge.sip.numbers import NumberFormat
 
 
@@ -35,6 +40,7 @@ class Explanation:
         towards_trunk: headers of what goes back to its trunk.
         codecs: that it may have, in the trunk's order of preference.
         audio: at which rate its audio goes through the gateway, and why.
+        arm_lines: how its arm connects.
         sessions: what its session would be asked to be, by arm; "" for an arm that is not known.
     """
 
@@ -48,7 +54,14 @@ class Explanation:
     towards_trunk: Mapping[str, str] = field(default_factory=dict)
     codecs: Sequence[str] = ()
     audio: str = ""
+    arm_lines: Sequence[str] = ()
     sessions: Mapping[str, Layers] = field(default_factory=dict)
+
+    @property
+    def arm(self) -> str | None:
+        """The arm that the call's dialplan names; None where it names a flag, or no agent talks."""
+        taken = self.taken
+        return taken.arm if taken is not None and has_agent(taken, self.mode) else None
 
 
 def call_of(
@@ -160,7 +173,8 @@ def to_json(found: Explanation) -> str:
             "at": found.call.at.isoformat(),
             "dialplan": taken.name if taken else None,
             "place": found.rules[-1].place if taken else None,
-            "arm": taken.arm if taken and has_agent(taken, found.mode) else None,
+            "arm": found.arm,
+            "arm_connects": list(found.arm_lines),
             "rollout": taken.rollout if taken and has_agent(taken, found.mode) else None,
             "mode": found.mode if taken else None,
             "hours": found.hours or None,
@@ -193,6 +207,61 @@ def to_json(found: Explanation) -> str:
     )
 
 
+def arm_lines(name: str, arm: ArmSettings, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the connections of an arm carry and which way they take, with secrets masked.
+
+    Secrets are looked for, and not read into a line.
+
+    Raises:
+        ConfigError: the environment names a proxy that isn't spoken with.
+    """
+
+    def masked(place: SecretPlace) -> str:
+        there = place.env in environ if place.file is None else place.file.is_file()
+        return f"*** ({place}{'' if there else ', which is not here'})"
+
+    def value(given: str | SecretPlace) -> str:
+        return given if isinstance(given, str) else masked(given)
+
+    query = [
+        (each, "***" if looks_secret(each) else text)
+        for each, text in parse_qsl(urlsplit(arm.url).query, keep_blank_values=True)
+    ]
+    query += [(each, value(given)) for each, given in arm.query.items()]
+    headers = {**DIALECTS[arm.dialect]().handshake_headers()}
+    headers |= {each: value(given) for each, given in arm.headers.items()}
+    if (place := arm.key_place) is not None:
+        match arm.auth if arm.credentials == "direct" else "token":
+            case "query":
+                query.append((arm.auth_name, masked(place)))
+            case "header":
+                headers[arm.auth_name] = masked(place)
+            case "bearer":
+                headers["Authorization"] = f"Bearer {masked(place)}"
+            case _:
+                headers["Authorization"] = f"Bearer (token, for {masked(place)})"
+    query.append((arm.model_parameter, arm.model))
+    parts = urlsplit(arm.url)
+    base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    yield f"arm {name} connects to {base}?{'&'.join(f'{each}={text}' for each, text in query)}"
+    yield from (f"arm {name} sends {each}: {text}" for each, text in headers.items())
+    yield from _way_of(name, arm, environ, masked)
+
+
+def _way_of(
+    name: str, arm: ArmSettings, environ: Mapping[str, str], masked: Callable[[SecretPlace], str]
+) -> Iterator[str]:
+    if arm.ca_file is not None:
+        yield f"arm {name} trusts the signers in {arm.ca_file} alone"
+    if arm.client_cert_file is not None:
+        yield f"arm {name} shows the certificate in {arm.client_cert_file}"
+    if arm.proxy not in ("env", "none"):
+        known = "" if arm.proxy_credentials is None else f" with {masked(arm.proxy_credentials)}"
+        yield f"arm {name} goes through the proxy {arm.proxy}{known}"
+    elif arm.proxy == "env" and (proxy := Proxies.from_environment(environ).of(arm.url)):
+        yield f"arm {name} goes through the proxy {proxy.url}, as the environment says"
+
+
 def show(found: Explanation) -> Iterator[str]:
     """Yield the lines for a person."""
     yield f"a call to {found.call.called or 'nobody'} at {found.call.at.isoformat()}"
@@ -215,6 +284,7 @@ def show(found: Explanation) -> Iterator[str]:
         yield f"goes on: {name} {value}"
     for name, value in found.towards_trunk.items():
         yield f"goes back to {found.call.trunk} in a REFER: {name} {value}"
+    yield from found.arm_lines
     if found.codecs:
         yield f"codecs: {', '.join(found.codecs)}; {found.audio}"
     for arm, layers in found.sessions.items():

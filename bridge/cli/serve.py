@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 import structlog
 
-from bridge.app.dialplans.arms import resolve_keys
 from bridge.app.dialplans.plans import read_dialplans
 from bridge.app.dialplans.reload import DialplanReloader
 from bridge.app.gateway import Gateway
@@ -23,6 +22,7 @@ from bridge.clock import SystemClock
 from bridge.config.loading import load_settings, resolve_trunk_secrets
 from bridge.config.settings import Settings
 from bridge.processes.last_words import keeping_last_words, log_deaths
+from bridge.session.access_reader import read_access
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
 
@@ -62,14 +62,14 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
         _configure_logs(settings, stack)
         reloader = DialplanReloader(settings, os.environ, config)
         dialplans = read_dialplans(settings, os.environ)
-        keys = resolve_keys(settings.arms, os.environ)
+        access = read_access(settings.arms, os.environ)
         trunk_secrets = resolve_trunk_secrets(settings.sip, os.environ)
         secret = read_secret(settings.rollout_key_env, os.environ) if settings.rollouts else b""
         redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url
         gateway = Gateway(
             settings,
             dialplans,
-            keys,
+            access,
             redis_url,
             SystemClock(),
             version=version("telephony-bridge"),

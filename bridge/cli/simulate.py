@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 from contextlib import aclosing
 from pathlib import Path
 
@@ -33,6 +34,16 @@ from bridge.telemetry.logs import configure
     help="Whether the beta dialect is still spoken; disabled refuses it as the real service does."
     "  [default: as the scenario says]",
 )
+@click.option(
+    "--cert",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PEM with a certificate and its key: wss:// in the place of ws://.",
+)
+@click.option(
+    "--client-ca",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PEM of whoever signs clients' certificates: others are refused (mTLS).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the URL as one JSON line.")
 @exits_cleanly
 def simulate(
@@ -41,13 +52,16 @@ def simulate(
     host: str,
     port: int,
     beta: BetaSwitch | None,
+    cert: Path | None,
+    client_ca: Path | None,
     as_json: bool,
 ) -> None:
     """Run a Realtime server that hears and speaks, without a paid endpoint.
 
     It prints its WebSocket URL and runs until SIGINT or SIGTERM. Any key that begins with
     `sk-sim` is taken, unless the scenario says otherwise. Both dialects are on the one port: a
-    client chooses by header or subprotocol.
+    client chooses by header or subprotocol. `door:` of a scenario demands headers and a query, and
+    has the key come another way, as Azure has it.
 
     With SIMULATOR_ADMIN_SECRET in the environment, faults can be asked for while it runs: POST
     them to /admin/faults, with the secret in the header X-Simulator-Admin. The scenario's
@@ -66,15 +80,35 @@ def simulate(
     secret = os.environ.get("SIMULATOR_ADMIN_SECRET") or None
     server: SimulatorServer | TapeServer
     if tape is not None:
-        if scenario is not None or beta is not None:
+        if scenario is not None or beta is not None or cert is not None:
             raise ConfigError(
-                "--tape goes with neither --scenario nor --beta: it has its own words"
+                "--tape goes without --scenario, --beta and --cert: it has its own words"
             )
         server = TapeServer(read_tape(tape), host=host, port=port, admin_secret=secret)
     else:
         chosen = default_scenario() if scenario is None else load_scenario(scenario)
-        server = SimulatorServer(chosen, host=host, port=port, beta=beta, admin_secret=secret)
+        tls = _tls(cert, client_ca)
+        server = SimulatorServer(
+            chosen, host=host, port=port, beta=beta, admin_secret=secret, tls=tls
+        )
     run(_simulate(server, as_json=as_json))
+
+
+def _tls(cert: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        if client_ca is not None:
+            raise ConfigError("--client-ca needs TLS: give --cert, too")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert, password=lambda: "")
+        if client_ca is not None:
+            context.load_verify_locations(client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except OSError as error:
+        what = f"--cert or --client-ca can't be used: {error.strerror or error.args}"
+        raise ConfigError(what, remedy="name PEM files, with no password") from None
+    return context
 
 
 async def _simulate(server: SimulatorServer | TapeServer, *, as_json: bool) -> None:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args, get_origin
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from bridge.config.complaints import Location, explain, suggest
-from bridge.config.settings import ArmSettings, Settings
+from bridge.config.secret_places import SecretPlace, read_secret
+from bridge.config.settings import Settings
 from bridge.config.sip import SipSettings
 from bridge.config.yaml_source import load_yaml_model
 from bridge.errors import ConfigError
@@ -56,30 +56,6 @@ def variable_names() -> tuple[str, ...]:
     return tuple(sorted([CONFIG_VARIABLE, *(each.name for each in _variables(Settings))]))
 
 
-def resolve_key(arm: ArmSettings, environ: Mapping[str, str]) -> str | None:
-    """Read an arm's API key from where its settings say.
-
-    Returns:
-        the key without surrounding white space, or None if the arm names no place for one.
-
-    Raises:
-        ConfigError: the named variable or file is missing or empty.
-    """
-    if arm.api_key_env is not None:
-        key = environ.get(arm.api_key_env, "").strip()
-        if not key:
-            raise ConfigError(
-                f"the environment variable {arm.api_key_env} is not set, and an arm's api_key_env"
-                " names it",
-                # Not the whole URL: its query may hold a key, too.
-                remedy=f"export {arm.api_key_env} with the API key of {urlsplit(arm.url).hostname}",
-            )
-        return key
-    if arm.api_key_file is not None:
-        return _read_key(arm.api_key_file)
-    return None
-
-
 def resolve_trunk_secrets(sip: SipSettings, environ: Mapping[str, str]) -> dict[str, str]:
     """Read the secrets of trunks' credentials from where their settings say, by trunk.
 
@@ -90,37 +66,14 @@ def resolve_trunk_secrets(sip: SipSettings, environ: Mapping[str, str]) -> dict[
     for name, trunk in sip.trunks.items():
         if (given := trunk.credentials) is None:
             continue
-        place = f"sip.trunks.{name}.credentials"
-        if given.secret_file is not None:
-            found[name] = _read_key(
-                given.secret_file, "secret", f"{place}.secret_file must name a file with the secret"
-            )
-        else:
-            found[name] = environ.get(given.secret_env or "", "").strip()
-        if not found[name]:
-            raise ConfigError(
-                f"the environment variable {given.secret_env} is not set, and"
-                f" {place}.secret_env names it",
-                remedy=f"export {given.secret_env} with the secret of {given.username}",
-            )
+        kind = "env" if given.secret_file is None else "file"
+        found[name] = read_secret(
+            SecretPlace(env=given.secret_env, file=given.secret_file),
+            f"sip.trunks.{name}.credentials.secret_{kind}",
+            "secret",
+            environ,
+        )
     return found
-
-
-_KEY_REMEDY = "an arm's api_key_file must name a file that holds the API key and nothing else"
-
-
-def _read_key(path: Path, kind: str = "API key", remedy: str = _KEY_REMEDY) -> str:
-    try:
-        key = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        what = f"the {kind} cannot be read: {error.strerror}"
-        raise ConfigError(what, path=str(path), remedy=remedy) from error
-    except UnicodeDecodeError:
-        # Not chained: the decoder's error carries the file's bytes.
-        raise ConfigError(f"the {kind} is not text", path=str(path), remedy=remedy) from None
-    if not key:
-        raise ConfigError(f"the {kind} file is empty", path=str(path), remedy=remedy)
-    return key
 
 
 @dataclass(frozen=True, slots=True)

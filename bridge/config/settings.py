@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from bridge.config.arm_access import AccessSettings
 from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
 from bridge.config.parts import Name
@@ -171,12 +172,11 @@ class TelemetrySettings(_Settings):
     reveal_pii: bool = False
 
 
-class ArmSettings(_Settings):
+class ArmSettings(AccessSettings):
     """A way to a Realtime service: dialect, endpoint, model.
 
     Attributes:
         dialect: spelling of the Realtime API that the endpoint speaks; it is chosen by header.
-        url: WebSocket URL without the model, `wss://.../v1/realtime`.
         model: the new model.
         legacy_model: the one before it.
         model_selection: `new` and `legacy` take that model alone; `auto` takes the new one, and the
@@ -185,29 +185,24 @@ class ArmSettings(_Settings):
             default.
         voice_fallback: taken where the model lacks the voice.
         auto_select_voice: False makes a voice that the model lacks an error at the start.
-        api_key_env: environment variable that holds the key: its name, never the key.
-        api_key_file: file that holds the key; one of the two, or neither for a server without keys.
         credentials: `token` connects with short-lived tokens that the key is exchanged for,
             `direct` with the key itself, for servers without a token service.
         token_ttl_s: life of a token.
         token_url: where tokens are fetched; None takes the dialect's place beside `url`.
         redirect_hosts: other hosts (`host` or `host:port`) that `url` may redirect to; they get the
-            key. A redirect to any other host is refused.
+            key and all headers. A redirect to any other host is refused.
         session: fields of its calls' Realtime sessions, in GA's words whatever the dialect; what a
             dialplan's agent says of the same field stands above it.
         takes: `temperature`, where a GA server takes it all the same.
     """
 
     dialect: Literal["ga", "beta"] = "ga"
-    url: str = Field(pattern=r"^wss?://")
     model: str = Field("gpt-realtime-2.1", min_length=1)
     legacy_model: str | None = Field(None, min_length=1)
     model_selection: Literal["auto", "new", "legacy"] = "auto"
     voice: str | None = Field(None, min_length=1)
     voice_fallback: str | None = Field(None, min_length=1)
     auto_select_voice: bool = True
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    api_key_file: Path | None = None
     credentials: Literal["direct", "token"] = "direct"
     token_ttl_s: int = Field(120, ge=60, le=300)
     token_url: str | None = Field(None, pattern=r"^https?://")
@@ -216,16 +211,10 @@ class ArmSettings(_Settings):
     takes: tuple[Literal["temperature"], ...] = ()
 
     @model_validator(mode="after")
-    def _name_one_place(self) -> Self:
-        if self.api_key_env is not None and self.api_key_file is not None:
-            raise ValueError("names both api_key_env and api_key_file: keep one")
-        return self
-
-    @model_validator(mode="after")
     def _name_what_is_chosen(self) -> Self:
         if self.model_selection == "legacy" and self.legacy_model is None:
             raise ValueError("has model_selection: legacy and no legacy_model: name one")
-        if self.credentials == "token" and self.api_key_env is None and self.api_key_file is None:
+        if self.credentials == "token" and self.key_place is None:
             raise ValueError(
                 "has credentials: token and no key to fetch tokens with:"
                 " set api_key_env or api_key_file"

@@ -7,10 +7,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import StringConstraints, model_validator
 
 from bridge.config.parts import HeaderName, Part, Text
+from bridge.config.secret_places import SecretPlace, Variable
 
 ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-"""The name of an environment variable."""
 
 
 class FunctionChoiceTemplate(Part):
@@ -63,16 +62,6 @@ class McpApprovalsTemplate(Part):
     never: McpFilterTemplate | None = None
 
 
-class SecretTemplate(Part):
-    """A value that is never written down.
-
-    Attributes:
-        env: environment variable that holds it.
-    """
-
-    env: Variable
-
-
 class McpTemplate(Part):
     """A tool server that the service calls by itself; GA alone.
 
@@ -83,7 +72,7 @@ class McpTemplate(Part):
         connector_id: a connector of the service's.
         tunnel_id: a tunnel of the service's.
         authorization_env: environment variable with its access token, sent as `authorization`.
-        headers: name -> `{env: VARIABLE}`, whose value is sent.
+        headers: name -> `{env: VARIABLE}` or `{file: PATH}`, whose value is sent.
         allowed_tools: names, or a filter; null for all.
         require_approval: `always`, `never`, or by tools.
         approve: names that the bridge approves where the service asks; others are refused. It is
@@ -103,7 +92,7 @@ class McpTemplate(Part):
     connector_id: Text | None = None
     tunnel_id: Text | None = None
     authorization_env: Variable | None = None
-    headers: dict[HeaderName, SecretTemplate] | None = None
+    headers: dict[HeaderName, SecretPlace] | None = None
     allowed_tools: tuple[ToolName, ...] | McpFilterTemplate | None = None
     require_approval: Literal["always", "never"] | McpApprovalsTemplate | None = None
     approve: tuple[ToolName, ...] = ()
@@ -132,8 +121,8 @@ class McpTemplate(Part):
         return self
 
     @property
-    def secret_names(self) -> Iterator[str]:
-        """The environment variables that it names."""
+    def secret_places(self) -> Iterator[SecretPlace]:
+        """The variables and files that it names."""
         if self.authorization_env is not None:
-            yield self.authorization_env
-        yield from (each.env for each in (self.headers or {}).values())
+            yield SecretPlace(env=self.authorization_env)
+        yield from (self.headers or {}).values()

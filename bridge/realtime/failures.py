@@ -97,6 +97,7 @@ class Failure:
 
 _BLIP = Row(Layer.CONNECTION, Fault.PROVIDER, Cure.RECONNECT)
 _NO_DESCRIPTORS = Row(Layer.HOST, Fault.BRIDGE, Cure.RECONNECT, wait_ms=1_000)
+_OUR_NETWORK = Row(Layer.CONNECTION, Fault.BRIDGE, Cure.RECONNECT)
 _BUSY = Row(Layer.CONNECTION, Fault.PROVIDER, Cure.RECONNECT, wait_ms=1_000)
 _WRONG_URL = Row(Layer.CONNECTION, Fault.CONFIG, Cure.GIVE_UP, permanent=True)
 _REFUSED_KEY = Row(Layer.CONNECTION, Fault.CONFIG, Cure.RENEW, blames_key=True)
@@ -132,10 +133,14 @@ _LOSS: Mapping[str, Row] = {
     "handshake": _BLIP,
     "stalled": _BLIP,
     "stuck": _BLIP,
-    "dns": Row(Layer.CONNECTION, Fault.BRIDGE, Cure.RECONNECT),
+    "dns": _OUR_NETWORK,
     "no_descriptors": _NO_DESCRIPTORS,
     "tls": _WRONG_URL,
     "bad_url": _WRONG_URL,
+    "proxy_unreachable": _OUR_NETWORK,
+    "proxy_failed": _OUR_NETWORK,
+    "proxy_refused": _WRONG_URL,
+    "proxy_auth": _REFUSED_KEY,
     # The service took our settings for others; it would again.
     "session_differs": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.GIVE_UP),
     "given_up": Row(Layer.CONNECTION, Fault.NONE, Cure.NOTHING),

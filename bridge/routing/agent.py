@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bridge.config.complaints import Location
 from bridge.config.parts import Part, Text
+from bridge.config.secret_places import SecretPlace
 from bridge.config.session_template import SemanticVadTurns, ServerVadTurns, SessionTemplate
 from bridge.config.tool_templates import McpTemplate
 from bridge.routing.barge_in import BargeIn
@@ -178,14 +179,15 @@ class Agent(Part):
         return self._trailing_silence_ms() + _REPORTED_LATE_MS
 
 
-def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:
-    """Yield the environment variables that an agent's tools name, and where they stand."""
+def secret_places(agent: Agent) -> Iterator[tuple[SecretPlace, Location]]:
+    """Yield the places of secrets that an agent's tools name, and where they stand."""
     for index, tool in enumerate(agent.tools):
         if tool.webhook is not None and tool.webhook.secret_env is not None:
-            yield tool.webhook.secret_env, ("tools", index, "webhook", "secret_env")
+            place = SecretPlace(env=tool.webhook.secret_env)
+            yield place, ("tools", index, "webhook", "secret_env")
     for index, server in enumerate(agent.mcp_servers):
         if server.authorization_env is not None:
-            yield server.authorization_env, ("mcp_servers", index, "authorization_env")
+            place = SecretPlace(env=server.authorization_env)
+            yield place, ("mcp_servers", index, "authorization_env")
     for index, template in enumerate(agent.session_servers):
-        for name in template.secret_names:
-            yield name, ("session", "tools", index)
+        yield from ((place, ("session", "tools", index)) for place in template.secret_places)

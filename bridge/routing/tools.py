@@ -15,6 +15,7 @@ from jsonschema.exceptions import SchemaError
 from pydantic import Field, field_validator, model_validator
 
 from bridge.config.parts import Part, Text
+from bridge.config.secret_places import SecretPlace
 from bridge.config.tool_templates import ToolName
 from bridge.realtime.session_config import FunctionTool, McpTool
 from bridge.routing.parts import AtHand, Phrase
@@ -282,14 +283,15 @@ def mcp_tool(entry: Mapping[str, Any], secrets: Mapping[str, str]) -> McpTool:
 
     Args:
         entry: as in a session template.
-        secrets: environment variable to value.
+        secrets: what was read, by :attr:`~bridge.config.secret_places.SecretPlace.key`.
     """
     settings = {key: value for key, value in entry.items() if key not in _NOT_SENT}
     authorization = secrets.get(entry.get("authorization_env") or "")
     if authorization is not None:
         settings["authorization"] = authorization
     if headers := entry.get("headers"):
-        settings["headers"] = {name: secrets.get(each["env"], "") for name, each in headers.items()}
+        places = {name: SecretPlace.model_validate(each) for name, each in headers.items()}
+        settings["headers"] = {name: secrets.get(each.key, "") for name, each in places.items()}
     settings = {key: value for key, value in settings.items() if value is not None}
     return McpTool(entry["server_label"], settings)
 

@@ -6,9 +6,7 @@ and deflate would cost more than everything else here.
 """
 
 import asyncio
-import functools
 import logging
-import ssl
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +20,8 @@ from websockets.protocol import State
 
 from bridge.clock import Clock
 from bridge.config.settings import SessionSettings
-from bridge.session.destinations import GuardedConnect, may_use_proxy
+from bridge.session.access import Access
+from bridge.session.destinations import AlertedConnection, GuardedConnect
 from bridge.session.write_queue import WriteQueue
 
 log = structlog.get_logger(__name__)
@@ -70,12 +69,6 @@ class Closure:
     cause: Exception | None = None
 
 
-@functools.cache
-def tls_context() -> ssl.SSLContext:
-    """Return the one TLS context; loading the CA bundle holds the loop ~20 ms, so only once."""
-    return ssl.create_default_context()
-
-
 def _ignore(*news: object) -> None:
     """Drop the news of a connection that is over."""
 
@@ -84,8 +77,9 @@ class Connection:
     """A WebSocket connection; :meth:`open` it once, then it is not reused.
 
     Args:
-        url: with query.
-        headers: handshake headers, Authorization among them.
+        url: with query; it may hold a key.
+        headers: handshake headers, those of the key among them.
+        access: TLS and proxies.
         stats: counters to fill.
         on_frame: called with each frame and its arrival in monotonic ns.
         on_audio_sent: called with an audio frame's sequence and the time in monotonic ns at which
@@ -98,6 +92,7 @@ class Connection:
         self,
         url: str,
         headers: Mapping[str, str],
+        access: Access,
         settings: SessionSettings,
         *,
         clock: Clock,
@@ -110,6 +105,7 @@ class Connection:
         self._url = url
         self._redirect_hosts = redirect_hosts
         self._headers = headers
+        self._access = access
         self._settings = settings
         self._clock = clock
         self._stats = stats
@@ -144,15 +140,16 @@ class Connection:
             OSError: no TCP or TLS connection.
             websockets.exceptions.WebSocketException: the handshake failed.
         """
-        parts = urlsplit(self._url)
-        settings = self._settings
+        settings, access = self._settings, self._access
+        proxy = access.proxies.of(self._url)
         attempt = GuardedConnect(
             self._url,
             additional_headers=self._headers,
             user_agent_header="telephony-bridge",
             compression=None,
-            proxy=True if may_use_proxy(parts.hostname) else None,
-            ssl=tls_context() if parts.scheme == "wss" else None,
+            proxy=None if proxy is None else proxy.secret_url,
+            ssl=access.tls_context if urlsplit(self._url).scheme == "wss" else None,
+            create_connection=AlertedConnection,
             open_timeout=None,
             close_timeout=settings.close_timeout_s,
             ping_interval=settings.ping_interval_s,
@@ -254,7 +251,7 @@ class Connection:
         gone = socket.protocol.close_exc
         frame = gone.rcvd or gone.sent
         code, reason = (frame.code, frame.reason) if frame else (CloseCode.ABNORMAL_CLOSURE, "")
-        self.closure = Closure(code, reason, label, cause)
+        self.closure = Closure(code, self._access.without_secrets(reason), label, cause)
         self._on_ended(self.closure)
         # Nothing more comes; the listeners are freed without waiting for the collector.
         self._on_frame, self._on_ended, self._on_audio_sent = _ignore, _ignore, None

@@ -1,21 +1,45 @@
-"""Destinations of a connection: the redirects that it may follow with the key, and proxies."""
+"""Connects to a service: redirects that are followed with the key, TLS alerts, the proxy."""
 
-import ipaddress
+import ssl
 from collections.abc import Collection
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus, InvalidURI
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, ProxyError
 
 
-def may_use_proxy(host: str | None) -> bool:
-    """Return False for this machine's own addresses: no proxy can reach our loopback."""
-    if host is None or host == "localhost":
-        return False
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return True
+class ProxyUnreachable(ProxyError):
+    """The proxy takes no connection, or ends the one through it."""
+
+
+class AlertedConnection(ClientConnection):
+    """Raises the TLS alert that ended the handshake, in place of the missing answer.
+
+    In TLS 1.3 the handshake is over for a client before its certificate is looked at (RFC 8446
+    section 4.4.2): the refusal comes when it reads.
+    """
+
+    _lost: Exception | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Keep why the connection ended."""
+        self._lost = exc
+        super().connection_lost(exc)
+
+    async def handshake(self, *args: Any, **kwargs: Any) -> None:  # Any: the library's own
+        """Ask for the upgrade.
+
+        Raises:
+            ssl.SSLError: an alert came in the place of an answer.
+            websockets.exceptions.InvalidHandshake: the answer was no good.
+        """
+        try:
+            await super().handshake(*args, **kwargs)
+        except InvalidHandshake:
+            if isinstance(self._lost, ssl.SSLError):
+                raise self._lost from None
+            raise
 
 
 class GuardedConnect(connect):
@@ -26,6 +50,23 @@ class GuardedConnect(connect):
     """
 
     allowed: Collection[str] = ()
+
+    async def open_tcp_connection(self) -> ClientConnection:
+        """Connect, through the proxy if there is one.
+
+        Raises:
+            ssl.SSLError: TLS with the service failed: proxies are spoken to without.
+            ProxyUnreachable: the proxy could not be connected to, or ended it.
+            OSError: the same of the service, without a proxy.
+        """
+        try:
+            return await super().open_tcp_connection()
+        except ssl.SSLError:
+            raise
+        except OSError as error:
+            if self.proxy is None:
+                raise
+            raise ProxyUnreachable from error
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         """Return where to go on; ``exc`` where that is another host, or not safe."""

@@ -1,14 +1,14 @@
 """Describes each failure of a Realtime session as one :class:`UpstreamError`.
 
-Pure. Names the endpoint's host and what to do; never the key, never the API's own message (it
-quotes part of the key, or content). Whether trying again can help is decided by
+Pure. Names the endpoint's host, the arm's settings and what to do; never the key, never the API's
+own message (it quotes part of the key, or content). Whether trying again can help is decided by
 :func:`bridge.realtime.failures.classify` alone.
 """
 
 import re
 import socket
-import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -18,7 +18,10 @@ from websockets.http11 import Response
 from bridge.errors import UpstreamError
 from bridge.realtime.events import ApiError
 from bridge.realtime.failures import classify
+from bridge.session.access import NO_KEY, Access
 from bridge.session.connection import Closure
+from bridge.session.obstacles import describe
+from bridge.session.proxies import Proxy
 from bridge.session.retry_after import retry_after_ms
 
 CLOSING_ERRORS = frozenset(
@@ -33,17 +36,33 @@ CLOSING_ERRORS = frozenset(
 """Error codes that the server follows with a close (`PROTOCOL.md` section 7)."""
 
 _REMEDIES = {
-    "invalid_api_key": "check the key that the arm's api_key_env or api_key_file names",
+    "invalid_api_key": "check the key that {key} names",
     "missing_model": "set the arm's model",
     "invalid_model": "check that the arm's model exists and the key may use it",
     "beta_api_shape_disabled": "set the arm's dialect to ga",
     "insufficient_quota": "check the account's quota and billing",
-    "http_401": "check the key that the arm's api_key_env or api_key_file names",
+    "http_401": "check the key that {key} names, and {auth} and {headers}",
     "http_403": "check that the key may use the arm's model",
     "http_404": "check the path of the arm's url",
     "http_429": "the endpoint limits connections; try later or use another arm",
 }
 _MOVED = "set the arm's url to where it moved, or name that host in the arm's redirect_hosts"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Whom a connection is made to, and the way there.
+
+    Attributes:
+        host: ``host:port``.
+        proxy: on the way.
+    """
+
+    host: str
+    access: Access = NO_KEY
+    proxy: Proxy | None = None
+
+
 _LABEL = re.compile(r"[a-z0-9_]{1,64}", re.IGNORECASE | re.ASCII)
 _PATH = re.compile(r"[\w.\[\]-]{1,128}", re.ASCII)
 
@@ -55,11 +74,14 @@ def host_of(url: str) -> str:
     return f"{parts.hostname}:{parts.port or default_port}"
 
 
-def not_connected(error: Exception, host: str, now_s: float) -> UpstreamError:
+def not_connected(error: Exception, to: Destination, now_s: float) -> UpstreamError:
     """Return why no WebSocket connection came to be; ``now_s`` is Unix time, seconds."""
+    host = to.host
+    if (obstacle := describe(error, to.access, to.proxy)) is not None:
+        return _rated(f"{host}: {obstacle.what}", code=obstacle.code, remedy=obstacle.remedy)
     match error:
         case InvalidStatus():
-            return _not_upgraded(error.response, host, now_s)
+            return _not_upgraded(error.response, to, now_s)
         case InvalidURI():
             return _rated(
                 f"the URL of {host} is no WebSocket URL", code="bad_url", remedy="fix the arm's url"
@@ -69,12 +91,6 @@ def not_connected(error: Exception, host: str, now_s: float) -> UpstreamError:
                 f"{host} did not complete the WebSocket handshake",
                 code="handshake",
                 remedy="check that a Realtime server listens there",
-            )
-        case ssl.SSLError():
-            return _rated(
-                f"TLS with {host} failed",
-                code="tls",
-                remedy="check its certificate, and ws:// against wss:// in the arm's url",
             )
         case socket.gaierror():
             return _rated(
@@ -102,38 +118,40 @@ def no_descriptors(host: str) -> UpstreamError:
     )
 
 
-def _not_upgraded(response: Response, host: str, now_s: float) -> UpstreamError:
+def _not_upgraded(response: Response, to: Destination, now_s: float) -> UpstreamError:
     code = f"http_{response.status_code}"
     redirected = HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST
     error = _rated(
-        f"{host} refused the WebSocket upgrade with HTTP {response.status_code}",
+        f"{to.host} refused the WebSocket upgrade with HTTP {response.status_code}",
         code=code,
-        remedy=_MOVED if redirected else _REMEDIES.get(code, "check the arm's url"),
+        remedy=_MOVED if redirected else _remedy(code, to.access, "check the arm's url"),
     )
     asked = response.headers.get_all("Retry-After")
     error.retry_after_ms = retry_after_ms(asked[0] if asked else None, now_s)
     return error
 
 
-def timed_out(stage: str, host: str, timeout_s: float) -> UpstreamError:
+def timed_out(stage: str, to: Destination, timeout_s: float) -> UpstreamError:
     """Return what did not come within the open timeout."""
+    through = "" if to.proxy is None else f" through the proxy {to.proxy.address}"
     return _rated(
-        f"{host}: no {stage} within {timeout_s:g} s",
+        f"{to.host}: no {stage}{through} within {timeout_s:g} s",
         code="timeout",
-        remedy="check the endpoint's health, or raise session.open_timeout_s",
+        remedy=f"check the health of the endpoint{' and the proxy' if through else ''}, or raise"
+        " session.open_timeout_s",
     )
 
 
-def refused(error: ApiError, host: str, close_code: int | None) -> UpstreamError:
+def refused(error: ApiError, to: Destination, close_code: int | None) -> UpstreamError:
     """Return which error the server answered our opening with."""
     label = error.code or error.type
     code = label.lower() if _LABEL.fullmatch(label) else "api_error"
     place = f" at {error.param}" if error.param and _PATH.fullmatch(error.param) else ""
     return _rated(
-        f"{host} refused the session: {code}{place}",
+        f"{to.host} refused the session: {code}{place}",
         code=code,
         close_code=close_code,
-        remedy=_REMEDIES.get(code, "check the arm and the dialplan's session settings"),
+        remedy=_remedy(code, to.access, "check the arm and the dialplan's session settings"),
     )
 
 
@@ -178,6 +196,11 @@ def not_open(host: str) -> UpstreamError:
 def given_up(host: str) -> UpstreamError:
     """Describe that we closed the session before it had opened."""
     return _rated(f"the session with {host} was closed before it opened", code="given_up")
+
+
+def _remedy(code: str, access: Access, otherwise: str) -> str:
+    places = {name: access.setting(name) for name in ("auth", "headers")}
+    return _REMEDIES.get(code, otherwise).format(key=access.key_setting, **places)
 
 
 def _rated(

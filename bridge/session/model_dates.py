@@ -9,54 +9,46 @@ from collections.abc import Mapping
 from datetime import date
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from bridge.errors import UpstreamError
-from bridge.session.http import http_session, read_body
+from bridge.session.access import Access
+from bridge.session.http import TIMED_OUT, ask
+from bridge.session.obstacles import Obstacle
 
 MAX_BODY_BYTES = 256 * 1024
 """Longest answer that is read: some hundred models are 30 KB, and reading more holds the loop."""
 
-_TIMEOUT = aiohttp.ClientTimeout(total=10.0)
+_TIMEOUT_S = 10.0
 
 
-async def shutdown_dates(url: str, key: str) -> Mapping[str, date]:
+async def shutdown_dates(url: str, access: Access) -> Mapping[str, date]:
     """Return the first day without each model that has one.
 
     Args:
         url: of the list of models.
-        key: long-lived key.
+        access: the way there, with the long-lived key.
 
     Raises:
         UpstreamError: there is no list to be had (codes ``models_*``).
     """
-    # aiohttp's own errors hold the request's headers, so they must not be the context of ours.
-    code, dates = await _ask(url, key)
+    code, why, dates = await _ask(url, access)
     if dates is None:
         raise UpstreamError(
-            f"{urlsplit(url).netloc} does not say when its models end ({code})",
+            f"{urlsplit(url).netloc} does not say when its models end ({why})",
             code=code,
             remedy="the dates in bridge/config/models.yaml are used instead",
         )
     return dates
 
 
-async def _ask(url: str, key: str) -> tuple[str, Mapping[str, date] | None]:
-    headers = {"Authorization": f"Bearer {key}"}
-    try:
-        async with (
-            http_session(url, _TIMEOUT) as http,
-            # The key must not follow to where somebody else points.
-            http.get(url, headers=headers, allow_redirects=False) as response,
-        ):
-            if response.status != 200:
-                return f"models_http_{response.status}", None
-            body = await read_body(response, MAX_BODY_BYTES)
-    except TimeoutError:
-        return "models_timeout", None
-    except (aiohttp.ClientError, OSError):
-        return "models_unavailable", None
-    return "models_malformed", decode_dates(body)
+async def _ask(url: str, access: Access) -> tuple[str, str, Mapping[str, date] | None]:
+    """Return a code, its words, and the dates if there are any."""
+    answer = await ask("GET", url, access, timeout_s=_TIMEOUT_S, most_bytes=MAX_BODY_BYTES)
+    if isinstance(answer, Obstacle):
+        code = "models_timeout" if answer.code == TIMED_OUT else "models_unavailable"
+        return code, answer.what, None
+    if answer.status != 200:
+        return f"models_http_{answer.status}", f"HTTP {answer.status}", None
+    return "models_malformed", "no list of models", decode_dates(answer.body)
 
 
 def decode_dates(body: bytes) -> Mapping[str, date] | None:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
-from urllib.parse import urlencode
 
 import structlog
 from websockets.exceptions import WebSocketException
@@ -18,7 +17,7 @@ from websockets.exceptions import WebSocketException
 from bridge.clock import NS_PER_S, Clock
 from bridge.config.settings import SessionSettings
 from bridge.descriptors import out_of_descriptors
-from bridge.errors import ConfigError, ProtocolError, UpstreamError
+from bridge.errors import ProtocolError, UpstreamError
 from bridge.realtime.commands import AppendAudio, Command, UpdateSession
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.events import (
@@ -32,6 +31,7 @@ from bridge.realtime.events import (
 from bridge.realtime.session_config import AudioFormat, SessionConfig, SessionInfo
 from bridge.realtime.wire_frames import AppendFrames, WholeSamples
 from bridge.session import failures
+from bridge.session.access import NO_KEY, Access
 from bridge.session.connection import Closure, Connection, SessionStats
 from bridge.session.wire_log import Tap
 from bridge.session.write_queue import QueueFull
@@ -50,47 +50,39 @@ _E = TypeVar("_E", SessionCreated, SessionUpdated)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a Realtime service is.
+    """Where a Realtime service is, and the way to it.
 
     Args:
-        url: WebSocket URL; the model is added to its query.
-        api_key: bearer token, None for a server without keys; never shown.
-        redirect_hosts: other hosts (``host`` or ``host:port``) that may get the key by a redirect.
-
-    Raises:
-        ConfigError: the key can't stand in an HTTP header.
+        url: WebSocket URL; model and access add to its query.
+        access: key, headers, TLS, proxies; never shown.
+        redirect_hosts: other hosts (``host`` or ``host:port``) that may get all that by a redirect.
+        model_parameter: of the query, that the model goes by.
     """
 
     url: str
     model: str
-    api_key: str | None = field(default=None, repr=False)
+    access: Access = field(default=NO_KEY, repr=False)
     redirect_hosts: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        key = self.api_key
-        if key is not None and not (key.isascii() and key.isprintable() and " " not in key and key):
-            raise ConfigError(
-                f"the API key for {self.host} is empty or holds blanks or line ends",
-                remedy="the variable or file must hold the key alone",
-            )
+    model_parameter: str = "model"
 
     @property
     def host(self) -> str:
         """``host:port``, for messages."""
         return failures.host_of(self.url)
 
-    def with_key(self, key: str | None) -> "Endpoint":
-        """Return the same place with another bearer: each connection has its own.
+    @property
+    def destination(self) -> failures.Destination:
+        """The same, with the way to it."""
+        return failures.Destination(self.host, self.access, self.access.proxies.of(self.url))
 
-        Raises:
-            ConfigError: as above.
-        """
-        return replace(self, api_key=key)
+    def with_access(self, access: Access) -> "Endpoint":
+        """Return the same place with another key: each connection has its own."""
+        return replace(self, access=access)
 
     @property
     def address(self) -> str:
-        """The URL with its query."""
-        return f"{self.url}{'&' if '?' in self.url else '?'}{urlencode({'model': self.model})}"
+        """The URL with its query, which may hold the key: never to be shown."""
+        return self.access.url_with(self.url, **{self.model_parameter: self.model})
 
 
 class _State(enum.Enum):
@@ -131,6 +123,8 @@ class RealtimeSession:
         self._wire = wire
         self._clock = clock
         self._host = endpoint.host
+        self._destination = endpoint.destination
+        self._access = endpoint.access
         self._dialect = dialect
         self._append_frames = AppendFrames(dialect.encode)
         self._settings = settings
@@ -146,12 +140,10 @@ class RealtimeSession:
         self._opening: asyncio.Task[SessionInfo] | None = None
         self._closing = asyncio.Lock()
         self.stats = SessionStats()
-        headers = dict(dialect.handshake_headers())
-        if endpoint.api_key is not None:
-            headers["Authorization"] = f"Bearer {endpoint.api_key}"
         self._connection = Connection(
             endpoint.address,
-            headers,
+            {**dialect.handshake_headers(), **endpoint.access.request_headers},
+            endpoint.access,
             settings,
             clock=clock,
             stats=self.stats,
@@ -264,7 +256,7 @@ class RealtimeSession:
         except TimeoutError:
             await self._give_up()
             raise failures.timed_out(
-                self._stage, self._host, self._settings.open_timeout_s
+                self._stage, self._destination, self._settings.open_timeout_s
             ) from None
         except UpstreamError as error:
             if error.code in failures.CLOSING_ERRORS:
@@ -273,17 +265,21 @@ class RealtimeSession:
             await self._give_up()
             raise
         except (OSError, WebSocketException) as error:
-            ours = out_of_descriptors(error)
-            await self._give_up()
-            if ours:
-                raise failures.no_descriptors(self._host) from error
-            now_s = self._clock.wall_ns() / NS_PER_S
-            raise failures.not_connected(error, self._host, now_s) from error
+            failed = self._not_connected(error)
         except BaseException:
             await self._give_up()
             raise
-        self._state = _State.OPEN
-        return info
+        else:
+            self._state = _State.OPEN
+            return info
+        await self._give_up()
+        # Not within the handler: the library's own errors repeat URLs, which may hold a key.
+        raise failed
+
+    def _not_connected(self, error: Exception) -> UpstreamError:
+        if out_of_descriptors(error):
+            return failures.no_descriptors(self._host)
+        return failures.not_connected(error, self._destination, self._clock.wall_ns() / NS_PER_S)
 
     async def _handshake(self, config: SessionConfig) -> SessionInfo:
         self._stage = "connection"
@@ -305,7 +301,7 @@ class RealtimeSession:
                 case Closure() as closure:
                     raise failures.closed(closure, self._host)
                 case ErrorReported(error=error):
-                    raise failures.refused(error, self._host, None)
+                    raise failures.refused(error, self._destination, None)
                 case event:
                     if isinstance(event, kind):
                         return event
@@ -318,16 +314,13 @@ class RealtimeSession:
     def _on_frame(self, frame: str | bytes, received_ns: int) -> None:
         if self._state not in (_State.OPENING, _State.OPEN):
             return  # read only so that the close gets through
-        try:
-            event = self._dialect.decode(frame)
-            if self._pcm_output and isinstance(event, AudioDelta):
-                event = self._samples.whole(event)
-        except ProtocolError as error:
+        frame, event = self._read(frame)
+        if isinstance(event, ProtocolError):
             self.stats.protocol_errors += 1
             if self._wire is not None:
                 self._wire("received", frame, None)
             if self._on_protocol_error is not None:
-                self._on_protocol_error(error)
+                self._on_protocol_error(event)
             return
         if self._wire is not None:
             self._wire("received", frame, event)
@@ -338,6 +331,24 @@ class RealtimeSession:
         ):
             self._pass_to_opening(event)
         self._on_event(event, received_ns)
+
+    def _read(self, frame: str | bytes) -> tuple[str | bytes, ServerEvent | ProtocolError]:
+        """Decode a frame, without what it repeats of the secrets in our handshake."""
+        event = self._decode(frame)
+        if isinstance(event, AudioDelta):  # nearly all that comes
+            return frame, event
+        text = frame if isinstance(frame, str) else frame.decode("latin-1")
+        clean = self._access.without_secrets(text)
+        return (frame, event) if clean == text else (clean, self._decode(clean))
+
+    def _decode(self, frame: str | bytes) -> ServerEvent | ProtocolError:
+        try:
+            event = self._dialect.decode(frame)
+            if self._pcm_output and isinstance(event, AudioDelta):
+                return self._samples.whole(event)
+        except ProtocolError as error:
+            return error
+        return event
 
     def _on_ended(self, closure: Closure) -> None:
         if self._state is _State.OPENING:

@@ -65,8 +65,7 @@ TOKEN_WIRES: Mapping[str, TokenWire] = MappingProxyType(
 """By the dialect's name."""
 
 
-def is_header_safe(secret: str) -> bool:
-    """Return whether a key or token can stand in an HTTP header."""
+def _is_header_safe(secret: str) -> bool:
     return bool(secret) and secret.isascii() and secret.isprintable() and " " not in secret
 
 
@@ -80,7 +79,7 @@ def decode_grant(wire: TokenWire, body: bytes) -> Grant | None:
     if not isinstance(secret, dict):
         return None
     value, expires_at = secret.get("value"), secret.get("expires_at")
-    if not isinstance(value, str) or not is_header_safe(value):
+    if not isinstance(value, str) or not _is_header_safe(value):
         return None
     if isinstance(expires_at, bool) or not isinstance(expires_at, int | float):
         return None

@@ -2,27 +2,27 @@
 
 One provider per arm and model, shared by its calls; all in the loop's thread. One task per provider
 fetches, so there is never a second request under way; it renews the token ahead of its end, and a
-renewal that fails leaves the old one in use until it ends. The key never leaves this module but in
-the Authorization header of the token request; no secret is in a repr, a log line or an exception.
+renewal that fails leaves the old one in use until it ends. A key that is refused is read anew where
+it is in a file. No secret is in a repr, a log line or an exception.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 from urllib.parse import urlsplit
 
-import aiohttp
 import structlog
 
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
-from bridge.descriptors import out_of_descriptors
-from bridge.errors import ConfigError, UpstreamError
+from bridge.errors import UpstreamError
 from bridge.realtime.backoff import Backoff
-from bridge.session.http import http_session, read_body
+from bridge.session.access import Access
+from bridge.session.http import NO_DESCRIPTORS, TIMED_OUT, ask
+from bridge.session.obstacles import Obstacle
 from bridge.session.retry_after import retry_after_ms
-from bridge.session.token_wire import TOKEN_WIRES, decode_grant, is_header_safe, lifetime_s
+from bridge.session.token_wire import TOKEN_WIRES, decode_grant, lifetime_s
 
 log = structlog.get_logger(__name__)
 
@@ -36,26 +36,53 @@ MAX_BODY_BYTES = 64 * 1024
 LONGEST_AWAY_MS = 300_000
 """A Retry-After holds back all calls of an arm, so that no more than five minutes are believed."""
 
-_MORE_FILES = "raise the limit of open files (LimitNOFILE, ulimit -n)"
 _BACKOFF = Backoff(base_ms=500, limit_ms=30_000)
+
+
+class AccessSource(Protocol):
+    """The interface of what gives the present way to a service."""
+
+    async def get(self, *, anew: bool = False) -> Access:
+        """Return the way, read anew from its files if the last one was refused."""
+        ...
+
+
+class FixedAccess:
+    """A way to a service that never changes.
+
+    Args:
+        access: it.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def get(self, *, anew: bool = False) -> Access:
+        """Return it; there is no other."""
+        return self._access
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a connection authenticates with.
+    """What a connection authenticates with, and the way that it takes.
 
     Attributes:
-        value: bearer; None for a server without keys.
+        access: with the key or token in it.
         expires_ns: monotonic end; None for a long-lived key.
     """
 
-    value: str | None = field(repr=False)
+    access: Access = field(repr=False)
     expires_ns: int | None = None
 
     @property
-    def is_long_lived(self) -> bool:
-        """Whether there can be no fresher one."""
-        return self.expires_ns is None
+    def value(self) -> str | None:
+        """The key or token; None for a server without keys."""
+        return self.access.key
+
+    @property
+    def is_final(self) -> bool:
+        """Whether there can be no fresher one: a key that is in no file."""
+        return self.expires_ns is None and not self.access.renews
 
 
 class CredentialSource(Protocol):
@@ -85,18 +112,18 @@ class DirectKey:
     """A long-lived key that is used as it is, or none.
 
     Args:
-        key: bearer; None for a server without keys.
+        source: the way to the service, with the key.
     """
 
-    def __init__(self, key: str | None) -> None:
-        self._credential = Credential(key)
+    def __init__(self, source: AccessSource) -> None:
+        self._source = source
 
     async def open(self) -> None:
         """Do nothing."""
 
     async def get(self, *, other_than: Credential | None = None) -> Credential:
-        """Return the key; there is no other."""
-        return self._credential
+        """Return the key; the one that its file has now, if another was refused."""
+        return Credential(await self._source.get(anew=other_than is not None))
 
     async def aclose(self) -> None:
         """Do nothing."""
@@ -110,31 +137,29 @@ class TokenRequest:
         url: of the token service (`ArmSettings.token_endpoint`).
         dialect: ``ga`` or ``beta``.
         model: that the token is for.
-        key: long-lived key; never shown.
+        source: the way there, with the long-lived key.
         ttl_s: life asked for.
-
-    Raises:
-        ConfigError: the key can't stand in an HTTP header.
     """
 
     url: str
     dialect: str
     model: str
-    key: str = field(repr=False)
+    source: AccessSource = field(repr=False)
     ttl_s: int = 120
-
-    def __post_init__(self) -> None:
-        if not is_header_safe(self.key):
-            raise ConfigError(
-                f"the API key for {self.host} is empty or holds blanks or line ends",
-                remedy="the variable or file must hold the key alone",
-            )
 
     @property
     def host(self) -> str:
         """``host:port``, for messages."""
         parts = urlsplit(self.url)
         return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A token, and its monotonic end."""
+
+    value: str = field(repr=False)
+    expires_ns: int
 
 
 class TokenProvider:
@@ -165,12 +190,12 @@ class TokenProvider:
         self._wire = TOKEN_WIRES[request.dialect]
         self._clock = clock
         self._on_rotated = on_rotated
-        self._timeout = aiohttp.ClientTimeout(total=request_timeout_s)
+        self._timeout_s = request_timeout_s
         self._wait_timeout_s = wait_timeout_s
         self._backoff = backoff
         self._sleep = sleep
         self._jitter = jitter
-        self._credential: Credential | None = None
+        self._token: _Token | None = None
         self._error: UpstreamError | None = None
         self._failures = 0
         self._retry_ns = 0
@@ -189,7 +214,7 @@ class TokenProvider:
             self._task.cancel()
             await asyncio.wait({self._task})
             self._task = None
-        self._credential = None
+        self._token = None
         self._error = self._failure("the token provider is closed", "token_closed")
         self._wake()
 
@@ -215,9 +240,11 @@ class TokenProvider:
         try:
             async with asyncio.timeout(self._wait_timeout_s):
                 while True:
-                    credential = self._good()
-                    if credential is not None and credential is not other_than:
-                        return credential
+                    token = self._good()
+                    if token is not None and (not other_than or token.value != other_than.value):
+                        # What goes beside the token may have been renewed, or refused.
+                        access = await self._request.source.get(anew=other_than is not None)
+                        return Credential(access.with_token(token.value), token.expires_ns)
                     if self._error is not None and not self._is_hopeful(self._error):
                         raise self._copy(self._error)
                     news = self._news
@@ -238,22 +265,19 @@ class TokenProvider:
         """Return how much longer the service wants to be left alone."""
         return max(self._retry_ns - self._clock.now_ns(), 0) // NS_PER_MS
 
-    def _good(self) -> Credential | None:
-        held = self._credential
-        if held is None or held.expires_ns is None or held.expires_ns > self._clock.now_ns():
-            return held
-        return None
+    def _good(self) -> _Token | None:
+        held = self._token
+        return held if held is not None and held.expires_ns > self._clock.now_ns() else None
 
     async def _run(self) -> None:
         reason = "first"
-        async with http_session(self._request.url, self._timeout) as http:
-            while True:
-                wait_ms = self._settle(await self._attempt(http), reason)
-                # A failure's wait stands against all who want a token: no stampede on a service
-                # that is down, and none with a key that is refused.
-                reason = await self._wait(wait_ms, early=self._error is None)
+        while True:
+            wait_ms = self._settle(await self._attempt(), reason)
+            # A failure's wait stands against all who want a token: no stampede on a service
+            # that is down, and none with a key that is refused.
+            reason = await self._wait(wait_ms, early=self._error is None)
 
-    def _settle(self, result: Credential | UpstreamError, reason: str) -> int:
+    def _settle(self, result: _Token | UpstreamError, reason: str) -> int:
         """Take an attempt's result; return how long to wait for the next one, milliseconds."""
         if isinstance(result, UpstreamError):
             self._error = result
@@ -273,7 +297,7 @@ class TokenProvider:
             )
         else:
             self._retry_ns = 0
-            self._error, self._failures, self._credential = None, 0, result
+            self._error, self._failures, self._token = None, 0, result
             wait_ms = self._renewal_ms(result)
         # Whoever asked meanwhile asked for this result; who is not content asks again.
         self._wanted.clear()
@@ -284,10 +308,8 @@ class TokenProvider:
             log.error("token.callback_failed", error=type(error).__name__)
         return wait_ms
 
-    def _renewal_ms(self, credential: Credential) -> int:
-        if credential.expires_ns is None:
-            raise ValueError("a token has an end")
-        life_ms = max(credential.expires_ns - self._clock.now_ns(), 0) // NS_PER_MS
+    def _renewal_ms(self, token: _Token) -> int:
+        life_ms = max(token.expires_ns - self._clock.now_ns(), 0) // NS_PER_MS
         return max(life_ms - RENEW_AHEAD_MS, life_ms // 2)
 
     async def _wait(self, wait_ms: int, *, early: bool) -> str:
@@ -310,57 +332,59 @@ class TokenProvider:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def _attempt(self, http: aiohttp.ClientSession) -> Credential | UpstreamError:
-        """Fetch one token. Errors are returned, for they must not carry aiohttp's own, which hold
-        the request's headers, as their context.
-        """
-        asked_ns = self._clock.now_ns()
+    async def _attempt(self) -> _Token | UpstreamError:
+        """Fetch one token; with a key that is refused once more, if its file has another by now."""
         try:
-            status, headers, body = await self._post(http)
-        except TimeoutError:
-            return self._failure(
-                f"no answer within {self._timeout.total:g} s", "token_timeout", retryable=True
-            )
-        except (aiohttp.ClientError, OSError) as error:
-            if out_of_descriptors(error):
-                what = "this process has no file descriptor left"
-                return self._failure(what, "no_descriptors", remedy=_MORE_FILES, retryable=True)
-            return self._failure("no connection", "token_unavailable", retryable=True)
+            access = await self._request.source.get()
+            result = await self._fetch(access)
+            if isinstance(result, UpstreamError) and result.code == "token_refused":
+                renewed = await self._request.source.get(anew=True)
+                if renewed != access:
+                    return await self._fetch(renewed)
         except Exception as error:  # noqa: BLE001 - task root: it must go on, or calls wait for nothing
             log.error("token.rotation_broken", error=type(error).__name__)
             return self._failure("our own failure", "token_internal", retryable=True)
-        if status not in (200, 201):
-            refusal = self._refusal(status)
+        return result
+
+    async def _fetch(self, access: Access) -> _Token | UpstreamError:
+        request, asked_ns = self._request, self._clock.now_ns()
+        answer = await ask(
+            "POST",
+            request.url,
+            access,
+            timeout_s=self._timeout_s,
+            most_bytes=MAX_BODY_BYTES,
+            headers=self._wire.headers,
+            json=self._wire.body(request.model, request.ttl_s),
+        )
+        if isinstance(answer, Obstacle):
+            return self._obstructed(answer)
+        if answer.status not in (200, 201):
+            refusal = self._refusal(answer.status, access)
             now_s = self._clock.wall_ns() / NS_PER_S
-            refusal.retry_after_ms = retry_after_ms(headers.get("Retry-After"), now_s)
+            refusal.retry_after_ms = retry_after_ms(answer.headers.get("Retry-After"), now_s)
             return refusal
-        grant = decode_grant(self._wire, body)
+        grant = decode_grant(self._wire, answer.body)
         if grant is None:
             return self._failure("no token in its answer", "token_malformed", retryable=True)
         life_s = min(
-            lifetime_s(grant, headers.get("Date"), self._clock.wall_ns()), self._request.ttl_s
+            lifetime_s(grant, answer.headers.get("Date"), self._clock.wall_ns()), request.ttl_s
         )
         if life_s <= 0:
             return self._failure("its token has ended already", "token_malformed", retryable=True)
         # From the asking on: the answer may have been under way for long.
-        return Credential(grant.value, asked_ns + round(life_s * NS_PER_S))
+        return _Token(grant.value, asked_ns + round(life_s * NS_PER_S))
 
-    async def _post(self, http: aiohttp.ClientSession) -> tuple[int, Mapping[str, str], bytes]:
-        request = self._request
-        async with http.post(
-            request.url,
-            json=self._wire.body(request.model, request.ttl_s),
-            headers={**self._wire.headers, "Authorization": f"Bearer {request.key}"},
-            # The key must not follow to where somebody else points.
-            allow_redirects=False,
-        ) as response:
-            body = await read_body(response, MAX_BODY_BYTES)
-            return response.status, response.headers, body
+    def _obstructed(self, found: Obstacle) -> UpstreamError:
+        codes = {TIMED_OUT: "token_timeout", NO_DESCRIPTORS: NO_DESCRIPTORS}
+        code = codes.get(found.code, "token_unavailable")
+        return self._failure(found.what, code, remedy=found.remedy, retryable=True)
 
-    def _refusal(self, status: int) -> UpstreamError:
+    def _refusal(self, status: int, access: Access) -> UpstreamError:
         what = f"HTTP {status}"
         if status in (401, 403):
-            return self._failure(what, "token_refused", remedy="check the arm's key")
+            remedy = f"check the key that {access.key_setting} names"
+            return self._failure(what, "token_refused", remedy=remedy)
         if status == 429:
             return self._failure(what, "token_limited", retryable=True)
         if status == 408 or status >= 500:

@@ -6,7 +6,7 @@ before there is a session strike here.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from aiohttp import web
@@ -16,7 +16,7 @@ from bridge.realtime.session_config import SessionKind
 from bridge.simulator.faults import Drop, Refuse, Stall
 from bridge.simulator.outbox import cut
 from bridge.simulator.refusal import refuse
-from bridge.simulator.scenario import BetaSwitch, Models
+from bridge.simulator.scenario import BetaSwitch, DoorSpec, Models
 from bridge.simulator.tokens import Token, TokenDesk
 from bridge.simulator.wire import DialectName
 
@@ -57,12 +57,40 @@ class Doorkeeper:
 
     Attributes:
         keys: patterns of API keys.
+        spec: what is demanded of requests.
     """
 
     keys: Sequence[str]
     models: Models
     beta: BetaSwitch
     tokens: TokenDesk
+    spec: DoorSpec = field(default_factory=DoorSpec)
+
+    def stop(self, request: web.Request, *, takes_tokens: bool) -> web.Response | str:
+        """Look at a request's demands; return its key or token, or the refusal (HTTP 401)."""
+        spec = self.spec
+        for given, demands in ((request.headers, spec.headers), (request.query, spec.query)):
+            for name, pattern in demands.items():
+                if not fnmatchcase(given.get(name, ""), pattern):
+                    what = f"Access denied due to a missing or wrong {name}."
+                    return http_error(401, ApiError("invalid_request_error", what))
+        key = self._key_of(request)
+        if key is None:
+            return no_key()
+        known = self.knows(key) or (takes_tokens and self.tokens.find(key) is not None)
+        if known or (takes_tokens and not spec.refuses_at_upgrade):
+            return key
+        return http_error(401, refuse("invalid_api_key", "Incorrect API key provided.").error)
+
+    def _key_of(self, request: web.Request) -> str | None:
+        """Return the key from where keys come; a token comes as a bearer in any case."""
+        bearer = bearer_of(request)
+        if self.spec.auth == "bearer":
+            return bearer
+        if bearer is not None and self.tokens.find(bearer) is not None:
+            return bearer
+        given = request.headers if self.spec.auth == "header" else request.query
+        return given.get(self.spec.name)
 
     def knows(self, key: str) -> bool:
         """Return whether this is an API key, rather than a token."""
@@ -90,7 +118,9 @@ class Doorkeeper:
         kind = SessionKind.TRANSCRIPTION if transcribes else SessionKind.REALTIME
         if token is not None:
             kind = token.kind
-        model = request.query.get("model") or (token.model if token is not None else "")
+        model = request.query.get(self.spec.model_parameter) or (
+            token.model if token is not None else ""
+        )
         if kind is SessionKind.TRANSCRIPTION:
             return Visitor(dialect, kind, model, token)
         if not model:
@@ -153,7 +183,7 @@ def beta_is_gone() -> ApiError:
     return refuse("beta_api_shape_disabled", what).error
 
 
-def key_of(request: web.Request) -> str | None:
+def bearer_of(request: web.Request) -> str | None:
     """Return the key from the header, or from the subprotocols that browsers use."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and key.strip():

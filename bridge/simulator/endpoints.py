@@ -13,7 +13,7 @@ from bridge.realtime.session_config import SessionKind
 from bridge.simulator import beta_shapes as beta
 from bridge.simulator import ga_shapes as ga
 from bridge.simulator.dialect_wire import Wire
-from bridge.simulator.door import Doorkeeper, beta_is_gone, http_error, key_of, meet, no_key
+from bridge.simulator.door import Doorkeeper, beta_is_gone, http_error, meet
 from bridge.simulator.faults import FaultBoard, FaultSpec, Moment
 from bridge.simulator.refusal import EventRefused, refuse
 from bridge.simulator.scenario import Scenario
@@ -33,21 +33,24 @@ _SPECS: TypeAdapter[list[FaultSpec]] = TypeAdapter(list[FaultSpec])
 
 
 class ModelList:
-    """``GET /v1/models`` (developers.openai.com, "List models"): what there is, when it ends."""
+    """``GET /v1/models`` (developers.openai.com, "List models"): what there is, when it ends.
 
-    def __init__(self, doorkeeper: Doorkeeper) -> None:
+    Args:
+        path: of the WebSocket, beside which the list is.
+    """
+
+    def __init__(self, doorkeeper: Doorkeeper, path: str) -> None:
         self._doorkeeper = doorkeeper
+        self._path = path.removesuffix("/realtime") + "/models"
 
     def routes(self) -> list[web.RouteDef]:
         """Return what to add to the application."""
-        return [web.get("/v1/models", self._list)]
+        return [web.get(self._path, self._list)]
 
     async def _list(self, request: web.Request) -> web.Response:
-        key = key_of(request)
-        if key is None:
-            return no_key()
-        if not self._doorkeeper.knows(key):
-            return http_error(401, refuse("invalid_api_key", "Incorrect API key provided.").error)
+        key = self._doorkeeper.stop(request, takes_tokens=False)
+        if isinstance(key, web.Response):
+            return key
         listed = [
             {
                 "id": name,
@@ -65,6 +68,7 @@ class TokenEndpoints:
     """``/v1/realtime/client_secrets`` (GA) and ``/v1/realtime/sessions`` (beta).
 
     Args:
+        path: of the WebSocket, beneath which they are.
         faults: that strike at ``token``.
         lifetime_s: of every token; None: as it is asked for.
     """
@@ -74,8 +78,10 @@ class TokenEndpoints:
         doorkeeper: Doorkeeper,
         desk: TokenDesk,
         faults: FaultBoard,
+        path: str,
         lifetime_s: Callable[[], int | None] = lambda: None,
     ) -> None:
+        self._path = path
         self._doorkeeper = doorkeeper
         self._desk = desk
         self._faults = faults
@@ -84,8 +90,8 @@ class TokenEndpoints:
     def routes(self) -> list[web.RouteDef]:
         """Return what to add to the application."""
         return [
-            web.post("/v1/realtime/client_secrets", self._guarded(self._issue_ga)),
-            web.post("/v1/realtime/sessions", self._guarded(self._issue_beta)),
+            web.post(f"{self._path}/client_secrets", self._guarded(self._issue_ga)),
+            web.post(f"{self._path}/sessions", self._guarded(self._issue_beta)),
         ]
 
     def _guarded(
@@ -95,12 +101,9 @@ class TokenEndpoints:
             struck = await meet(self._faults.at_the_door(Moment.TOKEN), request)
             if struck is not None:
                 return struck
-            key = key_of(request)
-            if key is None:
-                return no_key()
-            if not self._doorkeeper.knows(key):
-                error = refuse("invalid_api_key", "Incorrect API key provided.").error
-                return http_error(401, error)
+            key = self._doorkeeper.stop(request, takes_tokens=False)
+            if isinstance(key, web.Response):
+                return key
             body: WireObject = {}
             try:
                 body = await _json_object(request)

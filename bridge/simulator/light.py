@@ -36,7 +36,7 @@ from bridge.realtime.session_config import ResponseConfig
 from bridge.simulator.connection import Lifetime, wire_for
 from bridge.simulator.conversation import Conversation, ConversationEntry, Tokens
 from bridge.simulator.dialect_wire import Wire
-from bridge.simulator.door import Doorkeeper, Objection, key_of, no_key
+from bridge.simulator.door import Doorkeeper, Objection
 from bridge.simulator.formats import encode_speech
 from bridge.simulator.generation import Generation, GenerationStep
 from bridge.simulator.names import new_name
@@ -140,9 +140,9 @@ class LightServer:
         )
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        key = key_of(request)
-        if key is None:
-            return no_key()
+        key = self._doorkeeper.stop(request, takes_tokens=True)
+        if isinstance(key, web.Response):
+            return key
         visitor = self._doorkeeper.admit(request, key)
         if isinstance(visitor, Objection):
             return web.json_response({"error": visitor.error.message}, status=400)

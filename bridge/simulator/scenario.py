@@ -107,6 +107,28 @@ class Models(_Model):
     shutdown_dates: dict[str, date | None] = Field({"gpt-realtime-2.1": None, "gpt-realtime": None})
 
 
+class DoorSpec(_Model):
+    """Where the server is, and what it demands of every request.
+
+    Attributes:
+        path: of the WebSocket; tokens are beneath it, the list of models beside it.
+        auth: how a key comes: as a bearer, or in a header or a parameter of the query by ``name``.
+            Tokens always come as bearers.
+        headers, query: name -> pattern of a value, with ``*``, without which a request gets 401.
+        model_parameter: of the query, that the model comes by.
+        refuses_at_upgrade: an unknown key gets 401 in the place of an error event, as Azure does
+            (`PROTOCOL.md` section 1).
+    """
+
+    path: str = Field("/v1/realtime", pattern=r"^(/[a-z0-9-]+)*/realtime$")
+    auth: Literal["bearer", "header", "query"] = "bearer"
+    name: str = "api-key"
+    headers: dict[str, str] = Field(default_factory=dict)
+    query: dict[str, str] = Field(default_factory=dict)
+    model_parameter: str = "model"
+    refuses_at_upgrade: bool = False
+
+
 class SessionLimit(_Model):
     """How long a session may last.
 
@@ -136,6 +158,7 @@ class Scenario(_Model):
         keys: API keys that are taken; ``*`` stands for anything.
         mcp_servers: what can be reached of the MCP servers that a session names.
         beta: whether the beta dialect is still there.
+        door: what is demanded of requests; its path is the one at the start.
         faults: what goes wrong, from the start (:mod:`bridge.simulator.faults`).
     """
 
@@ -151,6 +174,7 @@ class Scenario(_Model):
     keys: tuple[str, ...] = ("sk-sim*",)
     mcp_servers: tuple[McpServerSpec, ...] = ()
     beta: BetaSwitch = "enabled"
+    door: DoorSpec = DoorSpec()
     models: Models = Models()
     session: SessionLimit = SessionLimit()
     faults: tuple[FaultSpec, ...] = ()

@@ -5,6 +5,7 @@ endpoints of both generations, and, with a secret, those of an admin.
 """
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 
 from aiohttp import WSCloseCode, web
@@ -12,12 +13,12 @@ from aiohttp import WSCloseCode, web
 from bridge.clock import Clock, SystemClock
 from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.connection import ClientConnection, Lifetime, wire_for
-from bridge.simulator.door import Doorkeeper, Objection, dialect_of, key_of, meet, no_key
+from bridge.simulator.door import Doorkeeper, Objection, dialect_of, meet
 from bridge.simulator.endpoints import AdminEndpoint, ModelList, TokenEndpoints
 from bridge.simulator.faults import FaultBoard, FaultSpec, Moment, strike_now
 from bridge.simulator.outbox import Outbox
 from bridge.simulator.scenario import BetaSwitch, Scenario
-from bridge.simulator.site import CLOSE_GRACE_S, PATH, listen
+from bridge.simulator.site import CLOSE_GRACE_S, listen
 from bridge.simulator.tokens import TokenDesk
 
 # 15 MiB of audio in base64 is 20 MiB; a client that sends more gets an error, within reason.
@@ -36,6 +37,7 @@ class SimulatorServer:
         keys: API keys that are taken, ``*`` for anything; None takes the scenario's.
         clock: for ``expires_at``, and for when tokens expire.
         beta: whether the beta dialect is still there; None takes the scenario's.
+        tls: what it shows and whom it takes; None for no TLS.
         admin_secret: opens ``/admin`` to requests that bring it as ``X-Simulator-Admin``.
     """
 
@@ -49,8 +51,11 @@ class SimulatorServer:
         clock: Clock | None = None,
         beta: BetaSwitch | None = None,
         admin_secret: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._scenario = scenario
+        self._path = scenario.door.path
+        self._tls = tls
         self._host = host
         self._port = port
         self._tokens = TokenDesk(clock or SystemClock())
@@ -74,7 +79,9 @@ class SimulatorServer:
             InfrastructureError: the port is taken.
         """
         await self.play(self._scenario)
-        self._runner, url = await listen(self._application(), self._host, self._port)
+        self._runner, url = await listen(
+            self._application(), self._host, self._port, path=self._path, tls=self._tls
+        )
         return url
 
     async def play(self, scenario: Scenario) -> None:
@@ -94,6 +101,7 @@ class SimulatorServer:
         door = self._doorkeeper
         door.keys = scenario.keys if self._keys is None else tuple(self._keys)
         door.models, door.beta = scenario.models, self._beta or scenario.beta
+        door.spec = scenario.door
         self._faults.replace(scenario.faults)
 
     async def aclose(self) -> None:
@@ -111,15 +119,16 @@ class SimulatorServer:
 
     def _application(self) -> web.Application:
         app = web.Application()
-        app.router.add_get(PATH, self._serve)
+        app.router.add_get(self._path, self._serve)
         tokens = TokenEndpoints(
             self._doorkeeper,
             self._tokens,
             self._faults,
+            self._path,
             lambda: self._scenario.session.token_lifetime_s,
         )
         app.add_routes(tokens.routes())
-        app.add_routes(ModelList(self._doorkeeper).routes())
+        app.add_routes(ModelList(self._doorkeeper, self._path).routes())
         if self._admin_secret is not None:
             admin = AdminEndpoint(self._admin_secret, self._faults, self._strike_now, self.play)
             app.add_routes(admin.routes())
@@ -129,8 +138,8 @@ class SimulatorServer:
         struck = await meet(self._faults.at_the_door(Moment.CONNECT), request)
         if struck is not None:
             return struck
-        key = key_of(request)
-        return no_key() if key is None else await self._let_in(request, key)
+        key = self._doorkeeper.stop(request, takes_tokens=True)
+        return key if isinstance(key, web.Response) else await self._let_in(request, key)
 
     async def _let_in(self, request: web.Request, key: str) -> web.StreamResponse:
         socket = web.WebSocketResponse(

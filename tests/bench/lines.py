@@ -22,6 +22,7 @@ from bridge.live.records.keeper import RecordKeeper
 from bridge.live.services import Services
 from bridge.live.upstream.listener import SessionListener
 from bridge.routing.models import Dialplan
+from bridge.session.access_reader import read_access
 from bridge.store.calls import CallStore
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.end_reasons import EndReason
@@ -146,7 +147,9 @@ class Lines:
         clock = SystemClock()
         settings = Settings.model_validate({"arms": {"peer": {"url": url}}})
         table = load_models()
-        arms = make_arms(settings.arms, {"peer": None}, table, clock, lambda *_: None)
+        arms = make_arms(
+            settings.arms, read_access(settings.arms, {}), table, clock, lambda *_: None
+        )
         plan = Dialplan.model_validate(PLAN | {"recording": {"enabled": recording}})
         self._route = make_route(plan, arms["peer"], settings.arms["peer"], table, today_of(clock))
         self.ports = ClockedPorts(calls)

@@ -326,7 +326,8 @@ def test_what_a_trunks_preset_fills_in_is_printed(tmp_path: Path) -> None:
     )
     found = check("--config", str(config))
     assert found.exit_code == 0, found.output
-    assert found.output.splitlines() == [
+    lines = [line for line in found.output.splitlines() if not line.startswith("arm ")]
+    assert lines == [
         "preset telnyx fills in sip.trunks.telnyx.domains: sip.telnyx.com",
         "preset telnyx fills in sip.trunks.telnyx.trust: P-Asserted-Identity, verstat",
         "preset telnyx fills in sip.trunks.telnyx.numbers.bare: international",
@@ -334,7 +335,7 @@ def test_what_a_trunks_preset_fills_in_is_printed(tmp_path: Path) -> None:
         "all good",
     ]
     told = json.loads(check("--config", str(config), "--json").output)
-    assert told["presets"] == found.output.splitlines()[:-1]
+    assert told["presets"] == lines[:-1]
 
 
 @pytest.fixture
@@ -358,7 +359,8 @@ def wideband(tmp_path: Path) -> Path:
 def test_codecs_of_trunks_and_the_rate_that_follows_are_printed(wideband: Path) -> None:
     found = check("--config", str(wideband))
     assert found.exit_code == 0, found.output
-    assert found.output.splitlines() == [
+    lines = [line for line in found.output.splitlines() if not line.startswith("arm ")]
+    assert lines == [
         "sip.codecs: PCMU, PCMA",
         "sip.trunks.pbx.codecs: G722, PCMA",
         "sip.trunks.carrier.codecs: PCMA",
@@ -366,7 +368,7 @@ def test_codecs_of_trunks_and_the_rate_that_follows_are_printed(wideband: Path) 
         "all good",
     ]
     told = json.loads(check("--config", str(wideband), "--json").output)
-    assert told["codecs"] == found.output.splitlines()[:-1]
+    assert told["codecs"] == lines[:-1]
 
 
 @pytest.mark.parametrize(
@@ -381,3 +383,70 @@ def test_explained_call_has_the_codecs_of_its_trunk(
     assert f"codecs: {codecs}; {rate}" in check(*asked).output.splitlines()
     told = json.loads(check(*asked, "--json").output)
     assert (told["codecs"], told["audio"]) == (codecs.split(", "), rate)
+
+
+ARM = {
+    "url": "wss://r.openai.azure.com/openai/realtime?code=Lemur6502",
+    "dialect": "beta",
+    "model": "my-deployment",
+    "model_parameter": "deployment",
+    "auth": "header",
+    "api_key_env": "AZURE_KEY",
+    "headers": {"OpenAI-Project": "proj-1", "X-Gateway-Key": {"env": "GATEWAY_KEY"}},
+    "query": {"api-version": "2025-04-01-preview", "sig": {"file": "/nowhere/sig"}},
+    "ca_file": "/etc/corp.pem",
+    "client_cert_file": "/etc/bridge.pem",
+    "proxy": "http://proxy:3128",
+    "proxy_credentials": {"env": "PROXY"},
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "key_line"),
+    [
+        ({}, "arm azure sends api-key: *** (variable AZURE_KEY)"),
+        (
+            {"auth": "bearer"},
+            "arm azure sends Authorization: Bearer *** (variable AZURE_KEY)",
+        ),
+        (
+            {"credentials": "token"},
+            "arm azure sends Authorization: Bearer (token, for *** (variable AZURE_KEY))",
+        ),
+    ],
+)
+def test_what_an_arm_would_send_is_shown_without_its_secrets(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, object],
+    key_line: str,
+) -> None:
+    monkeypatch.setenv("AZURE_KEY", "Zebra0451")
+    monkeypatch.setenv("PROXY", "name:Quagga7788")
+    (tmp_path / "a.yaml").write_text(
+        "schema: dialplan/v1\nname: a\narm: azure\nmatch: [{called: '*'}]\n"
+        "agent: {instructions: x}\n"
+    )
+    config = tmp_path / "settings" / "bridge.yaml"
+    config.parent.mkdir()
+    arms = {"azure": {**ARM, **fields}}
+    config.write_text(json.dumps({"dialplans_dir": str(tmp_path), "arms": arms}))
+    found = check("--config", str(config))
+    assert found.exit_code == 0, found.output
+    expected = [
+        "arm azure connects to wss://r.openai.azure.com/openai/realtime?code=***"
+        "&api-version=2025-04-01-preview&sig=*** (file /nowhere/sig, which is not here)"
+        "&deployment=my-deployment",
+        "arm azure sends OpenAI-Beta: realtime=v1",
+        "arm azure sends OpenAI-Project: proj-1",
+        "arm azure sends X-Gateway-Key: *** (variable GATEWAY_KEY, which is not here)",
+        key_line,
+        "arm azure trusts the signers in /etc/corp.pem alone",
+        "arm azure shows the certificate in /etc/bridge.pem",
+        "arm azure goes through the proxy http://proxy:3128 with *** (variable PROXY)",
+    ]
+    assert found.output.splitlines() == [*expected, "all good"]
+    assert json.loads(check("--config", str(config), "--json").output)["arms"] == expected
+    explained = check("--config", str(config), "--explain", "+15550100")
+    lines = explained.output.splitlines()
+    assert [line for line in lines if line.startswith("arm azure")] == expected

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config.loading import load_settings, resolve_key, variable_names
-from bridge.config.settings import ArmSettings, MediaSettings, Settings
+from bridge.config.loading import load_settings, variable_names
+from bridge.config.settings import MediaSettings, Settings
 from bridge.errors import ConfigError
 
 
@@ -140,41 +140,6 @@ def test_file_mistake_is_told_with_its_line_even_if_a_variable_hides_it(tmp_path
 
 def test_secret_in_a_bad_variable_is_not_repeated() -> None:
     assert "hunter2" not in error_text({"BRIDGE_ARMS": "{a: {url: 'http://:hunter2@x'}}"})
-
-
-def arm(**places: object) -> ArmSettings:
-    return ArmSettings.model_validate({"url": "wss://h/v1/realtime", **places})
-
-
-def test_key_from_the_environment() -> None:
-    assert resolve_key(arm(api_key_env="MY_KEY"), {"MY_KEY": " k \n"}) == "k"
-
-
-def test_key_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("k\n")
-    assert resolve_key(arm(api_key_file=tmp_path / "key"), {}) == "k"
-
-
-def test_arm_without_a_place_for_a_key_has_none() -> None:
-    assert resolve_key(arm(), {"OPENAI_API_KEY": "k"}) is None
-
-
-@pytest.mark.parametrize("environ", [{}, {"MY_KEY": "  "}])
-def test_missing_key_names_the_variable(environ: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="the environment variable MY_KEY is not set"):
-        resolve_key(arm(api_key_env="MY_KEY"), environ)
-
-
-def test_missing_or_empty_key_file_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "key"
-    with pytest.raises(ConfigError, match=r"key: the API key cannot be read: No such file"):
-        resolve_key(arm(api_key_file=path), {})
-    path.write_text("\n")
-    with pytest.raises(ConfigError, match=r"key: the API key file is empty"):
-        resolve_key(arm(api_key_file=path), {})
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match=r"key: the API key is not text"):
-        resolve_key(arm(api_key_file=path), {})
 
 
 def test_two_places_for_a_key_are_refused(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ OURS = {
     "tools[].approve": "the bridge's own answer to the service's question",
     "tools[].authorization_env": "names the variable with what is sent as authorization",
     "tools[].headers{}.env": "likewise, of a header",
+    "tools[].headers{}.file": "likewise",
 }
 """Fields of ours that are none of GA's, and what they are."""
 
@@ -298,7 +299,7 @@ def test_arms_that_differ_in_turn_detection_alone_are_two_arms() -> None:
     def asking(**turns: object) -> object:
         return {"audio": {"input": {"turn_detection": {"type": "server_vad", **turns}}}}
 
-    sessions = (
+    sessions: tuple[object, ...] = (
         asking(silence_duration_ms=300),
         asking(silence_duration_ms=700),
         asking(),

@@ -23,7 +23,8 @@ One YAML file (`--config`, or the variable `{CONFIG_VARIABLE}`), and variables t
 commas or written as JSON, a mapping (`BRIDGE_ARMS`) as JSON or YAML on one line. Secrets come
 only from variables or files that the settings name. `bridge check --config FILE` says what is
 wrong, with its line. What an agent says and does is not here but in
-[dialplans](../../dialplans/README.md); how the console is reached, in [CONSOLE.md](../CONSOLE.md);
+[dialplans](../../dialplans/README.md); how an arm reaches its service, with examples (Azure, a
+proxy), in [ARMS.md](ARMS.md); how the console is reached, in [CONSOLE.md](../CONSOLE.md);
 how a rollout is run, in [ROLLOUT.md](../ROLLOUT.md).
 
 `_s` is seconds, `_ms` milliseconds. This page is written from the settings models
@@ -68,13 +69,13 @@ def sections(model: type[BaseModel] = Settings, place: str = "") -> Iterator[Sec
 
 def described(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
     """Return a model's own words: its summary, and its `Attributes` by name."""
-    text = inspect.getdoc(model) or ""
-    summary, _, rest = text.partition("\nAttributes:\n")
-    entries = re.split(r"^ {4}(?=[a-z])", rest, flags=re.MULTILINE)
-    words = {}
-    for entry in entries[1:]:
-        name, _, meaning = " ".join(entry.split()).partition(": ")
-        words[name] = meaning
+    words: dict[str, str] = {}
+    for each in reversed([base for base in model.__mro__ if issubclass(base, BaseModel)]):
+        text = (inspect.getdoc(each) or "") if each is not BaseModel else ""
+        summary, _, rest = text.partition("\nAttributes:\n")
+        for entry in re.split(r"^ {4}(?=[a-z])", rest, flags=re.MULTILINE)[1:]:
+            name, _, meaning = " ".join(entry.split()).partition(": ")
+            words[name] = meaning
     return " ".join(summary.split()), words
 
 

@@ -7,12 +7,13 @@ from typing import Protocol
 
 import pytest
 
-from bridge.app.dialplans.arms import resolve_keys, resolve_tool_secrets
+from bridge.app.dialplans.arms import resolve_tool_secrets
 from bridge.app.dialplans.plans import Dialplans
 from bridge.app.gateway import Gateway
 from bridge.clock import SystemClock
 from bridge.config.settings import Settings
 from bridge.routing.models import Dialplan
+from bridge.session.access_reader import read_access
 from bridge.store.local import LocalRedis, start_local_redis
 
 
@@ -73,7 +74,7 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
             gateway = Gateway(
                 settings,
                 Dialplans((plan,), resolve_tool_secrets([plan], environ or {})),
-                resolve_keys(settings.arms, environ or {}),
+                read_access(settings.arms, environ or {}),
                 redis.url,
                 SystemClock(),
                 version="test",

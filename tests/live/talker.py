@@ -35,8 +35,9 @@ from bridge.live.upstream.sessions import Upstream
 from bridge.realtime.dialects import DIALECTS
 from bridge.realtime.events import ServerEvent
 from bridge.routing.models import Dialplan
+from bridge.session.access import Access
 from bridge.session.realtime import Endpoint
-from bridge.session.tokens import DirectKey
+from bridge.session.tokens import DirectKey, FixedAccess
 from bridge.telemetry.metrics import Metrics
 from tests.live.word_service import PIECE_MS, SILENCE, word
 
@@ -64,7 +65,7 @@ class Talker:
                 "agent": {"instructions": "Be a test.", **agent},
             }
         )
-        choice = ArmModel(Endpoint(url, "m"), DirectKey(None))
+        choice = ArmModel(Endpoint(url, "m"), DirectKey(FixedAccess(Access())))
         route = Route(plan, Arm("peer", DIALECTS[dialect](), (choice,)), (choice,))
         self.clock = SystemClock()
         services = SimpleNamespace(

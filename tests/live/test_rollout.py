@@ -21,6 +21,7 @@ from bridge.routing.models import Dialplan
 from bridge.routing.rollout.changes import Change, set_share, switch_ai
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.verdict import Badness
+from bridge.session.access_reader import read_access
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis
 from bridge.store.rollouts import RolloutStore, Signature
@@ -140,7 +141,7 @@ async def site(
         gateway = Gateway(
             settings,
             Dialplans((plan_of(**dialplan),), {}),
-            {"old": None, "new": None},
+            read_access(settings.arms, {}),
             redis.url,
             SystemClock(),
             version="test",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -14,6 +15,7 @@ from bridge.config.settings import SessionSettings
 from bridge.errors import ProtocolError, UpstreamError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ga import GaDialect
+from bridge.session.access import Access
 from bridge.session.realtime import Endpoint, RealtimeSession
 from tests.support.waiting import PATIENCE_S
 
@@ -58,7 +60,7 @@ async def accept(
 
 
 @asynccontextmanager
-async def serving(script: Script) -> AsyncIterator[str]:
+async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Run a server whose every connection follows ``script``; give its URL.
 
     The first exception of a script fails the test at the end.
@@ -71,9 +73,9 @@ async def serving(script: Script) -> AsyncIterator[str]:
         except Exception as error:  # noqa: BLE001 - raised in the test below
             failures.append(error)
 
-    async with serve(handle, "127.0.0.1", 0, close_timeout=1) as server:
+    async with serve(handle, "127.0.0.1", 0, close_timeout=1, ssl=tls) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        yield f"ws://127.0.0.1:{port}/v1/realtime"
+        yield f"{'ws' if tls is None else 'wss'}://127.0.0.1:{port}/v1/realtime"
     if failures:
         raise failures[0]
 
@@ -121,9 +123,10 @@ def make_session(
     *,
     clock: Clock | None = None,
     key: str | None = KEY,
+    access: Access | None = None,
 ) -> RealtimeSession:
     return RealtimeSession(
-        Endpoint(url, "gpt-realtime-2.1", key),
+        Endpoint(url, "gpt-realtime-2.1", access or Access(key)),
         GaDialect(),
         settings,
         clock=clock or SystemClock(),

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer, unused_port
 
 from bridge.config.settings import ArmSettings
 from bridge.errors import UpstreamError
+from bridge.session.access import Access
 from bridge.session.model_dates import MAX_BODY_BYTES, shutdown_dates
 
 KEY = "sk-SENTINEL-key-0123456789"
@@ -49,7 +50,7 @@ async def test_models_that_end_are_told_with_their_day() -> None:
         return web.json_response(LISTED)
 
     async with service(answer) as url:
-        assert await shutdown_dates(url, KEY) == {"gpt-realtime": date(2027, 1, 20)}
+        assert await shutdown_dates(url, Access(KEY)) == {"gpt-realtime": date(2027, 1, 20)}
     assert asked == [f"Bearer {KEY}"]
 
 
@@ -67,7 +68,7 @@ async def test_models_that_end_are_told_with_their_day() -> None:
 async def test_what_is_no_list_is_an_error_that_holds_no_secret(answer: Answer, code: str) -> None:
     async with service(answer) as url:
         with pytest.raises(UpstreamError) as caught:
-            await shutdown_dates(url, KEY)
+            await shutdown_dates(url, Access(KEY))
     assert caught.value.code == code
     assert caught.value.__context__ is None
     assert KEY not in f"{caught.value!r} {caught.value}"
@@ -75,7 +76,7 @@ async def test_what_is_no_list_is_an_error_that_holds_no_secret(answer: Answer, 
 
 async def test_a_service_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(UpstreamError) as caught:
-        await shutdown_dates(f"http://127.0.0.1:{unused_port()}/v1/models", KEY)
+        await shutdown_dates(f"http://127.0.0.1:{unused_port()}/v1/models", Access(KEY))
     assert caught.value.code == "models_unavailable"
 
 

@@ -52,13 +52,14 @@ class Authority:
 
     Args:
         directory: of all files; made where it is missing.
+        name: its own; two of one name are taken for each other until signatures are looked at.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, name: str = "Test authority") -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _common_name("Test authority")
+        self._name = _common_name(name)
         self._numbers = itertools.count(2)
         cert = (
             _builder(self._name, self._name, self._key.public_key(), 1, days_left=30)

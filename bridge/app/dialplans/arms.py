@@ -9,18 +9,19 @@ from datetime import UTC, date, datetime
 import structlog
 
 from bridge.clock import NS_PER_S, Clock
-from bridge.config.loading import resolve_key
 from bridge.config.models import ModelChoice, ModelTable, choose_model
+from bridge.config.secret_places import read_secret
 from bridge.config.settings import ArmSettings, Settings
 from bridge.errors import ConfigError
 from bridge.live.services import Arm, Route
 from bridge.live.upstream.models import ArmModel
 from bridge.realtime.dialects import DIALECTS
-from bridge.routing.agent import secret_names
+from bridge.routing.agent import secret_places
 from bridge.routing.models import Dialplan
 from bridge.routing.session import NO_SECRETS, read_config
 from bridge.routing.session_checks import session_warnings
 from bridge.routing.session_layers import arm_layers, on_arm, session_layers
+from bridge.session.access_reader import AccessReader
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource, DirectKey, TokenProvider, TokenRequest
 from bridge.telemetry.metrics import Metrics
@@ -31,20 +32,9 @@ Rotated = Callable[[str, bool, str], None]
 """Takes (arm, whether it succeeded, why) of every token rotation."""
 
 
-def resolve_keys(
-    configured: Mapping[str, ArmSettings], environ: Mapping[str, str]
-) -> dict[str, str | None]:
-    """Read the long-lived keys of all arms.
-
-    Raises:
-        ConfigError: a key's variable or file is missing.
-    """
-    return {name: resolve_key(arm, environ) for name, arm in configured.items()}
-
-
 def make_arms(
     configured: Mapping[str, ArmSettings],
-    keys: Mapping[str, str | None],
+    access: Mapping[str, AccessReader],
     table: ModelTable,
     clock: Clock,
     on_rotated: Rotated,
@@ -52,10 +42,10 @@ def make_arms(
     """Choose the models, in order, of all arms, and give each one its credentials.
 
     Raises:
-        ConfigError: a model, a voice or a key that can't be used.
+        ConfigError: a model or a voice that can't be used.
     """
     return {
-        name: _make_arm(name, arm, keys[name], table, clock, on_rotated)
+        name: _make_arm(name, arm, access[name], table, clock, on_rotated)
         for name, arm in configured.items()
     }
 
@@ -87,45 +77,40 @@ def make_route(
 def resolve_tool_secrets(
     dialplans: Sequence[Dialplan], environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment variables that tools are signed or authorised with.
+    """Read what tools are signed or authorised with, by their places' keys.
 
     Raises:
-        ConfigError: one is not set, with the dialplan's place.
+        ConfigError: a secret is not there, with the dialplan's place.
     """
     secrets = {}
     for dialplan in dialplans:
-        for name, location in secret_names(dialplan.agent):
-            value = environ.get(name, "").strip()
-            if not value:
+        for place, location in secret_places(dialplan.agent):
+            try:
+                secrets[place.key] = read_secret(place, "the dialplan", "secret", environ)
+            except ConfigError as error:
                 raise dialplan.complain(
-                    f"the environment variable {name} is not set",
+                    error.what if place.env is None else f"the environment {place} is not set",
                     ("agent", *location),
-                    remedy=f"set {name} to the secret that the tool expects",
-                )
-            secrets[name] = value
+                    remedy=f"set {place.key} to the secret that the tool expects",
+                ) from None
     return secrets
 
 
 def resolve_session_secrets(
     configured: Mapping[str, ArmSettings], environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment variables that the arms' session templates name.
+    """Read what the arms' session templates name, by their places' keys.
 
     Raises:
-        ConfigError: one is not set, with its place in the settings.
+        ConfigError: a secret is not there, with its place in the settings.
     """
-    secrets = {}
-    for name, arm in configured.items():
-        for index, server in enumerate((arm.session and arm.session.tools) or ()):
-            for variable in server.secret_names:
-                secrets[variable] = environ.get(variable, "").strip()
-                if not secrets[variable]:
-                    raise ConfigError(
-                        f"the environment variable {variable} is not set, and"
-                        f" arms.{name}.session.tools[{index}] names it",
-                        remedy=f"export {variable} with what '{server.server_label}' expects",
-                    )
-    return secrets
+    return {
+        place.key: read_secret(place, f"arms.{name}.session.tools[{index}]", "secret", environ)
+        for name, arm in configured.items()
+        if arm.session is not None
+        for index, server in enumerate(arm.session.tools or ())
+        for place in server.secret_places
+    }
 
 
 def warn_of_dropped_fields(routes: Sequence[Route]) -> None:
@@ -172,7 +157,7 @@ def today_of(clock: Clock) -> date:
 def _make_arm(
     name: str,
     arm: ArmSettings,
-    key: str | None,
+    access: AccessReader,
     table: ModelTable,
     clock: Clock,
     on_rotated: Rotated,
@@ -182,9 +167,13 @@ def _make_arm(
     _warn(name, chosen)
     choices = tuple(
         ArmModel(
-            # The key is tried on the endpoint, so that one that fits no header is found now.
-            Endpoint(arm.url, each.model, key, arm.redirect_hosts).with_key(None),
-            _credentials(name, arm, each.model, key, clock, on_rotated),
+            Endpoint(
+                arm.url,
+                each.model,
+                redirect_hosts=arm.redirect_hosts,
+                model_parameter=arm.model_parameter,
+            ),
+            _credentials(name, arm, each.model, access, clock, on_rotated),
             each.voice,
         )
         for each in chosen
@@ -196,13 +185,13 @@ def _credentials(
     name: str,
     arm: ArmSettings,
     model: str,
-    key: str | None,
+    access: AccessReader,
     clock: Clock,
     on_rotated: Rotated,
 ) -> CredentialSource:
-    if arm.credentials == "direct" or key is None:  # the settings refuse tokens without a key
-        return DirectKey(key)
-    request = TokenRequest(arm.token_endpoint, arm.dialect, model, key, arm.token_ttl_s)
+    if arm.credentials == "direct":
+        return DirectKey(access)
+    request = TokenRequest(arm.token_endpoint, arm.dialect, model, access, arm.token_ttl_s)
     return TokenProvider(
         request, clock=clock, on_rotated=lambda good, reason: on_rotated(name, good, reason)
     )

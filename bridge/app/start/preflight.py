@@ -91,7 +91,7 @@ async def _open_once(
 ) -> None:
     credential = await choice.credentials.get()
     session = RealtimeSession(
-        choice.endpoint.with_key(credential.value),
+        choice.endpoint.with_access(credential.access),
         arm.dialect,
         settings,
         clock=clock,
@@ -106,12 +106,11 @@ async def _open_once(
 
 def _explain(name: str, arm: ArmSettings, error: UpstreamError) -> BridgeError:
     if error.code in _KEY_REFUSED:
-        place = arm.api_key_env or str(arm.api_key_file or "nothing")
         return ConfigError(
             f"arm '{name}': {error.what}",
-            remedy=f"check the key in {place}"
-            if place != "nothing"
-            else f"set arms.{name}.api_key_env to the variable that holds the key",
+            remedy=f"set arms.{name}.api_key_env to the variable that holds the key"
+            if arm.key_place is None
+            else f"check the key in {arm.key_place}, arms.{name}.auth and arms.{name}.headers",
         )
     return InfrastructureError(
         f"arm '{name}': {error}", remedy="check arms and network, or start with --no-preflight"

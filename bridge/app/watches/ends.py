@@ -19,6 +19,7 @@ from bridge.config.models import SUNSET_DAYS, ModelTable
 from bridge.config.settings import ArmSettings
 from bridge.errors import UpstreamError
 from bridge.live.services import Arm
+from bridge.session.access_reader import AccessReader
 from bridge.session.model_dates import shutdown_dates
 from bridge.telemetry.metrics.node import NodeMetrics
 
@@ -39,7 +40,7 @@ class Sunsets:
     """Knows when the arms' models end.
 
     Args:
-        arms: of the gateway; ``settings``, ``keys``: theirs, by name.
+        arms: of the gateway; ``settings``, ``access``: theirs, by name.
         table: what is known without asking.
         note: takes each date that a service has given.
     """
@@ -48,14 +49,14 @@ class Sunsets:
         self,
         arms: Mapping[str, Arm],
         settings: Mapping[str, ArmSettings],
-        keys: Mapping[str, str | None],
+        access: Mapping[str, AccessReader],
         table: ModelTable,
         clock: Clock,
         note: NoteDate,
     ) -> None:
         self._arms = arms
         self._settings = settings
-        self._keys = keys
+        self._access = access
         self._table = table
         self._clock = clock
         self._note = note
@@ -72,11 +73,11 @@ class Sunsets:
             await asyncio.sleep(MODELS_EVERY_S)
 
     async def _ask(self, name: str) -> None:
-        url, key = self._settings[name].models_endpoint, self._keys[name]
-        if url is None or key is None:
+        url, access = self._settings[name].models_endpoint, await self._access[name].get()
+        if url is None or access.key is None:
             return
         try:
-            dates = await shutdown_dates(url, key)
+            dates = await shutdown_dates(url, access)
         except UpstreamError as error:
             log.info("model_dates_unknown", arm=name, error=str(error))
             return

@@ -131,7 +131,9 @@ class Connector:
                 async with asyncio.timeout(left_s / (len(choices) - number)):
                     found = await self._try(choice, listener, new_token=new_token)
             except TimeoutError:
-                refused[model] = failures.timed_out("session", choice.endpoint.host, within_s)
+                refused[model] = failures.timed_out(
+                    "session", choice.endpoint.destination, within_s
+                )
             except (UpstreamError, ConfigError) as error:
                 refused[model] = error
             else:
@@ -164,7 +166,7 @@ class Connector:
                 other_than=self._credential if new_token else None
             )
             self._credential = credential
-            self._key_is_fresh = new_token or credential.is_long_lived
+            self._key_is_fresh = new_token or credential.is_final
             appends = Appends(self._on_sound_sent)
             link = Link(arm.name, choice, credential, appends)
             link.session = session = self._make_session(link, listener)
@@ -203,7 +205,7 @@ class Connector:
 
     def _make_session(self, link: Link, listener: LinkListener) -> RealtimeSession:
         return RealtimeSession(
-            link.choice.endpoint.with_key(link.credential.value),
+            link.choice.endpoint.with_access(link.credential.access),
             self._route.arm.dialect,
             self._services.session,
             clock=self._services.clock,

@@ -9,7 +9,6 @@ from structlog.testing import capture_logs
 from bridge.app.dialplans.arms import (
     make_arms,
     make_route,
-    resolve_keys,
     resolve_session_secrets,
     warn_of_dropped_fields,
 )
@@ -21,6 +20,7 @@ from bridge.live.services import Arm
 from bridge.realtime.dialects import DIALECTS
 from bridge.realtime.session_config import ServerVad
 from bridge.routing.models import Dialplan
+from bridge.session.access_reader import read_access
 from bridge.session.tokens import DirectKey, TokenProvider
 
 URL = "ws://127.0.0.1:9/v1/realtime"
@@ -29,10 +29,10 @@ TODAY = date(2026, 6, 1)
 TABLE = load_models()
 
 
-def arms(settings: Mapping[str, object], key: str | None = KEY) -> Arm:
-    arm = ArmSettings.model_validate({"url": URL, **settings})
-    made = make_arms({"a": arm}, {"a": key}, TABLE, ManualClock(), lambda *told: None)
-    return made["a"]
+def arms(settings: Mapping[str, object]) -> Arm:
+    given = {"a": ArmSettings.model_validate({"url": URL, "api_key_env": "KEY", **settings})}
+    access = read_access(given, {"KEY": KEY})
+    return make_arms(given, access, TABLE, ManualClock(), lambda *told: None)["a"]
 
 
 def dialplan(**agent: object) -> Dialplan:
@@ -58,10 +58,16 @@ def test_auto_with_a_legacy_model_gives_two_choices_in_order() -> None:
     assert [each.endpoint.model for each in arm.choices] == ["my-new", "my-old"]
 
 
-def test_direct_key_is_the_connections_bearer() -> None:
+async def test_direct_key_is_the_connections_bearer() -> None:
     (choice,) = arms({"model": "my-model"}).choices
     assert isinstance(choice.credentials, DirectKey)
-    assert choice.endpoint.api_key is None
+    assert choice.endpoint.access.key is None
+    assert (await choice.credentials.get()).value == KEY
+
+
+def test_the_model_goes_by_the_arms_parameter() -> None:
+    (choice,) = arms({"model": "my-model", "model_parameter": "deployment"}).choices
+    assert choice.endpoint.address == f"{URL}?deployment=my-model"
 
 
 def test_each_model_gets_tokens_of_its_own() -> None:
@@ -70,17 +76,6 @@ def test_each_model_gets_tokens_of_its_own() -> None:
     assert isinstance(first.credentials, TokenProvider)
     assert isinstance(second.credentials, TokenProvider)
     assert first.credentials is not second.credentials
-
-
-def test_key_that_fits_no_header_is_refused() -> None:
-    with pytest.raises(ConfigError, match="holds blanks"):
-        arms({"model": "my-model"}, "sk with blanks")
-
-
-def test_missing_key_is_refused() -> None:
-    arm = ArmSettings(url=URL, api_key_env="NOT_SET")
-    with pytest.raises(ConfigError, match="NOT_SET"):
-        resolve_keys({"a": arm}, {})
 
 
 def test_dialplans_voice_stands_above_the_arms() -> None:
@@ -135,7 +130,7 @@ def test_templates_voice_is_chosen_like_any_other() -> None:
 def test_route_asks_for_what_the_arms_template_does_and_its_dialplan_knows() -> None:
     vad = {"type": "server_vad", "silence_duration_ms": 4000}
     given = {"model": "my-model", "session": {"audio": {"input": {"turn_detection": vad}}}}
-    settings = ArmSettings.model_validate({"url": URL, **given})
+    settings = ArmSettings.model_validate({"url": URL, "api_key_env": "KEY", **given})
     route = make_route(dialplan(), arms(given), settings, TABLE, TODAY)
     asked = route.config(route.choices[0]).turn_detection
     assert asked == ServerVad(

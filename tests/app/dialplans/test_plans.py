@@ -22,6 +22,7 @@ from bridge.routing.modes import Mode
 from bridge.routing.rollout.state import RolloutState
 from bridge.routing.rules import incoming_call
 from bridge.routing.verstat import Verstat
+from bridge.session.access_reader import read_access
 from bridge.store.client import RedisLink
 from bridge.store.rollouts import RolloutStore
 from bridge.telemetry.metrics import Metrics
@@ -118,7 +119,9 @@ async def line(
         lambda: Counter(each.arm for each in running),
     )
     table = load_models()
-    arms = make_arms(settings.arms, dict.fromkeys(settings.arms), table, clock, lambda *told: None)
+    arms = make_arms(
+        settings.arms, read_access(settings.arms, {}), table, clock, lambda *told: None
+    )
     dialplans = Dialplans((dialplan(**parts),), {})
     plans = Plans(dialplans, arms, settings, table, date(2026, 6, 1))
     await flags.open()

@@ -7,13 +7,14 @@ from datetime import UTC, date, datetime
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.app.dialplans.arms import make_arms, resolve_keys
+from bridge.app.dialplans.arms import make_arms
 from bridge.app.dialplans.plans import Dialplans
 from bridge.app.gateway import Gateway
 from bridge.app.watches.ends import Sunsets
 from bridge.clock import NS_PER_S, ManualClock, SystemClock
 from bridge.config.models import load_models
 from bridge.config.settings import MediaSettings, Settings
+from bridge.session.access_reader import read_access
 from bridge.simulator.scenario import Models
 from bridge.simulator.server import SimulatorServer
 from bridge.store.local import start_local_redis
@@ -59,9 +60,9 @@ async def test_the_service_stands_above_the_table_and_a_near_end_is_said_once_mo
     table = load_models()
     async with service(gpt_realtime_2_1=date(2027, 1, 2), gpt_realtime=None) as url:
         settings = settings_of(url, legacy_model="gpt-realtime").arms
-        keys = resolve_keys(settings, {"KEY": "sk-sim-1"})
-        arms = make_arms(settings, keys, table, clock, lambda *told: None)
-        asking = Sunsets(arms, settings, keys, table, clock, metrics.set_shutdown)
+        access = read_access(settings, {"KEY": "sk-sim-1"})
+        arms = make_arms(settings, access, table, clock, lambda *told: None)
+        asking = Sunsets(arms, settings, access, table, clock, metrics.set_shutdown)
         metrics.set_shutdown("local", "gpt-realtime", date(2027, 1, 20))  # by the table
         with capture_logs() as logs:
             await asking._ask("local")
@@ -86,7 +87,7 @@ async def test_a_gateway_asks_at_its_start_and_again_later(
             gateway = Gateway(
                 settings,
                 Dialplans((), {}),
-                resolve_keys(settings.arms, {"KEY": "sk-sim-1"}),
+                read_access(settings.arms, {"KEY": "sk-sim-1"}),
                 redis.url,
                 SystemClock(),
                 version="test",

@@ -70,10 +70,16 @@ def saying(dialect: str, field: str, value: object) -> Callable[[Json, Visit], J
     return confirm
 
 
-async def place(start_gateway: StartGateway, service: OddService, **arm: object) -> tuple[int, str]:
+async def place(
+    start_gateway: StartGateway, service: OddService, session: object = None
+) -> tuple[int, str]:
     """Place a call; return its final status and the metrics after it."""
     gateway, port = await start_gateway(
-        service.url, dialect=service.dialect, voice="marin", dialplan={"agent": AGENT}, **arm
+        service.url,
+        dialect=service.dialect,
+        voice="marin",
+        session=session,
+        dialplan={"agent": AGENT},
     )
     async with RtpCaller(port) as caller:
         status = await caller.call()

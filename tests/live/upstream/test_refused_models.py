@@ -1,15 +1,19 @@
 """Which model of an arm is tried first, by what was refused of late."""
 
 from bridge.live.upstream.models import ArmModel, RefusedModels
+from bridge.session.access import Access
 from bridge.session.realtime import Endpoint
-from bridge.session.tokens import DirectKey
+from bridge.session.tokens import DirectKey, FixedAccess
 
 S = 1_000_000_000
 NEW, OLD = "gpt-realtime-2.1", "gpt-realtime"
 
 
 def test_model_that_is_back_is_noticed_by_one_call_at_a_time() -> None:
-    new, old = (ArmModel(Endpoint("ws://h/", model), DirectKey(None)) for model in (NEW, OLD))
+    new, old = (
+        ArmModel(Endpoint("ws://h/", model), DirectKey(FixedAccess(Access())))
+        for model in (NEW, OLD)
+    )
     wanted, instead = (new, old), (old, new)
     memory = RefusedModels()
     assert memory.in_order(wanted, 0) == wanted
