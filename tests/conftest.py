@@ -11,6 +11,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
+from bridge.store.local import LocalRedis, start_local_redis
 from tests.support.dead_workers import watch_workers
 from tests.support.longest_first import longest_first
 from tests.support.machine import MachineWatch, Timing, all_inconclusive
@@ -47,6 +48,13 @@ _REPEATS_IN_ALL = 12
 _CONCLUSIVE = pytest.StashKey[bool]()
 """Of a test: something failed that is no inconclusive time."""
 _TIMED_APART = "tests that measure time: run alone, by `pytest -m timed`"
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[LocalRedis]:
+    """A Redis of the module's own."""
+    with start_local_redis() as server:
+        yield server
 
 
 @pytest.fixture

@@ -20,8 +20,28 @@ _CONNECT_WITHIN_S = 10.0
 _HEAD_END = b"\r\n\r\n"
 
 
-class UdpWire:
-    """SIP from one UDP socket of 127.0.0.1; use :meth:`close`.
+class _Wire:
+    """Holds one socket that is polled; use :meth:`close`.
+
+    Attributes:
+        port: its own.
+    """
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+        self.port = int(opened.getsockname()[1])
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+class UdpWire(_Wire):
+    """SIP from one UDP socket of 127.0.0.1.
 
     Args:
         server: host and port.
@@ -32,14 +52,10 @@ class UdpWire:
 
     def __init__(self, server: tuple[str, int]) -> None:
         self._server = server
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.setblocking(False)
-        self.port = int(self._socket.getsockname()[1])
-
-    def fileno(self) -> int:
-        """Return the descriptor to poll."""
-        return self._socket.fileno()
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.bind(("127.0.0.1", 0))
+        opened.setblocking(False)
+        super().__init__(opened)
 
     def send(self, message: bytes) -> None:
         """Send a message; requests are repeated by their sender."""
@@ -55,13 +71,9 @@ class UdpWire:
             except ConnectionError:  # nobody there; requests are repeated, and given up
                 continue
 
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
 
-
-class TlsWire:
-    """SIP over one TLS connection; believes every certificate. Use :meth:`close`.
+class TlsWire(_Wire):
+    """SIP over one TLS connection; believes every certificate.
 
     Args:
         server: host and port.
@@ -77,15 +89,10 @@ class TlsWire:
         try:
             raw = socket.create_connection(server, _CONNECT_WITHIN_S)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket = context.wrap_socket(raw)
+            super().__init__(context.wrap_socket(raw))
         except OSError as error:
             raise self._lost(error) from error
         self._heard = b""
-        self.port = int(self._socket.getsockname()[1])
-
-    def fileno(self) -> int:
-        """Return the descriptor to poll."""
-        return self._socket.fileno()
 
     def send(self, message: bytes) -> None:
         """Send a message; waits while the connection is full.
@@ -115,10 +122,6 @@ class TlsWire:
             raise self._lost(error) from error
         else:
             raise self._lost("the server has closed it")
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._socket.close()
 
     def _lost(self, why: object) -> InfrastructureError:
         host, port = self._server

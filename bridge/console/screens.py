@@ -33,6 +33,7 @@ SCREENS = (
     ConsoleScreen("/people", "People", Permission.MONITOR),
     ConsoleScreen("/alerts", "Alerts", Permission.ALERTS_VIEW),
     ConsoleScreen("/history", "History", Permission.HISTORY_VIEW),
+    ConsoleScreen("/refusals", "Refused calls", Permission.REFUSALS_VIEW),
     ConsoleScreen("/rollouts", "Rollouts", Permission.ROLLOUT_VIEW),
     ConsoleScreen("/replays", "QA results", Permission.REPLAYS_VIEW),
     ConsoleScreen("/routes", "Routes and hours", Permission.CALLS_VIEW),

@@ -7,7 +7,12 @@ from bridge.telephony.sip_module import Symbols
 
 
 def has_dialog(lib: Symbols, call_id: str, local_tag: str, remote_tag: str) -> bool:
-    """Return whether a dialog is there; an empty name belongs to none.
+    """Return whether a dialog is there (:func:`find_dialog`)."""
+    return find_dialog(lib, call_id, local_tag, remote_tag) is not None
+
+
+def find_dialog(lib: Symbols, call_id: str, local_tag: str, remote_tag: str) -> int | None:
+    """Return the address of a `pjsip_dialog`, None where there is none; an empty name is of none.
 
     Args:
         lib: PJSIP's symbols; the endpoint must be initialised.
@@ -16,7 +21,8 @@ def has_dialog(lib: Symbols, call_id: str, local_tag: str, remote_tag: str) -> b
     """
     names = (call_id, local_tag, remote_tag)
     if not all(names):
-        return False
+        return None
     buffers = [ctypes.create_string_buffer(name.encode("latin-1")) for name in names]
     texts = [PjString(ctypes.addressof(data), len(data) - 1) for data in buffers]
-    return bool(lib.pjsip_ua_find_dialog(*map(ctypes.byref, texts), 0))
+    found: int | None = lib.pjsip_ua_find_dialog(*map(ctypes.byref, texts), 0)
+    return found

@@ -6,7 +6,7 @@
     every request           SourceDoor, TransportDoor, RequestDoor, CryptoDoor, PtimeDoor
     a challenge             ChallengeFilter
     an INVITE               ReplacesDoor, OfferDoor, AdmissionDoor
-    a connection            TcpDoor
+    a connection            TcpDoor, TlsConnections
 
 Their priorities, which stand in each, have PJSIP ask them in their order. In the loop's thread.
 """
@@ -42,6 +42,7 @@ from bridge.telephony.secure_media import CryptoDoor
 from bridge.telephony.sip_messages import SipMessage, SipMessages
 from bridge.telephony.source_door import OnTurnedAway, SourceDoor
 from bridge.telephony.tcp_door import MOST, MOST_IN_A_SMALL_TABLE, TcpDoor
+from bridge.telephony.tls_connections import TlsConnections
 from bridge.telephony.trunk_transports import TransportDoor
 
 
@@ -97,6 +98,7 @@ class Doors:
         self._symbols = symbols
         self._sip = sip
         self._keeper = keeper
+        self._calls = calls
         self._crypto: CryptoDoor | None = None
         self._tcp: TcpDoor | None = None
         self._kept: list[object] = []  # PJSIP calls into them until it ends
@@ -142,6 +144,7 @@ class Doors:
                     partial(keeper.take_text, sent=False),
                 )
             )
+            self._kept.append(TlsConnections(self._symbols, self._calls, keeper.find_call))
 
     def guard_connections(self, ports: tuple[int, ...]) -> None:
         """Bound the TCP connections to SIP's ports, which listen by now."""

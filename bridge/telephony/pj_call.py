@@ -8,7 +8,7 @@ import structlog
 from bridge.config.sip import MediaTerms
 from bridge.config.trunks import Trunk
 from bridge.errors import TelephonyError
-from bridge.sip.dialog import UNSEEN_CSEQ, uri_of_contact
+from bridge.sip.dialog import UNSEEN_CSEQ, Dialog, uri_of_contact
 from bridge.sip.text import clean
 from bridge.telephony.headers import read_headers
 from bridge.telephony.info import Info, respond
@@ -51,6 +51,11 @@ class CallOwner(Protocol):
     @property
     def transferring(self) -> bool:
         """Return whether the far end owes us news of a transfer."""
+        ...
+
+    @property
+    def dialog(self) -> Dialog | None:
+        """Return the facts of its dialog, where the far end has called; else None."""
         ...
 
     @property
@@ -116,6 +121,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         invite: with which it came in; None where the bridge has called.
         contact: URI of the far end's last Contact; "" while that is the first INVITE's.
         cseq: the highest of our own requests.
+        connection: address of the TLS connection that its requests keep to; 0 for none.
         rings: responses to its INVITE that the far end has not acknowledged.
     """
 
@@ -138,6 +144,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self.invite: InviteId | None = None
         self.contact = ""
         self.cseq = UNSEEN_CSEQ
+        self.connection = 0
         self.rings = ReliableRings()
         self.trunk = trunk
         self._terms = terms

@@ -45,7 +45,10 @@ _CODEC_FRAME_MS = 10
 _G722_SHIFT_BITS = 1
 
 _SMALL_FILTER = 4
-"""Of the conference's resampling, which G.711 needs at 16 kHz: a third of the default's CPU."""
+"""Of the wheel's resampling, which G.711 needs at 16 kHz: a third of the default's CPU.
+
+The capacity build's own has one filter.
+"""
 
 _THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """What stands for all addresses where one is needed."""

@@ -8,6 +8,7 @@ are counted here. In the loop's thread, within a callback about the request.
 import ctypes
 from collections.abc import Callable
 
+from bridge.errors import TelephonyError
 from bridge.telephony.library import PjString
 from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.sip_module import Symbols
@@ -85,6 +86,26 @@ class Transport(ctypes.Structure):
     def kind(self) -> int:
         """UDP, TCP or TLS."""
         return int(self.type) & ~_IPV6
+
+
+_TRANSPORT_AT = ctypes.sizeof(ctypes.c_void_p)
+"""In `pjsip_rx_data` (pjsip/sip_transport.h): behind a pool."""
+
+
+def transport_of(rdata: int) -> tuple[int, int]:
+    """Return the address and the kind of the transport that a message came by.
+
+    Args:
+        rdata: address of its `pjsip_rx_data`.
+
+    Raises:
+        TelephonyError: the loaded PJSIP has something else there.
+    """
+    address = ctypes.c_void_p.from_address(rdata + _TRANSPORT_AT).value
+    kind = Transport.from_address(address).kind if address else 0
+    if not address or kind not in {UDP, TCP, TLS}:
+        raise TelephonyError("the loaded PJSIP lays received messages out in an unknown way")
+    return address, kind
 
 
 class RawReplies:

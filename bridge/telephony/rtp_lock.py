@@ -20,9 +20,9 @@ _LOOK_EVERY_NS = NS_PER_S
 _RTP_SILENT_NS = 2 * NS_PER_S
 _RTCP_SILENT_NS = 15 * NS_PER_S
 """RTCP comes each 5 s (RFC 3550 section 6.2)."""
-
-_RTP, _RTCP = 0, 1
-"""Places of the two in a call's pairs."""
+_RTCP_AWAITED_NS = 10 * NS_PER_S
+"""Most of the time to the first report is over by then (there, 6.3.1); a far end that sends none is
+not worth ten looks a second."""
 
 NetworksOf = Callable[[str], tuple[Network, ...]]
 """Given the host that a far end's SIP comes from, the networks that its media may come from."""
@@ -131,23 +131,33 @@ class CallLock:
             door.open(fd, networks, packets)
         self._locks.watch(self)
 
-    def learn(self) -> bool:
-        """Lock on the source of RTP, if it sent; return whether that is still awaited."""
-        sockets, door = self._own_sockets(), self._doors[_RTP]
+    def learn(self, *, awaits_rtcp: bool) -> bool:
+        """Lock on sources that sent; return whether one is still awaited.
+
+        Args:
+            awaits_rtcp: whether that of RTCP counts, too.
+        """
+        sockets = self._own_sockets()
         if sockets is None:
             return False
-        if sockets.rtp_source is not None:
-            door.learn(self._call.media_counts()[_RTP], sockets.rtp_source)
-        return door.lock.source is None
+        self._learn(sockets)
+        rtp, rtcp = (door.lock.source is None for door in self._doors)
+        return rtp or (rtcp and awaits_rtcp)
+
+    def _learn(self, sockets: MediaSockets) -> None:
+        sources = sockets.rtp_source, sockets.rtcp_source
+        pairs = zip(self._doors, sources, strict=True)
+        if any(door.lock.source is None and source is not None for door, source in pairs):
+            counts = self._call.media_counts()
+            for door, packets, source in zip(self._doors, counts, sources, strict=True):
+                door.learn(packets, source)
 
     def look(self, now_ns: int) -> None:
         """Count what was dropped, doubt sources that are silent meanwhile, learn that of RTCP."""
         sockets = self._own_sockets()
         if sockets is None:
             return
-        rtcp = self._doors[_RTCP]
-        if rtcp.lock.source is None and sockets.rtcp_source is not None:
-            rtcp.learn(self._call.media_counts()[_RTCP], sockets.rtcp_source)
+        self._learn(sockets)
         new = [door.count() for door in self._doors]
         if not any(new):
             return
@@ -186,7 +196,8 @@ class RtpLocks:
         self._lib = lib
         self._clock = clock
         self._watched: set[CallLock] = set()
-        self._open: set[CallLock] = set()
+        self._open: dict[CallLock, int] = {}
+        """Those that await a source -> until when they await that of RTCP."""
         self._learn_ns = self._look_ns = 0
 
     def lock(self, call: CountedCall, pj_call_id: Callable[[], int], host: str) -> CallLock:
@@ -200,19 +211,23 @@ class RtpLocks:
     def watch(self, lock: CallLock) -> None:
         """Look after a lock that was opened."""
         self._watched.add(lock)
-        self._open.add(lock)
+        self._open[lock] = self._clock.now_ns() + _RTCP_AWAITED_NS
 
     def forget(self, lock: CallLock) -> None:
         """Look no more after the lock of a call that is over."""
         self._watched.discard(lock)
-        self._open.discard(lock)
+        self._open.pop(lock, None)
 
     def poll(self) -> None:
         """Look after all locks as often as is due; call it as often as you like."""
         now_ns = self._clock.now_ns()
         if now_ns - self._learn_ns >= _LEARN_EVERY_NS:
             self._learn_ns = now_ns
-            self._open = {lock for lock in self._open if lock.learn()}
+            self._open = {
+                lock: until_ns
+                for lock, until_ns in self._open.items()
+                if lock.learn(awaits_rtcp=now_ns < until_ns)
+            }
         if now_ns - self._look_ns >= _LOOK_EVERY_NS:
             self._look_ns = now_ns
             for lock in list(self._watched):

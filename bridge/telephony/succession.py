@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from bridge.errors import TelephonyError
+from bridge.sip.dialog import Dialog
 from bridge.telephony.info import Info
 from bridge.telephony.leg import FarEnd, Leg, LegState, audio_only
 from bridge.telephony.library import import_pjsua2
@@ -35,6 +36,7 @@ class _Aside:
         self.call_id = leg.call_id
         self.sip_call_id = ""
         self.transferring = False
+        self.dialog: Dialog | None = None
         self._leg = leg
 
     def reject(self, sip_code: int, reason: str) -> None: ...

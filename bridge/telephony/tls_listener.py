@@ -23,6 +23,7 @@ from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_settings import transport_config, transport_kind
 from bridge.telephony.replies import TLS, Transport
 from bridge.telephony.socket_address import SocketAddress
+from bridge.telephony.tls_connections import CONNECTED, DISCONNECTED, TransportStates
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
@@ -63,9 +64,6 @@ class _SocketInfo(ctypes.Structure):
     )
 
 
-_OnState = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_StateInfo))
-_CONNECTED, _DISCONNECTED = 0, 1
-"""`pjsip_transport_state`: a client whose certificate is refused is disconnected at once."""
 _SET_CACHE_MODE, _NO_CACHE, _ALL = 44, 0, 0
 """`SSL_CTRL_SET_SESS_CACHE_MODE` and `SSL_SESS_CACHE_OFF` (openssl/ssl.h); of whatever age."""
 
@@ -86,23 +84,19 @@ class _NoSessions:
         lib.SSL_CTX_flush_sessions.restype = None
         lib.SSL_CTX_flush_sessions.argtypes = [pointer, ctypes.c_long]
         lib.pjsip_transport_shutdown2.argtypes = [pointer, ctypes.c_int]
-        lib.pjsip_tpmgr_get_state_cb.restype = pointer
-        lib.pjsip_tpmgr_get_state_cb.argtypes = [pointer]
-        lib.pjsip_tpmgr_set_state_cb.argtypes = [pointer, pointer]
-        manager = lib.pjsip_endpt_get_tpmgr(lib.pjsua_get_pjsip_endpt())
-        self._next = _OnState(lib.pjsip_tpmgr_get_state_cb(manager))
-        self._callback = _OnState(self._on_state)
-        lib.pjsip_tpmgr_set_state_cb(manager, self._callback)
+        self._states = TransportStates(lib, self._on_state)
 
-    def _on_state(self, transport: int, state: int, info: Any) -> None:
+    def _on_state(self, transport: int, state: int, info: int) -> None:
         try:
             known = Transport.from_address(transport)
-            if state in {_CONNECTED, _DISCONNECTED} and known.kind == TLS and info[0].more:
-                self._forget(known, _SocketInfo.from_address(info[0].more[0]))
+            # A client whose certificate is refused is disconnected at once.
+            if state in {CONNECTED, DISCONNECTED} and known.kind == TLS:
+                more = _StateInfo.from_address(info).more
+                if more:
+                    self._forget(known, _SocketInfo.from_address(more[0]))
         except Exception:
             log.exception("tls_connection_not_judged")
             self._lib.pjsip_transport_shutdown2(transport, 1)
-        self._next(transport, state, info)
 
     def _forget(self, transport: Transport, info: _SocketInfo) -> None:
         if not info.ssl:

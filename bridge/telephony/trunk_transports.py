@@ -12,11 +12,10 @@ from typing import Any
 import structlog
 
 from bridge.config.trunks import Trunk
-from bridge.errors import TelephonyError
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import TurnedAway
 from bridge.telephony.library import READ_RECEIVED, import_pjsua2
-from bridge.telephony.replies import TCP, TLS, UDP, Replies, Transport
+from bridge.telephony.replies import TLS, Replies, transport_of
 from bridge.telephony.sip_messages import host_of
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule
 from bridge.telephony.sip_request import FinalResponse, Request
@@ -27,8 +26,6 @@ log = structlog.get_logger(__name__)
 
 _BEFORE_ANY_ANSWER = 12
 """As the source door, which is asked before it; the request door has 13."""
-_TRANSPORT_AT = ctypes.sizeof(ctypes.c_void_p)
-"""In `pjsip_rx_data` (pjsip/sip_transport.h): behind a pool."""
 
 FORBIDDEN = FinalResponse(403, "Forbidden", (("Warning", '399 bridge "This trunk talks TLS"'),))
 
@@ -101,7 +98,7 @@ class TransportDoor:
             return HANDLED  # nobody is let in because of a fault here
 
     def _is_turned_away(self, rdata: int) -> bool:
-        if _kind(rdata) == TLS:
+        if transport_of(rdata)[1] == TLS:
             return False
         self._read_received(int(self._received.this), rdata)
         message: str = self._received.wholeMsg
@@ -117,11 +114,3 @@ class TransportDoor:
             self._replies.send(rdata, FORBIDDEN)
         self._on_turned_away(host, method, TurnedAway.TRANSPORT)
         return True
-
-
-def _kind(rdata: int) -> int:
-    address = ctypes.c_void_p.from_address(rdata + _TRANSPORT_AT).value
-    kind = Transport.from_address(address).kind if address else 0
-    if kind not in {UDP, TCP, TLS}:
-        raise TelephonyError("the loaded PJSIP lays received messages out in an unknown way")
-    return kind

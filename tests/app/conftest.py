@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from bridge.store.local import LocalRedis, start_local_redis
 from tests.support.processes import simulating
 
 
@@ -14,12 +13,6 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of `bridge simulate` with the scenario that comes with the package."""
     with simulating(tmp_path_factory.mktemp("simulator")) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[LocalRedis]:
-    with start_local_redis() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Cost of a call with PJSIP, the rings and both resamplers, for three kinds of call.
 
-Claim: G.711 costs nothing more where no trunk has G.722, and less than twice as much where one has.
+Claim: G.711 costs as much where a trunk has G.722 as where none has.
 
     .venv-cap/bin/python -m tests.bench.bench_wideband [--calls 30] [--hold-s 10]
 

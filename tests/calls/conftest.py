@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.store.local import LocalRedis, start_local_redis
 from tests.support.processes import simulating
 
 
@@ -13,13 +12,6 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of `bridge simulate` with the scenario that comes with the package."""
     with simulating(tmp_path_factory.mktemp("simulator")) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[LocalRedis]:
-    """A Redis of the module's own."""
-    with start_local_redis() as server:
-        yield server
 
 
 @pytest.fixture(params=["ga", "beta"])

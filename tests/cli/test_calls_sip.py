@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from bridge.clock import SystemClock
 from bridge.sip.trace import CallTrace, TracedMessage, encode_trace
 from bridge.store.client import RedisLink
 from bridge.store.control import Answer
-from bridge.store.local import LocalRedis, start_local_redis
+from bridge.store.local import LocalRedis
 from tests.console.live import KEYS, Node, a_node, begin_call
 
 CALL = "c_0123456789abcdef"
@@ -47,23 +47,17 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[LocalRedis]:
-    with start_local_redis() as server:
-        yield server
-
-
 @pytest.fixture
-async def far(redis_server: LocalRedis) -> AsyncIterator[Node]:
+async def far(redis: LocalRedis) -> AsyncIterator[Node]:
     """The node of a call, which both are in Redis."""
-    redis = RedisLink(redis_server.url, timeout_s=2)
-    await redis.ask(["FLUSHALL"])
-    await redis.ask(["HSET", KEYS.node("node-a"), "http", "http://127.0.0.1:9"])
-    await redis.ask(["ZADD", KEYS.active, "1", CALL])
-    await begin_call(redis, CALL)
-    async with a_node(redis_server.url, redis, SystemClock()) as node:
+    link = RedisLink(redis.url, timeout_s=2)
+    await link.ask(["FLUSHALL"])
+    await link.ask(["HSET", KEYS.node("node-a"), "http", "http://127.0.0.1:9"])
+    await link.ask(["ZADD", KEYS.active, "1", CALL])
+    await begin_call(link, CALL)
+    async with a_node(redis.url, link, SystemClock()) as node:
         yield node
-    await redis.aclose()
+    await link.aclose()
 
 
 async def ask(redis: LocalRedis, tmp_path: Path, *options: str) -> Result:
@@ -129,15 +123,15 @@ def test_a_call_without_kept_messages_is_said_to_have_none(tmp_path: Path) -> No
 
 @pytest.mark.redis
 async def test_a_call_elsewhere_is_asked_for_at_its_node(
-    far: Node, redis_server: LocalRedis, tmp_path: Path
+    far: Node, redis: LocalRedis, tmp_path: Path
 ) -> None:
     far.answer = Answer(True, result={"trace": refused_call().decode()})
-    shown = await ask(redis_server, tmp_path, "--json")
+    shown = await ask(redis, tmp_path, "--json")
     assert shown.exit_code == 0, shown.output
     assert json.loads(shown.output)["messages"][0]["what"] == "INVITE"
     assert [(each.action, each.call_id) for each in far.commands] == [("sip", CALL)]
     path = tmp_path / "call.pcap"
-    assert (await ask(redis_server, tmp_path, "--pcap", str(path))).output.startswith("3 messages")
+    assert (await ask(redis, tmp_path, "--pcap", str(path))).output.startswith("3 messages")
     assert INVITE.encode() in path.read_bytes()
 
 
@@ -152,27 +146,25 @@ async def test_a_call_elsewhere_is_asked_for_at_its_node(
     ],
 )
 async def test_a_node_without_them_says_so(
-    far: Node, redis_server: LocalRedis, tmp_path: Path, answer: Answer, words: str
+    far: Node, redis: LocalRedis, tmp_path: Path, answer: Answer, words: str
 ) -> None:
     far.answer = answer
-    shown = await ask(redis_server, tmp_path)
+    shown = await ask(redis, tmp_path)
     assert (shown.exit_code, words in shown.output) == (3, True), shown.output
 
 
 @pytest.mark.redis
-async def test_a_node_that_is_gone_or_mute_is_named(
-    redis_server: LocalRedis, tmp_path: Path
-) -> None:
-    redis = RedisLink(redis_server.url, timeout_s=2)
-    await redis.ask(["FLUSHALL"])
-    unknown = await ask(redis_server, tmp_path)
+async def test_a_node_that_is_gone_or_mute_is_named(redis: LocalRedis, tmp_path: Path) -> None:
+    link = RedisLink(redis.url, timeout_s=2)
+    await link.ask(["FLUSHALL"])
+    unknown = await ask(redis, tmp_path)
     assert (unknown.exit_code, "no call known by" in unknown.output) == (2, True)
-    await begin_call(redis, CALL)
-    await redis.ask(["ZADD", KEYS.active, "1", CALL])
-    gone = await ask(redis_server, tmp_path)
+    await begin_call(link, CALL)
+    await link.ask(["ZADD", KEYS.active, "1", CALL])
+    gone = await ask(redis, tmp_path)
     assert gone.exit_code == 3
     assert f"node node-a, which took {CALL}, is gone" in gone.output
-    await redis.ask(["HSET", KEYS.node("node-a"), "http", ""])
-    mute = await ask(redis_server, tmp_path)
+    await link.ask(["HSET", KEYS.node("node-a"), "http", ""])
+    mute = await ask(redis, tmp_path)
     assert (mute.exit_code, "gave no answer in 3 s" in mute.output) == (3, True)
-    await redis.aclose()
+    await link.aclose()

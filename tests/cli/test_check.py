@@ -16,6 +16,16 @@ def check(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["check", *arguments])
 
 
+def site(directory: Path, dialplan: str, trunks: str, settings: str = "") -> str:
+    """Write a dialplan and settings for it, each with lines of the test's; return the settings'."""
+    plan = f"schema: dialplan/v1\nname: a\narm: x\nagent: {{instructions: x}}\n{dialplan}\n"
+    (directory / "a.yaml").write_text(plan)
+    config = directory / "settings" / "bridge.yaml"
+    config.parent.mkdir()
+    config.write_text(f"dialplans_dir: {directory}\n{settings}sip:\n  trunks:\n{trunks}")
+    return str(config)
+
+
 def explained(*arguments: str) -> dict[str, Any]:
     """Return what --json says."""
     result = check(str(SHIPPED), "--json", "--explain", *arguments)
@@ -160,35 +170,21 @@ def test_serve_settings_are_checked_for_what_overrides_name(
 
 
 def test_serve_settings_are_checked_for_trunks(tmp_path: Path) -> None:
-    dialplans = tmp_path / "dialplans"
-    dialplans.mkdir()
-    (dialplans / "a.yaml").write_text(
-        "schema: dialplan/v1\nname: a\narm: x\nagent: {instructions: i}\n"
-        "match:\n  - trunk: carier\n"
-    )
-    settings = tmp_path / "bridge.yaml"
-    settings.write_text(
-        f"dialplans_dir: {dialplans}\narms: {{x: {{url: 'ws://x'}}}}\n"
-        "sip: {trunks: {carrier: [192.0.2.0/24, '2001:db8::/32']}}\n"
-    )
-    result = check("--config", str(settings))
+    carrier = "    carrier: [192.0.2.0/24, '2001:db8::/32']\n"
+    config = site(tmp_path, "match:\n  - trunk: carier", carrier, "arms: {x: {url: 'ws://x'}}\n")
+    result = check("--config", config)
     assert result.exit_code == 2
     assert "a.yaml:6: trunk 'carier' is not in the settings" in result.output
     assert "did you mean 'carrier'?" in result.output
 
 
 def test_explained_call_keeps_what_its_trunk_is_trusted_for(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(
-        "schema: dialplan/v1\nname: a\narm: x\nkeep_headers: X-Account\n"
-        "match: [{called: '*'}]\nagent: {instructions: x}\n"
+    config = site(
+        tmp_path,
+        "keep_headers: X-Account\nmatch: [{called: '*'}]",
+        "    carrier: {addresses: 192.0.2.1, trust: [P-Asserted-Identity]}\n",
     )
-    config = tmp_path / "settings" / "bridge.yaml"
-    config.parent.mkdir()
-    config.write_text(
-        f"dialplans_dir: {tmp_path}\n"
-        "sip:\n  trunks:\n    carrier: {addresses: 192.0.2.1, trust: [P-Asserted-Identity]}\n"
-    )
-    asked = ["--explain", "1", "--config", str(config)]
+    asked = ["--explain", "1", "--config", config]
     asked += ["--header", "P-Asserted-Identity=<tel:+15550100>", "--header", "X-Account=77"]
     trusted = check(*asked, "--trunk", "carrier")
     assert trusted.exit_code == 0, trusted.output
@@ -291,19 +287,13 @@ def test_stored_prompt_is_warned_of_and_no_error(tmp_path: Path) -> None:
 
 
 def test_explained_call_says_what_is_not_believed_and_what_goes_back(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(
-        "schema: dialplan/v1\nname: a\narm: x\nmatch: [{called: '*', stir: none}]\n"
-        "agent: {instructions: x}\n"
-    )
-    config = tmp_path / "settings" / "bridge.yaml"
-    config.parent.mkdir()
-    config.write_text(
-        f"dialplans_dir: {tmp_path}\n"
-        "sip:\n  trunks:\n"
+    config = site(
+        tmp_path,
+        "match: [{called: '*', stir: none}]",
         "    carrier: {addresses: 192.0.2.1, trust: [X-Tier, verstat]}\n"
-        "    pbx: {addresses: 192.0.2.2, headers: {X-Account: '17'}}\n"
+        "    pbx: {addresses: 192.0.2.2, headers: {X-Account: '17'}}\n",
     )
-    asked = ["--explain", "1", "--config", str(config), "--stir", "A", "--header", "X-Tier=gold"]
+    asked = ["--explain", "1", "--config", config, "--stir", "A", "--header", "X-Tier=gold"]
     found = check(*asked, "--trunk", "pbx")
     assert found.exit_code == 0, found.output
     assert "not believed from pbx: X-Tier\nnot believed from pbx: verstat\n" in found.output
@@ -315,16 +305,13 @@ def test_explained_call_says_what_is_not_believed_and_what_goes_back(tmp_path: P
 
 
 def test_what_a_trunks_preset_fills_in_is_printed(tmp_path: Path) -> None:
-    config = tmp_path / "settings" / "bridge.yaml"
-    config.parent.mkdir()
-    (tmp_path / "a.yaml").write_text(
-        "schema: dialplan/v1\nname: a\narm: x\nmatch: [{called: '*'}]\nagent: {instructions: x}\n"
+    config = site(
+        tmp_path,
+        "match: [{called: '*'}]",
+        "    telnyx: {preset: telnyx, addresses: 192.0.2.7}\n",
+        "arms: {x: {url: 'ws://localhost:1', dialect: ga}}\n",
     )
-    config.write_text(
-        f"dialplans_dir: {tmp_path}\narms: {{x: {{url: 'ws://localhost:1', dialect: ga}}}}\n"
-        "sip:\n  trunks:\n    telnyx: {preset: telnyx, addresses: 192.0.2.7}\n"
-    )
-    found = check("--config", str(config))
+    found = check("--config", config)
     assert found.exit_code == 0, found.output
     lines = [line for line in found.output.splitlines() if not line.startswith("arm ")]
     assert lines == [
@@ -334,30 +321,25 @@ def test_what_a_trunks_preset_fills_in_is_printed(tmp_path: Path) -> None:
         "preset telnyx fills in sip.trunks.telnyx.numbers.out: e164",
         "all good",
     ]
-    told = json.loads(check("--config", str(config), "--json").output)
+    told = json.loads(check("--config", config, "--json").output)
     assert told["presets"] == lines[:-1]
 
 
 @pytest.fixture
-def wideband(tmp_path: Path) -> Path:
+def wideband(tmp_path: Path) -> str:
     """Settings with a trunk of wideband, one of codecs of its own, and one of neither."""
-    (tmp_path / "a.yaml").write_text(
-        "schema: dialplan/v1\nname: a\narm: x\nmatch: [{called: '*'}]\nagent: {instructions: x}\n"
-    )
-    config = tmp_path / "settings" / "bridge.yaml"
-    config.parent.mkdir()
-    config.write_text(
-        f"dialplans_dir: {tmp_path}\narms: {{x: {{url: 'ws://localhost:1', dialect: ga}}}}\n"
-        "sip:\n  trunks:\n"
+    return site(
+        tmp_path,
+        "match: [{called: '*'}]",
         "    pbx: {addresses: 192.0.2.1, codecs: [G722, PCMA]}\n"
         "    carrier: {addresses: 192.0.2.2, codecs: PCMA}\n"
-        "    other: 192.0.2.3\n"
+        "    other: 192.0.2.3\n",
+        "arms: {x: {url: 'ws://localhost:1', dialect: ga}}\n",
     )
-    return config
 
 
-def test_codecs_of_trunks_and_the_rate_that_follows_are_printed(wideband: Path) -> None:
-    found = check("--config", str(wideband))
+def test_codecs_of_trunks_and_the_rate_that_follows_are_printed(wideband: str) -> None:
+    found = check("--config", wideband)
     assert found.exit_code == 0, found.output
     lines = [line for line in found.output.splitlines() if not line.startswith("arm ")]
     assert lines == [
@@ -367,7 +349,7 @@ def test_codecs_of_trunks_and_the_rate_that_follows_are_printed(wideband: Path) 
         "all calls' audio is at 16 kHz inside: G722 is in sip.trunks.pbx.codecs",
         "all good",
     ]
-    told = json.loads(check("--config", str(wideband), "--json").output)
+    told = json.loads(check("--config", wideband, "--json").output)
     assert told["codecs"] == lines[:-1]
 
 
@@ -375,10 +357,8 @@ def test_codecs_of_trunks_and_the_rate_that_follows_are_printed(wideband: Path) 
     ("trunk", "codecs"),
     [("pbx", "G722, PCMA"), ("carrier", "PCMA"), ("other", "PCMU, PCMA"), ("", "PCMU, PCMA")],
 )
-def test_explained_call_has_the_codecs_of_its_trunk(
-    wideband: Path, trunk: str, codecs: str
-) -> None:
-    asked = ["--explain", "1", "--config", str(wideband), "--trunk", trunk]
+def test_explained_call_has_the_codecs_of_its_trunk(wideband: str, trunk: str, codecs: str) -> None:
+    asked = ["--explain", "1", "--config", wideband, "--trunk", trunk]
     rate = "all calls' audio is at 16 kHz inside: G722 is in sip.trunks.pbx.codecs"
     assert f"codecs: {codecs}; {rate}" in check(*asked).output.splitlines()
     told = json.loads(check(*asked, "--json").output)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,6 @@ from tests.recordings.test_deletion import ALICE, BOB, left, store
 from tests.support.breakages import mount, small_disk
 
 pytestmark = pytest.mark.redis
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[LocalRedis]:
-    with start_local_redis() as server:
-        yield server
 
 
 async def write(url: str, ended: dict[str, str], active: dict[str, str]) -> None:

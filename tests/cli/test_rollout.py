@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,11 @@ from click.testing import CliRunner, Result
 from bridge.cli.rollout import rollout
 from bridge.config.settings import RedisSettings
 from bridge.store.client import RedisLink
-from bridge.store.local import LocalRedis, start_local_redis
+from bridge.store.local import LocalRedis
 from bridge.store.rollouts import RolloutStore
 from tests.support.processes import write_yaml
 
 pytestmark = pytest.mark.redis
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[LocalRedis]:
-    with start_local_redis() as server:
-        yield server
 
 
 class Site:

@@ -82,6 +82,8 @@ TABLE = {
     "POST /api/v1/queue/{call_id}/hand-back": "agent supervisor admin",
     "GET /api/v1/alerts": _SEES_CALLS,
     "POST /api/v1/alerts/{alert_id}/acknowledge": "supervisor operator admin",
+    "GET /api/v1/refusals": "supervisor operator admin",
+    "GET /api/v1/refusals/messages": "supervisor operator admin",
     "GET /api/v1/rollouts": _WATCHES_ROLLOUTS,
     "GET /api/v1/rollouts/{flag}/history": _WATCHES_ROLLOUTS,
     "POST /api/v1/rollouts/{flag}/steps/{step}": _RUNS_ROLLOUTS,

@@ -20,13 +20,13 @@ pytestmark = [
 _SEEN_BY_ALL = ["calls", "queue", "wallboard", "trends"]
 _FLOOR = [*_SEEN_BY_ALL, "alerts"]
 _LED = [*_SEEN_BY_ALL, "people", "alerts"]
-_ALL = [*_LED, "history", "rollouts", "replays", "routes", "users", "audit"]
+_ALL = [*_LED, "history", "refusals", "rollouts", "replays", "routes", "users", "audit"]
 _MENU = {
     UserRole.VIEWER: [*_FLOOR, "rollouts", "routes"],
     UserRole.AGENT: ["queue"],
-    UserRole.SUPERVISOR: [*_LED, "history", "rollouts", "replays", "routes"],
+    UserRole.SUPERVISOR: [*_LED, "history", "refusals", "rollouts", "replays", "routes"],
     UserRole.QA: ["history", "rollouts", "replays"],
-    UserRole.OPERATOR: [*_FLOOR, "rollouts", "replays", "routes"],
+    UserRole.OPERATOR: [*_FLOOR, "refusals", "rollouts", "replays", "routes"],
     UserRole.ADMIN: _ALL,
     UserRole.AUDITOR: ["audit"],
 }

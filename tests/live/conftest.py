@@ -1,6 +1,6 @@
 """A gateway in the test's own loop, against a peer that the test plays."""
 
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ from bridge.clock import SystemClock
 from bridge.config.settings import Settings
 from bridge.routing.models import Dialplan
 from bridge.session.access_reader import read_access
-from bridge.store.local import LocalRedis, start_local_redis
+from bridge.store.local import LocalRedis
 
 
 class StartGateway(Protocol):
@@ -29,12 +29,6 @@ class StartGateway(Protocol):
         sip: Mapping[str, object] | None = None,
         **arm: object,
     ) -> Awaitable[tuple[Gateway, int]]: ...
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[LocalRedis]:
-    with start_local_redis() as server:
-        yield server
 
 
 @pytest.fixture

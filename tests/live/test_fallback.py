@@ -1,7 +1,8 @@
 """Calls whose session can't be had again, over real SIP: phrase, transfer, goodbye."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import pytest
@@ -50,6 +51,22 @@ async def refuse(talk: Talk) -> None:
     await talk.first.close(4000, "invalid_request_error.beta_api_shape_disabled")
 
 
+@asynccontextmanager
+async def referred(
+    start_gateway: StartGateway,
+    fallback: Mapping[str, object] = TRANSFERS,
+    sip: Mapping[str, object] | None = None,
+) -> AsyncIterator[Talk]:
+    """Have a call whose session is gone, and whose far end has accepted a REFER."""
+    plan = {"fallback": fallback}
+    async with talking(start_gateway, greeting_ms=300, dialplan=plan, sip=sip) as talk:
+        caller = talk.caller
+        caller.on_refer = lambda refer: caller.respond(refer, "202 Accepted")
+        await refuse(talk)
+        await caller.until(lambda: bool(caller.refers))
+        yield talk
+
+
 async def told(redis: LocalRedis, summary: CallSummary) -> Mapping[str, dict[str, str]]:
     """Return the call's events in Redis, the last one of each kind."""
     return {each["kind"]: each for each in await redis_events(redis, summary)}
@@ -81,42 +98,24 @@ async def test_target_goes_into_the_refer_as_its_trunk_writes_numbers(
     start_gateway: StartGateway,
 ) -> None:
     numbers = {"country_code": "49", "national_prefix": "0", "out": "national"}
-    async with talking(
-        start_gateway,
-        greeting_ms=300,
-        dialplan={"fallback": {**TRANSFERS, "to": "sip:+493012345678@192.0.2.9"}},
-        sip={"trunks": {"german": {"addresses": "192.0.2.9", "numbers": numbers}}},
-    ) as talk:
-        caller = talk.caller
-        caller.on_refer = lambda refer: caller.respond(refer, "202 Accepted")
-        await refuse(talk)
-        await caller.until(lambda: bool(caller.refers))
-        assert header(caller.refers[0], "Refer-To") == "<sip:03012345678@192.0.2.9>"
+    german = {"addresses": "192.0.2.9", "numbers": numbers}
+    to = {**TRANSFERS, "to": "sip:+493012345678@192.0.2.9"}
+    async with referred(start_gateway, to, sip={"trunks": {"german": german}}) as talk:
+        assert header(talk.caller.refers[0], "Refer-To") == "<sip:03012345678@192.0.2.9>"
 
 
 async def test_refer_has_the_headers_that_are_set_for_the_callers_trunk(
     start_gateway: StartGateway,
 ) -> None:
     headers = {"P-Asserted-Identity": "<sip:+15550100@acme.example>", "X-Account": "17"}
-    async with talking(
-        start_gateway,
-        greeting_ms=300,
-        dialplan={"fallback": TRANSFERS},
-        sip={"trunks": {"carrier": {"addresses": "127.0.0.1", "headers": headers}}},
-    ) as talk:
-        caller = talk.caller
-        caller.on_refer = lambda refer: caller.respond(refer, "202 Accepted")
-        await refuse(talk)
-        await caller.until(lambda: bool(caller.refers))
-        assert {name: header(caller.refers[0], name) for name in headers} == headers
+    carrier = {"addresses": "127.0.0.1", "headers": headers}
+    async with referred(start_gateway, sip={"trunks": {"carrier": carrier}}) as talk:
+        assert {name: header(talk.caller.refers[0], name) for name in headers} == headers
 
 
 async def test_caller_is_put_through(start_gateway: StartGateway, redis: LocalRedis) -> None:
-    async with talking(start_gateway, greeting_ms=300, dialplan={"fallback": TRANSFERS}) as talk:
+    async with referred(start_gateway) as talk:
         caller = talk.caller
-        caller.on_refer = lambda refer: caller.respond(refer, "202 Accepted")
-        await refuse(talk)
-        await caller.until(lambda: bool(caller.refers))
         assert header(caller.refers[0], "Refer-To") == f"<{QUEUE}>"
         assert share_heard(caller, rendered(talk.gateway, SORRY)) >= MOST  # before, not beside it
         caller.notify("180 Ringing", over=False)

@@ -1,4 +1,4 @@
-"""Kamailio with the configuration of `deploy/kamailio`, as a user's process on loopback."""
+"""Kamailio as a user's process on loopback, mostly with the configuration of `deploy/kamailio`."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ from tests.support.programs import need_program
 from tests.support.sip import SipPeer
 from tests.support.waiting import wait_until
 
-_CONFIG = Path(__file__).parent.parent.parent / "deploy" / "kamailio" / "kamailio.cfg"
+_EDGE = Path(__file__).parent.parent.parent / "deploy" / "kamailio" / "kamailio.cfg"
 _PACKAGE = "kamailio"
 _END_WITHIN_S = 10.0
 PING_INTERVAL_S = 1
@@ -26,15 +27,38 @@ CARRIER = "127.0.0.1"
 """The one address whose calls it takes."""
 
 
+@dataclass(frozen=True, slots=True)
+class TlsOutside:
+    """TLS on Kamailio's outside.
+
+    Attributes:
+        shown: its certificate and key.
+        clients_of: authority that must have signed the clients' certificates; None for any client.
+    """
+
+    shown: tuple[Path, Path]
+    clients_of: Path | None = None
+
+    def defines(self, port: int) -> dict[str, str]:
+        """Return what the configuration needs to listen at a port."""
+        cert, key = self.shown
+        files = {"TLS_CERT": cert, "TLS_KEY": key}
+        if self.clients_of is not None:
+            files["TLS_CA"] = self.clients_of
+        quoted = {name: f'"{path}"' for name, path in files.items()}
+        return {"SIP_TLS": f"tls:127.0.0.1:{port}", **quoted}
+
+
 class Kamailio:
     """A running Kamailio.
 
     Attributes:
         port: where it takes SIP, UDP and TCP.
+        tls_port: where it takes SIP over TLS; 0 where it doesn't.
     """
 
-    def __init__(self, port: int, control: str) -> None:
-        self.port = port
+    def __init__(self, port: int, tls_port: int, control: str) -> None:
+        self.port, self.tls_port = port, tls_port
         self._control = control
         self._kamcmd = need_program("kamcmd", _PACKAGE)
 
@@ -62,31 +86,49 @@ class Kamailio:
 
 
 @asynccontextmanager
-async def kamailio(node_ports: Sequence[int], **defines: object) -> AsyncIterator[Kamailio]:
+async def kamailio(
+    node_ports: Sequence[int],
+    *,
+    tls: TlsOutside | None = None,
+    config: Path = _EDGE,
+    **defines: object,
+) -> AsyncIterator[Kamailio]:
     """Run Kamailio in front of gateways on loopback; every process of it is gone afterwards.
 
     Args:
         node_ports: of the gateways.
+        tls: on its outside; None for none.
+        config: its configuration.
         defines: of the configuration, beside those that every test sets.
     """
-    program = need_program("kamailio", _PACKAGE)
+    program, tls_port = need_program("kamailio", _PACKAGE), 0
+    if tls is not None:
+        _need_tls()
+        tls_port = free_port()
+        defines |= tls.defines(tls_port)
     with tempfile.TemporaryDirectory(prefix="kam-", dir="/tmp") as name:  # short: a unix socket
         directory = Path(name)
         nodes = directory / "dispatcher.list"
         nodes.write_text("".join(f"1 sip:127.0.0.1:{port} 0 0\n" for port in node_ports), "ascii")
         (directory / "address.list").write_text(f"1 {CARRIER}\n", "ascii")
         port = free_port()
-        process = _start(program, directory, nodes, port, defines)
+        process = _start([program, "-f", str(config)], directory, nodes, port, defines)
         try:
-            server = Kamailio(port, f"unix:{directory / 'kamailio_ctl'}")
+            server = Kamailio(port, tls_port, f"unix:{directory / 'kamailio_ctl'}")
             await _until_answers(port, process, directory)
             yield server
         finally:
             _end(process)
 
 
+def _need_tls() -> None:
+    """Skip where Kamailio's module for TLS is missing, which is no program; fail in CI."""
+    if not list(Path("/usr/lib").glob("*/kamailio/modules/tls.so")):
+        need_program("kamailio-tls", "kamailio-tls-modules")
+
+
 def _start(
-    program: str, directory: Path, nodes: Path, port: int, more: Mapping[str, object]
+    program: Sequence[str], directory: Path, nodes: Path, port: int, more: Mapping[str, object]
 ) -> "subprocess.Popen[bytes]":
     defines = {
         "SIP_UDP": f"udp:127.0.0.1:{port}",
@@ -103,7 +145,7 @@ def _start(
         return subprocess.Popen(
             tied_to_parent(
                 [
-                    *(program, "-DD", "-E", "-f", str(_CONFIG), *chosen),
+                    *(*program, "-DD", "-E", *chosen),
                     *("-m", "32", "-M", "4", "-Y", str(directory), "-w", str(directory)),
                 ]
             ),

@@ -69,7 +69,11 @@ def header(message: str, name: str) -> str:
 
 
 class TlsPhone:
-    """One connection, and the call on it."""
+    """One connection, and the call on it.
+
+    Attributes:
+        contact: of its requests.
+    """
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int
@@ -77,7 +81,8 @@ class TlsPhone:
         self.reader, self.writer, self.port = reader, writer, port
         number = next(_numbers)
         self._call_id, self._branch = f"tls-{number}-{id(self)}", f"z9hG4bK-tls-{number}-{id(self)}"
-        self._own_port = writer.get_extra_info("sockname")[1]
+        own_port = writer.get_extra_info("sockname")[1]
+        self.contact = f"<sip:tester@127.0.0.1:{own_port};transport=tls>"
         self._cseq = 0
         self._target = f"sip:support@127.0.0.1:{port};transport=tls"
         self._to = f"<{self._target}>"
@@ -101,7 +106,7 @@ class TlsPhone:
             f"To: {self._to}",
             f"Call-ID: {self._call_id}",
             f"CSeq: {number} {method}",
-            f"Contact: <sip:tester@127.0.0.1:{self._own_port};transport=tls>",
+            f"Contact: {self.contact}",
             *(("Content-Type: application/sdp",) if body else ()),
             f"Content-Length: {len(body)}",
         )
@@ -130,6 +135,12 @@ class TlsPhone:
                 self._target = header(answer, "Contact").strip("<>").split(">")[0]
             self.send("ACK", cseq=self._cseq)
         return answer
+
+    def goes_on(self, former: "TlsPhone") -> None:
+        """Take another connection's call over, with its Contact."""
+        own = (self.reader, self.writer, self.port)
+        self.__dict__.update(former.__dict__)
+        self.reader, self.writer, self.port = own
 
     async def bye(self) -> str:
         self.send("BYE")

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from bridge.config.sip import SipSettings
 from bridge.telephony.endpoint import MediaPortsKind
 from tests.support.sip import SipPeer
-from tests.telephony.rig import Rig
-from tests.telephony.wide_phone import WIDE_SETTINGS
+from tests.telephony.rig import Rig, running
+from tests.telephony.wide_phone import WIDE_TRUNKS
 
 
 @pytest.fixture
@@ -31,28 +30,17 @@ def media_ports(request: pytest.FixtureRequest) -> MediaPortsKind:
 
 @pytest.fixture
 async def rig(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> AsyncIterator[Rig]:
-    """A started endpoint on a free port; every row must be back at the end."""
-    rig = Rig(SipSettings(host="127.0.0.1", port=0), media_ports)
-    rig.start()
-    assert rig.endpoint.info.media_ports == media_ports
-    try:
+    """An endpoint with default settings."""
+    async with running(media_ports) as rig:
+        assert rig.endpoint.info.media_ports == media_ports
         yield rig
-    finally:
-        rig.stop()
-    assert rig.free_rows == rig.endpoint.ports.arena.rows
-    assert not rig.endpoint.legs
 
 
 @pytest.fixture
 async def wide(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> AsyncIterator[Rig]:
-    """A started endpoint with trunks with and without G.722 (:mod:`tests.telephony.wide_phone`)."""
-    rig = Rig(SipSettings.model_validate(WIDE_SETTINGS), media_ports)
-    rig.start()
-    try:
+    """An endpoint with trunks with and without G.722 (:mod:`tests.telephony.wide_phone`)."""
+    async with running(media_ports, trunks=WIDE_TRUNKS) as rig:
         yield rig
-    finally:
-        rig.stop()
-    assert rig.free_rows == rig.endpoint.ports.arena.rows
 
 
 @pytest.fixture

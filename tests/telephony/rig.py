@@ -1,9 +1,11 @@
 """PJSIP in the test's process, ticked by its loop, with a listener that keeps what each call did.
 
-There is one PJSIP in a process at a time: a test has one :class:`Rig`.
+There is one PJSIP in a process at a time: a test has one :class:`Rig`, mostly by :func:`running`.
 """
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from bridge.telephony.tick import Ticker
 from tests.audio.signals import tone
 from tests.support.waiting import wait_until
 from tests.telephony.fake_ports import AGENT_HZ, Sound
+from tests.telephony.trunk_far_end import SECRET
 
 _TICK_MS = 10
 AHEAD_MS = 200
@@ -184,3 +187,25 @@ class Rig:
         call = Call(leg, self.pump)
         self.calls.append(call)
         self.take(call)
+
+
+@asynccontextmanager
+async def running(
+    media_ports: MediaPortsKind = "auto", /, **settings: object
+) -> AsyncIterator[Rig]:
+    """Run an endpoint at a free port of 127.0.0.1; every row and leg must be back at its end.
+
+    Args:
+        media_ports: how the rings are filled.
+        settings: those of SIP that the test is about; each trunk's secret is `SECRET`.
+    """
+    assert not gc.isenabled(), "the test lacks the fixture garbage_in_this_thread"
+    made = SipSettings.model_validate({"host": "127.0.0.1", "port": 0, **settings})
+    rig = Rig(made, media_ports, dict.fromkeys(made.trunks, SECRET))
+    rig.start()
+    try:
+        yield rig
+    finally:
+        rig.stop()
+    assert rig.free_rows == rig.endpoint.ports.arena.rows
+    assert not rig.endpoint.legs

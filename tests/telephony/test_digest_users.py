@@ -1,53 +1,36 @@
 """Users who authenticate by digest from addresses of no trunk, over real SIP."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
-from bridge.config.sip import SipSettings
 from bridge.sip.sources import TurnedAway
 from tests.support.digest import authorization, hashed, read
 from tests.support.raw_sip import RawSip, RawTalk, Reply, sdp
 from tests.support.sipp import sipp
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Rig, running
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 TRUNK, PHONE, ANOTHER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 REALM = "bridge.example"
 SCENARIO = Path(__file__).with_name("scenarios") / "call_with_digest.xml"
 
-StartRig = Callable[..., AbstractAsyncContextManager[Rig]]
 
-
-@pytest.fixture
-def started(garbage_in_this_thread: None) -> StartRig:
-    """Return what runs an endpoint with the user alice, who counts as its one trunk's."""
-
-    @asynccontextmanager
-    async def start(**settings: object) -> AsyncIterator[Rig]:
-        hashes = {
-            name: hashed(algorithm, "alice", REALM, "wonderland")
-            for name, algorithm in (("sha256", "SHA-256"), ("md5", "MD5"))
-        }
-        given = {
-            "host": "127.0.0.1",
-            "port": 0,
-            "trunks": {"pbx": {"addresses": [TRUNK], "trust": ["X-Tier"]}},
-            "users": {"alice": {**hashes, "trunk": "pbx"}},
-            "realm": REALM,
-        }
-        rig = Rig(SipSettings.model_validate(given | settings))
-        rig.start()
-        try:
-            yield rig
-        finally:
-            rig.stop()
-
-    return start
+def started(**settings: object) -> AbstractAsyncContextManager[Rig]:
+    """Run an endpoint with the user alice, who counts as its one trunk's."""
+    hashes = {
+        name: hashed(algorithm, "alice", REALM, "wonderland")
+        for name, algorithm in (("sha256", "SHA-256"), ("md5", "MD5"))
+    }
+    given = {
+        "trunks": {"pbx": {"addresses": [TRUNK], "trust": ["X-Tier"]}},
+        "users": {"alice": {**hashes, "trunk": "pbx"}},
+        "realm": REALM,
+    }
+    return running(**(given | settings))
 
 
 def signed(talk: RawTalk, challenge: Reply | str, method: str = "INVITE", **how: object) -> str:
@@ -72,7 +55,7 @@ def acknowledge_refusal(talk: RawTalk, reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1])
-async def test_a_phone_that_authenticates_calls_as_its_trunk(started: StartRig, place: int) -> None:
+async def test_a_phone_that_authenticates_calls_as_its_trunk(place: int) -> None:
     async with started() as rig, RawSip(rig.endpoint.port, PHONE) as phone:
         talk = phone.talk()
         challenge = (await challenged(talk)).headers("WWW-Authenticate")
@@ -101,7 +84,7 @@ async def test_a_phone_that_authenticates_calls_as_its_trunk(started: StartRig, 
     ],
 )
 async def test_wrong_credentials_get_a_challenge_again_and_no_call(
-    started: StartRig, how: dict[str, str], reason: TurnedAway
+    how: dict[str, str], reason: TurnedAway
 ) -> None:
     async with started() as rig, RawSip(rig.endpoint.port, PHONE) as phone:
         talk = phone.talk()
@@ -117,7 +100,7 @@ async def test_wrong_credentials_get_a_challenge_again_and_no_call(
         assert not rig.calls
 
 
-async def test_a_caught_request_can_not_be_used_again(started: StartRig) -> None:
+async def test_a_caught_request_can_not_be_used_again() -> None:
     async with (
         started() as rig,
         RawSip(rig.endpoint.port, PHONE) as phone,
@@ -135,9 +118,7 @@ async def test_a_caught_request_can_not_be_used_again(started: StartRig) -> None
         assert len(rig.calls) == 1
 
 
-async def test_a_nonce_is_good_for_the_next_call_and_its_counts_for_one_each(
-    started: StartRig,
-) -> None:
+async def test_a_nonce_is_good_for_the_next_call_and_its_counts_for_one_each() -> None:
     async with started() as rig, RawSip(rig.endpoint.port, PHONE) as phone:
         talk = phone.talk()
         challenge = await challenged(talk)
@@ -149,7 +130,7 @@ async def test_a_nonce_is_good_for_the_next_call_and_its_counts_for_one_each(
         assert len(rig.turned_away) == 1
 
 
-async def test_a_copy_of_an_invite_with_credentials_is_no_replay(started: StartRig) -> None:
+async def test_a_copy_of_an_invite_with_credentials_is_no_replay() -> None:
     async with started() as rig, RawSip(rig.endpoint.port, PHONE) as phone:
         rig.take = lambda call: call.leg.ring()
         talk = phone.talk()
@@ -168,9 +149,7 @@ async def test_a_copy_of_an_invite_with_credentials_is_no_replay(started: StartR
         assert TurnedAway.REPLAY not in {reason for _, _, reason in rig.turned_away}
 
 
-async def test_a_call_is_given_up_and_refused_without_further_credentials(
-    started: StartRig,
-) -> None:
+async def test_a_call_is_given_up_and_refused_without_further_credentials() -> None:
     async with started() as rig, RawSip(rig.endpoint.port, PHONE) as phone:
         rig.take = lambda call: call.leg.ring()
         talk = phone.talk()
@@ -188,7 +167,7 @@ async def test_a_call_is_given_up_and_refused_without_further_credentials(
         assert len(rig.turned_away) == 1
 
 
-async def test_a_refusal_that_has_no_dialog_is_acknowledged(started: StartRig) -> None:
+async def test_a_refusal_that_has_no_dialog_is_acknowledged() -> None:
     async with started() as rig, RawSip(rig.endpoint.port, PHONE) as phone:
         rig.refusal = lambda: "At Capacity"
         talk = phone.talk()
@@ -209,7 +188,7 @@ async def test_a_refusal_that_has_no_dialog_is_acknowledged(started: StartRig) -
 
 @pytest.mark.parametrize(("strangers", "answered"), [("refuse", True), ("drop", False)])
 async def test_dropped_strangers_are_challenged_for_calls_alone(
-    started: StartRig, strangers: str, answered: bool
+    strangers: str, answered: bool
 ) -> None:
     async with (
         started(strangers=strangers) as rig,
@@ -227,7 +206,7 @@ async def test_dropped_strangers_are_challenged_for_calls_alone(
         assert not [each for each in phone.replies if each.header("Call-ID") == scan.call_id]
 
 
-async def test_a_users_calls_count_in_their_trunks_limit(started: StartRig) -> None:
+async def test_a_users_calls_count_in_their_trunks_limit() -> None:
     trunks = {"pbx": {"addresses": [TRUNK], "limits": {"max_calls": 1}}}
     async with (
         started(trunks=trunks) as rig,
@@ -242,7 +221,7 @@ async def test_a_users_calls_count_in_their_trunks_limit(started: StartRig) -> N
         assert (await first.ask("BYE")).code == 200
 
 
-async def test_sipp_authenticates(started: StartRig, tmp_path: Path) -> None:
+async def test_sipp_authenticates(tmp_path: Path) -> None:
     """It answers the first challenge alone, and knows no SHA-256."""
     alone = {"md5": hashed("MD5", "alice", REALM, "wonderland"), "trunk": "pbx"}
     async with started(users={"alice": alone}) as rig:

@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bridge.clock import ManualClock
-from bridge.config.sip import SipSettings
 from bridge.telephony.far_ends import FarEnds
 from bridge.telephony.leg import LegState, Lost
 from tests.support.raw_phone import RawCall, RawPhone, sdp
-from tests.telephony.rig import Call, Rig
+from tests.telephony.rig import Call, Rig, running
 
 pytestmark = pytest.mark.sip
 
@@ -24,16 +23,14 @@ RECEIVER_REPORT = struct.pack("!BBHIIIIIII", 0x81, 201, 7, 7, 8, 0, 1, 0, 0, 0)
 @asynccontextmanager
 async def up() -> AsyncIterator[tuple[RawPhone, RawCall, Call]]:
     """Have a call that is up, and whose phone sends no RTP by itself."""
-    rig = Rig(SipSettings(host="127.0.0.1", port=0, far_end_silent_s=SILENT_S))
-    rig.start()
-    try:
-        async with RawPhone(rig.endpoint.port) as phone:
-            caller = await phone.invite().answered()
-            call = await rig.call_in()
-            await call.until(lambda: call.leg.state is LegState.CONFIRMED, "the ACK")
-            yield phone, caller, call
-    finally:
-        rig.stop()
+    async with (
+        running(far_end_silent_s=SILENT_S) as rig,
+        RawPhone(rig.endpoint.port) as phone,
+    ):
+        caller = await phone.invite().answered()
+        call = await rig.call_in()
+        await call.until(lambda: call.leg.state is LegState.CONFIRMED, "the ACK")
+        yield phone, caller, call
 
 
 async def hold(call: RawCall, phone: RawPhone) -> None:
@@ -95,17 +92,15 @@ class TestFarEnds:
 
 
 async def test_no_limit_waits_for_ever(garbage_in_this_thread: None) -> None:
-    rig = Rig(SipSettings(host="127.0.0.1", port=0, far_end_silent_s=None))
-    rig.start()
-    try:
-        async with RawPhone(rig.endpoint.port) as phone:
-            caller = await phone.invite().answered()
-            call = await rig.call_in()
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(caller.until(lambda: caller.requests("BYE")), 3)
-            assert not call.ended
-    finally:
-        rig.stop()
+    async with (
+        running(far_end_silent_s=None) as rig,
+        RawPhone(rig.endpoint.port) as phone,
+    ):
+        caller = await phone.invite().answered()
+        call = await rig.call_in()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(caller.until(lambda: caller.requests("BYE")), 3)
+        assert not call.ended
 
 
 INVITE = """\

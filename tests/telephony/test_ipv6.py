@@ -3,8 +3,7 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import numpy as np
@@ -20,30 +19,17 @@ from tests.support.certificates import Authority
 from tests.support.raw_sip import RawSip, Reply, sdp
 from tests.support.rtp import RtpPeer
 from tests.support.waiting import PATIENCE_S, wait_until
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Rig, running
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 HERE = "IP6 ::1"
 SDP = ("Content-Type: application/sdp",)
 
-StartRig = Callable[..., AbstractAsyncContextManager[Rig]]
 
-
-@pytest.fixture
-def started(garbage_in_this_thread: None) -> StartRig:
-    """Return what runs an endpoint at ``::1``, with more settings of the test's."""
-
-    @asynccontextmanager
-    async def start(**settings: object) -> AsyncIterator[Rig]:
-        rig = Rig(SipSettings.model_validate({"host": "::1", "port": 0, **settings}))
-        rig.start()
-        try:
-            yield rig
-        finally:
-            rig.stop()
-
-    return start
+def started(**settings: object) -> AbstractAsyncContextManager[Rig]:
+    """Run an endpoint at ``::1``, with more settings of the test's."""
+    return running(**{"host": "::1", **settings})
 
 
 def line(answer: Reply, kind: str) -> str:
@@ -72,9 +58,7 @@ def rtp_port(answer: Reply) -> int:
 
 @pytest.mark.capacity
 @pytest.mark.parametrize("host", ["::1", "::"])
-async def test_a_call_has_audio_both_ways_and_a_thief_has_none(
-    started: StartRig, host: str
-) -> None:
+async def test_a_call_has_audio_both_ways_and_a_thief_has_none(host: str) -> None:
     async with (
         started(host=host, rtp_port_min=39_600, rtp_port_max=39_699, max_calls=4) as rig,
         RawSip(rig.endpoint.port, "::1") as sip,
@@ -110,7 +94,7 @@ async def test_a_call_has_audio_both_ways_and_a_thief_has_none(
 @pytest.mark.capacity
 @pytest.mark.parametrize("place", ["IP4 127.0.0.1", "IP6 ::ffff:127.0.0.1", "IP6 fe80::1%lo"])
 async def test_an_offer_of_another_family_gets_488_and_the_call_it_is_in_goes_on(
-    started: StartRig, place: str
+    place: str,
 ) -> None:
     async with (
         started() as rig,
@@ -131,20 +115,13 @@ async def test_an_offer_of_another_family_gets_488_and_the_call_it_is_in_goes_on
         assert (await talk.ask("BYE")).code == 200
 
 
-async def test_an_offer_of_ipv6_to_a_gateway_of_ipv4_gets_488(
-    garbage_in_this_thread: None,
-) -> None:
-    rig = Rig(SipSettings(host="127.0.0.1", port=0))
-    rig.start()
-    try:
-        async with RawSip(rig.endpoint.port) as sip:
-            refused = await sip.talk().invite(sdp(at=HERE))
-            assert (refused.code, refused.header("Warning")[:3]) == (488, "301")
-            talk = sip.talk()
-            await talk.call(sdp())
-            assert (await talk.ask("BYE")).code == 200
-    finally:
-        rig.stop()
+async def test_an_offer_of_ipv6_to_a_gateway_of_ipv4_gets_488() -> None:
+    async with running() as rig, RawSip(rig.endpoint.port) as sip:
+        refused = await sip.talk().invite(sdp(at=HERE))
+        assert (refused.code, refused.header("Warning")[:3]) == (488, "301")
+        talk = sip.talk()
+        await talk.call(sdp())
+        assert (await talk.ask("BYE")).code == 200
 
 
 @pytest.mark.parametrize(
@@ -179,9 +156,7 @@ def test_audio_must_be_at_an_address_of_our_family(
 
 
 @pytest.mark.capacity
-async def test_a_trunk_is_served_within_its_limits_and_a_stranger_is_not(
-    started: StartRig,
-) -> None:
+async def test_a_trunk_is_served_within_its_limits_and_a_stranger_is_not() -> None:
     trunk = {"addresses": ["::/64"], "limits": {"max_calls": 1}}
     async with (
         started(trunks={"carrier": trunk}) as rig,
@@ -201,7 +176,7 @@ async def test_a_trunk_is_served_within_its_limits_and_a_stranger_is_not(
 
 
 @pytest.mark.capacity
-async def test_senders_write_addresses_in_many_ways(started: StartRig) -> None:
+async def test_senders_write_addresses_in_many_ways() -> None:
     async with started() as rig, RawSip(rig.endpoint.port, "::1") as sip:
         for via, contact in (
             ("[0:0:0:0:0:0:0:1]", "[0:0::1]"),
@@ -225,7 +200,7 @@ async def test_senders_write_addresses_in_many_ways(started: StartRig) -> None:
 
 
 @pytest.mark.capacity
-async def test_tcp_and_tls_are_heard_too(started: StartRig, tmp_path: Path) -> None:
+async def test_tcp_and_tls_are_heard_too(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "tls")
     cert, key = authority.sign("gateway", hosts=["::1"])
     trusting = ssl.create_default_context(cafile=authority.cert_file)
@@ -245,7 +220,7 @@ async def test_tcp_and_tls_are_heard_too(started: StartRig, tmp_path: Path) -> N
 
 @pytest.mark.capacity
 @pytest.mark.parametrize("answered_at", [HERE, "IP4 127.0.0.1"])
-async def test_a_person_is_dialled_at_an_ipv6_address(started: StartRig, answered_at: str) -> None:
+async def test_a_person_is_dialled_at_an_ipv6_address(answered_at: str) -> None:
     async with (
         started() as rig,
         RawSip(rig.endpoint.port, "::1") as person,

@@ -6,16 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config.sip import SipSettings
 from bridge.telephony.leg import LegState
 from tests.support.certificates import Authority, make_certificate
-from tests.support.kamailio import PING_INTERVAL_S, kamailio
-from tests.support.ports import free_port
-from tests.support.programs import need_program
+from tests.support.kamailio import PING_INTERVAL_S, TlsOutside, kamailio
 from tests.support.tls_sip import client_context, header, sdp, tls_phone
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Rig, running
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 
 @pytest.fixture
@@ -23,35 +20,21 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "tls")
 
 
-def need_tls() -> None:
-    """Skip where Kamailio's module for TLS is missing, which is no program; fail in CI."""
-    if not list(Path("/usr/lib").glob("*/kamailio/modules/tls.so")):
-        need_program("kamailio-tls", "kamailio-tls-modules")
-
-
 @asynccontextmanager
 async def edge(authority: Authority, *, mtls: bool) -> AsyncIterator[tuple[Rig, int]]:
     """Run an endpoint behind Kamailio; its TLS port comes second."""
-    need_tls()
-    cert, key = authority.sign("edge")
-    port = free_port()
-    files = {"TLS_CERT": cert, "TLS_KEY": key, **({"TLS_CA": authority.cert_file} if mtls else {})}
-    defines = {name: f'"{path}"' for name, path in files.items()}
-    rig = Rig(SipSettings(host="127.0.0.1", port=0))
-    rig.start()
-    try:
+    tls = TlsOutside(authority.sign("edge"), authority.cert_file if mtls else None)
+    async with running() as rig:
         node = rig.endpoint.port
-        async with kamailio([node], SIP_TLS=f"tls:127.0.0.1:{port}", **defines) as server:
+        async with kamailio([node], tls=tls) as server:
             await server.until(10 * PING_INTERVAL_S, AP=[node])
-            yield rig, port
-    finally:
-        rig.stop()
+            yield rig, server.tls_port
 
 
 @pytest.mark.parametrize("mtls", [False, True])
 @pytest.mark.parametrize("ended_by", ["caller", "bridge"])
 async def test_a_call_by_tls_goes_through_kamailio(
-    garbage_in_this_thread: None, authority: Authority, mtls: bool, ended_by: str
+    authority: Authority, mtls: bool, ended_by: str
 ) -> None:
     shown = authority.sign("phone") if mtls else None
     context = client_context(authority.cert_file, shown)
@@ -72,7 +55,7 @@ async def test_a_call_by_tls_goes_through_kamailio(
 
 @pytest.mark.parametrize("shown", ["nothing", "self-signed"])
 async def test_kamailio_serves_no_client_without_a_good_certificate(
-    garbage_in_this_thread: None, authority: Authority, tmp_path: Path, shown: str
+    authority: Authority, tmp_path: Path, shown: str
 ) -> None:
     own = None if shown == "nothing" else make_certificate(tmp_path / "own")
     async with edge(authority, mtls=True) as (rig, port):

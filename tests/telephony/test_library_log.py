@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.config.sip import SipSettings
 from bridge.softphone.sip_message import Direction, audio_sdp
 from bridge.telephony.endpoint import MediaPortsKind
 from bridge.telephony.leg import LegState
@@ -19,7 +18,7 @@ from tests.support.ports import free_port
 from tests.support.raw_phone import RawPhone
 from tests.support.sip import Dialog, SipPeer
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Call, Rig
+from tests.telephony.rig import Call, Rig, running
 
 pytestmark = pytest.mark.sip
 
@@ -35,12 +34,8 @@ Flow = Callable[[Rig, SipPeer], Awaitable[None]]
 @pytest.fixture
 async def rig(garbage_in_this_thread: None, media_ports: MediaPortsKind) -> AsyncIterator[Rig]:
     """A started endpoint whose PJSIP logs its warnings, too."""
-    rig = Rig(SipSettings(host="127.0.0.1", port=0, log_level=WITH_WARNINGS), media_ports)
-    rig.start()
-    try:
+    async with running(media_ports, log_level=WITH_WARNINGS) as rig:
         yield rig
-    finally:
-        rig.stop()
 
 
 async def take(rig: Rig, peer: SipPeer) -> tuple[Dialog, Call]:

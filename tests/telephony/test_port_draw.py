@@ -6,10 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from bridge.config.sip import SipSettings
 from tests.support.raw_phone import RawCall, RawPhone
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Rig, running
 
 pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
@@ -50,30 +49,16 @@ async def ports_of_calls(rig: Rig, number: int) -> list[int]:
 
 
 async def test_each_call_has_a_random_pair_of_its_range_and_closes_it() -> None:
-    settings = SipSettings(
-        host="127.0.0.1", port=0, rtp_port_min=FIRST, rtp_port_max=LAST, max_calls=4
-    )
-    rig = Rig(settings)
-    rig.start()
-    try:
+    async with running(rtp_port_min=FIRST, rtp_port_max=LAST, max_calls=4) as rig:
         ports = await ports_of_calls(rig, 12)
-        assert all(FIRST < port < LAST and port % 2 == 0 for port in ports)
-        steps = [later - earlier for earlier, later in pairwise(ports)]
-        assert len(set(steps)) > 6, "one call's port foretells the next one's"
-        assert min(steps) < 0 < max(steps)
-    finally:
-        rig.stop()
+    assert all(FIRST < port < LAST and port % 2 == 0 for port in ports)
+    steps = [later - earlier for earlier, later in pairwise(ports)]
+    assert len(set(steps)) > 6, "one call's port foretells the next one's"
+    assert min(steps) < 0 < max(steps)
 
 
 async def test_a_port_that_another_process_has_is_passed_over() -> None:
-    settings = SipSettings(
-        host="127.0.0.1", port=0, rtp_port_min=39_500, rtp_port_max=39_505, max_calls=1
-    )
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 39_503))
-        rig = Rig(settings)
-        rig.start()
-        try:
+        async with running(rtp_port_min=39_500, rtp_port_max=39_505, max_calls=1) as rig:
             assert set(await ports_of_calls(rig, 6)) <= {39_500, 39_504}
-        finally:
-            rig.stop()

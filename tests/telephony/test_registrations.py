@@ -1,8 +1,8 @@
 """Registrations against a registrar of the test's own: the bytes that leave, and what follows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -11,15 +11,14 @@ import structlog
 from bridge.app.watches.registrations import Registrations
 from bridge.app.watches.troubles import Troubles
 from bridge.clock import SystemClock
-from bridge.config.sip import SipSettings
 from bridge.telemetry.metrics import Metrics
 from tests.support.digest import read
 from tests.support.raw_sip import Reply
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Rig, running
 from tests.telephony.trunk_far_end import SECRET, TrunkFarEnd, challenge, credentials_of, judge
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 TRUNK = "127.0.0.2"
 
@@ -41,43 +40,30 @@ class Node:
         await wait_until(lambda: not self.kept.missing(), "not registered")
 
 
-StartNode = Callable[..., AbstractAsyncContextManager[Node]]
-
-
-@pytest.fixture
-def started(garbage_in_this_thread: None) -> StartNode:
-    """Return what runs an endpoint that registers with one trunk."""
-
-    @asynccontextmanager
-    async def start(**registration: object) -> AsyncIterator[Node]:
-        async with TrunkFarEnd(0, TRUNK) as far:
-            trunk = {
-                "addresses": [TRUNK],
-                "credentials": {"username": "acme", "secret_env": "UNUSED"},
-                "registration": {
-                    "registrar": f"sip:{TRUNK}:{far.port}",
-                    "needed_for_ready": True,
-                    **registration,
-                },
-            }
-            settings = SipSettings.model_validate(
-                {"host": "127.0.0.1", "port": 0, "trunks": {"carrier": trunk}}
-            )
-            rig, troubles = Rig(settings, trunk_secrets={"carrier": SECRET}), Troubles()
+@asynccontextmanager
+async def started(**registration: object) -> AsyncIterator[Node]:
+    """Run an endpoint that registers with one trunk."""
+    async with TrunkFarEnd(0, TRUNK) as far:
+        trunk = {
+            "addresses": [TRUNK],
+            "credentials": {"username": "acme", "secret_env": "UNUSED"},
+            "registration": {
+                "registrar": f"sip:{TRUNK}:{far.port}",
+                "needed_for_ready": True,
+                **registration,
+            },
+        }
+        async with running(trunks={"carrier": trunk}) as rig:
+            far.server_port, troubles = rig.endpoint.port, Troubles()
             kept = Registrations(rig.endpoint, SystemClock(), Metrics("test").sip, troubles)
-            rig.start()
-            far.server_port = rig.endpoint.port
             kept.start()
             try:
                 yield Node(rig, far, kept, troubles)
             finally:
                 await kept.end()
-                rig.stop()
-
-    return start
 
 
-async def test_it_registers_with_credentials_and_takes_it_back(started: StartNode) -> None:
+async def test_it_registers_with_credentials_and_takes_it_back() -> None:
     async with started() as node:
         assert node.kept.missing() == ["not registered with carrier"]
         bare = await node.far.request("REGISTER")
@@ -110,7 +96,38 @@ async def test_it_registers_with_credentials_and_takes_it_back(started: StartNod
         assert node.kept.missing()
 
 
-async def test_a_call_towards_the_trunk_comes_from_the_registered_user(started: StartNode) -> None:
+async def test_one_that_is_not_answered_yet_is_taken_back_at_the_end_too() -> None:
+    async with started() as node:
+        first = await node.far.request("REGISTER")
+        ending = asyncio.create_task(node.kept.end())
+        await asyncio.sleep(0)
+        node.grant(first, 600)
+        gone = await node.far.request("REGISTER", 1)
+        assert gone.header("Expires") == "0"
+        node.far.answer(gone, "200 OK")
+        await ending
+        assert node.kept.missing()
+
+
+async def test_a_registrar_without_an_address_is_asked_for_nothing_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resolving = asyncio.Event()
+
+    async def resolve(*_: object, **__: object) -> None:
+        resolving.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    asked: list[str] = []
+    async with started() as node:
+        monkeypatch.setattr(node.rig.endpoint, "register", lambda name, **_: asked.append(name))
+        await resolving.wait()
+        await node.kept.end()
+    assert asked == []
+
+
+async def test_a_call_towards_the_trunk_comes_from_the_registered_user() -> None:
     async with started(user="line1@carrier.example", contact="sip:me@192.0.2.7:5070") as node:
         register = await node.far.request("REGISTER")
         assert register.header("To") == "<sip:line1@carrier.example>"
@@ -126,7 +143,7 @@ async def test_a_call_towards_the_trunk_comes_from_the_registered_user(started: 
         assert node.rig.calls[0].leg.trunk == "carrier"
 
 
-async def test_423_is_followed_by_a_longer_request(started: StartNode) -> None:
+async def test_423_is_followed_by_a_longer_request() -> None:
     async with started(expires_s=60) as node:
         first = await node.far.request("REGISTER")
         assert first.header("Expires") == "60"
@@ -137,7 +154,7 @@ async def test_423_is_followed_by_a_longer_request(started: StartNode) -> None:
         await node.registered()
 
 
-async def test_a_stale_nonce_is_replaced_at_once(started: StartNode) -> None:
+async def test_a_stale_nonce_is_replaced_at_once() -> None:
     async with started() as node:
         for nth, value in enumerate((challenge(nonce="a"), challenge(nonce="b", stale="true"))):
             register = await node.far.request("REGISTER", nth)
@@ -157,7 +174,7 @@ async def test_a_stale_nonce_is_replaced_at_once(started: StartNode) -> None:
     ],
 )
 async def test_a_registrar_that_says_no_is_asked_again_later(
-    started: StartNode, status: str, event: str, least_s: float, words: str
+    status: str, event: str, least_s: float, words: str
 ) -> None:
     with structlog.testing.capture_logs() as lines:
         async with started() as node:
@@ -172,7 +189,7 @@ async def test_a_registrar_that_says_no_is_asked_again_later(
             assert line["again_in_s"] >= least_s
 
 
-async def test_wrong_credentials_are_logged_and_not_tried_again_soon(started: StartNode) -> None:
+async def test_wrong_credentials_are_logged_and_not_tried_again_soon() -> None:
     with structlog.testing.capture_logs() as lines:
         async with started() as node:
             answered = await node.far.challenge_until(lambda: node.troubles.words, "REGISTER")
@@ -182,9 +199,7 @@ async def test_wrong_credentials_are_logged_and_not_tried_again_soon(started: St
     assert SECRET not in str(lines)
 
 
-async def test_a_registrar_that_vanishes_costs_the_binding_and_not_the_node(
-    started: StartNode,
-) -> None:
+async def test_a_registrar_that_vanishes_costs_the_binding_and_not_the_node() -> None:
     async with started() as node:
         node.grant(await node.far.request("REGISTER"), 2)  # less than was asked for
         await node.registered()

@@ -1,22 +1,21 @@
 """SIPp as a trunk that challenges calls and registrations, over UDP and TCP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from string import Template
 
 import psutil
 import pytest
 
-from bridge.config.sip import SipSettings
 from tests.support.ports import free_port
 from tests.support.programs import need_program
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Rig, running
 from tests.telephony.trunk_far_end import SECRET
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 _SCENARIO = Path(__file__).parent / "scenarios" / "challenges.xml"
 _RESPONSE = """
@@ -57,8 +56,7 @@ _TAKEN = {
 }
 
 
-@contextmanager
-def endpoint(port: int, transport: str) -> Iterator[Rig]:
+def endpoint(port: int, transport: str) -> AbstractAsyncContextManager[Rig]:
     """Run an endpoint whose trunk is SIPp."""
     trunk = {
         "addresses": "127.0.0.1",
@@ -66,13 +64,7 @@ def endpoint(port: int, transport: str) -> Iterator[Rig]:
         "credentials": {"username": "acme", "secret_env": "UNUSED"},
         "registration": {"registrar": f"sip:127.0.0.1:{port}"},
     }
-    settings = {"host": "127.0.0.1", "port": 0, "trunks": {"carrier": trunk}}
-    rig = Rig(SipSettings.model_validate(settings), trunk_secrets={"carrier": SECRET})
-    rig.start()
-    try:
-        yield rig
-    finally:
-        rig.stop()
+    return running(trunks={"carrier": trunk})
 
 
 def listens(pid: int, port: int) -> bool:
@@ -114,34 +106,33 @@ async def sipp(
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_sipp_takes_our_registration(
-    garbage_in_this_thread: None, tmp_path: Path, transport: str
-) -> None:
+async def test_sipp_takes_our_registration(tmp_path: Path, transport: str) -> None:
     port = free_port()
-    with endpoint(port, transport) as rig:
-        async with sipp(tmp_path, port, transport, "REGISTER", SECRET) as far:
-            answer = await rig.endpoint.register("carrier", renew=True)
-            assert (answer.code, answer.expires_s) == (200, 600)
-            assert await asyncio.wait_for(far.wait(), 30) == 0
+    async with (
+        endpoint(port, transport) as rig,
+        sipp(tmp_path, port, transport, "REGISTER", SECRET) as far,
+    ):
+        answer = await rig.endpoint.register("carrier", renew=True)
+        assert (answer.code, answer.expires_s) == (200, 600)
+        assert await asyncio.wait_for(far.wait(), 30) == 0
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-async def test_sipp_takes_our_call(
-    garbage_in_this_thread: None, tmp_path: Path, transport: str
-) -> None:
+async def test_sipp_takes_our_call(tmp_path: Path, transport: str) -> None:
     port = free_port()
-    with endpoint(port, transport) as rig:
-        async with sipp(tmp_path, port, transport, "INVITE", SECRET) as far:
-            call = rig.dial(f"sip:+15550100@127.0.0.1:{port}")
-            await call.until(lambda: call.ended or "confirmed" in call.states, "an answer")
-            assert not call.ended, call.leg.last_code
-            call.leg.hangup()
-            await call.until(lambda: call.ended, "the end")
-            assert await asyncio.wait_for(far.wait(), 30) == 0
+    async with (
+        endpoint(port, transport) as rig,
+        sipp(tmp_path, port, transport, "INVITE", SECRET) as far,
+    ):
+        call = rig.dial(f"sip:+15550100@127.0.0.1:{port}")
+        await call.until(lambda: call.ended or "confirmed" in call.states, "an answer")
+        assert not call.ended, call.leg.last_code
+        call.leg.hangup()
+        await call.until(lambda: call.ended, "the end")
+        assert await asyncio.wait_for(far.wait(), 30) == 0
 
 
-async def test_sipp_refuses_a_wrong_secret(garbage_in_this_thread: None, tmp_path: Path) -> None:
+async def test_sipp_refuses_a_wrong_secret(tmp_path: Path) -> None:
     port = free_port()
-    with endpoint(port, "udp") as rig:
-        async with sipp(tmp_path, port, "udp", "REGISTER", "another"):
-            assert (await rig.endpoint.register("carrier", renew=True)).code == 403
+    async with endpoint(port, "udp") as rig, sipp(tmp_path, port, "udp", "REGISTER", "another"):
+        assert (await rig.endpoint.register("carrier", renew=True)).code == 403

@@ -1,43 +1,25 @@
 """Strangers, and sources that send too much, over real SIP from several addresses of loopback."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from bridge.config.sip import SipSettings
 from bridge.sip.sources import TurnedAway
 from tests.support.raw_sip import RawSip, RawTalk, sdp
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Rig, running
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 TRUNK, STRANGER, ANOTHER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
-StartRig = Callable[..., AbstractAsyncContextManager[Rig]]
 
-
-@pytest.fixture
-def started(garbage_in_this_thread: None) -> StartRig:
-    """Return what runs an endpoint with one trunk, and settings of the test's."""
-
-    @asynccontextmanager
-    async def start(
-        limits: dict[str, float] | None = None, **settings: object
-    ) -> AsyncIterator[Rig]:
-        trunk = {"addresses": [TRUNK], "limits": limits or {}}
-        made = SipSettings.model_validate(
-            {"host": "127.0.0.1", "port": 0, "trunks": {"carrier": trunk}, **settings}
-        )
-        rig = Rig(made)
-        rig.start()
-        try:
-            yield rig
-        finally:
-            rig.stop()
-
-    return start
+def started(
+    limits: dict[str, float] | None = None, **settings: object
+) -> AbstractAsyncContextManager[Rig]:
+    """Run an endpoint with one trunk, and settings of the test's."""
+    trunk = {"addresses": [TRUNK], "limits": limits or {}}
+    return running(**{"trunks": {"carrier": trunk}, **settings})
 
 
 async def served(rig: Rig, host: str) -> bool:
@@ -47,9 +29,7 @@ async def served(rig: Rig, host: str) -> bool:
 
 
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "REGISTER", "SUBSCRIBE", "BYE", "PUBLISH"])
-async def test_a_strangers_request_is_refused_and_nothing_is_made_of_it(
-    started: StartRig, method: str
-) -> None:
+async def test_a_strangers_request_is_refused_and_nothing_is_made_of_it(method: str) -> None:
     async with started() as rig, RawSip(rig.endpoint.port, STRANGER) as stranger:
         reply = await stranger.talk().ask(method, sdp())
         assert reply.start == "SIP/2.0 403 Forbidden"
@@ -59,7 +39,7 @@ async def test_a_strangers_request_is_refused_and_nothing_is_made_of_it(
 
 
 @pytest.mark.parametrize("strangers", ["refuse", "drop"])
-async def test_a_scanner_hears_nothing(started: StartRig, strangers: str) -> None:
+async def test_a_scanner_hears_nothing(strangers: str) -> None:
     async with started(strangers=strangers) as rig, RawSip(rig.endpoint.port, STRANGER) as stranger:
         agent = ("User-Agent: Friendly-Scanner",)
         stranger.send(stranger.talk().request("OPTIONS", headers=agent))
@@ -70,7 +50,7 @@ async def test_a_scanner_hears_nothing(started: StartRig, strangers: str) -> Non
         assert {reason for _, _, reason in rig.turned_away} >= {TurnedAway.SCANNER}
 
 
-async def test_what_nobody_can_read_is_answered_to_nobody_unknown(started: StartRig) -> None:
+async def test_what_nobody_can_read_is_answered_to_nobody_unknown() -> None:
     broken = (
         b"INVITE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <>>\r\nTo: <\r\n"
         b"Call-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n"
@@ -87,7 +67,7 @@ async def test_what_nobody_can_read_is_answered_to_nobody_unknown(started: Start
         assert not stranger.replies
 
 
-async def test_a_trunks_call_goes_on_and_a_stranger_can_not_end_it(started: StartRig) -> None:
+async def test_a_trunks_call_goes_on_and_a_stranger_can_not_end_it() -> None:
     async with (
         started() as rig,
         RawSip(rig.endpoint.port, TRUNK) as trunk,
@@ -103,7 +83,7 @@ async def test_a_trunks_call_goes_on_and_a_stranger_can_not_end_it(started: Star
         assert (await talk.ask("BYE")).code == 200
 
 
-async def test_a_far_end_that_we_called_is_served_in_its_call(started: StartRig) -> None:
+async def test_a_far_end_that_we_called_is_served_in_its_call() -> None:
     async with started() as rig, RawSip(rig.endpoint.port, STRANGER) as person:
         call = rig.dial(f"sip:ann@{STRANGER}:{person.port}")
         invite = await person.reply(lambda each: each.method == "INVITE" and not each.code)
@@ -122,9 +102,7 @@ async def test_a_far_end_that_we_called_is_served_in_its_call(started: StartRig)
         await wait_until(lambda: call.ended, "the call goes on")
 
 
-async def test_strangers_are_answered_where_the_settings_say_so_within_their_limits(
-    started: StartRig,
-) -> None:
+async def test_strangers_are_answered_where_the_settings_say_so_within_their_limits() -> None:
     limits = {"calls_per_s": 0.1, "requests_per_s": 1000}
     async with (
         started(strangers="answer", stranger_limits=limits) as rig,
@@ -141,7 +119,7 @@ async def test_strangers_are_answered_where_the_settings_say_so_within_their_lim
         assert rig.turned_away == [(STRANGER, "INVITE", TurnedAway.RATE)]
 
 
-async def test_a_trunk_has_as_many_calls_at_once_as_it_may(started: StartRig) -> None:
+async def test_a_trunk_has_as_many_calls_at_once_as_it_may() -> None:
     async with started({"max_calls": 1}) as rig, RawSip(rig.endpoint.port, TRUNK) as trunk:
         first = trunk.talk()
         await first.call(sdp())
@@ -152,7 +130,7 @@ async def test_a_trunk_has_as_many_calls_at_once_as_it_may(started: StartRig) ->
         assert (await again.ask("BYE")).code == 200
 
 
-async def test_a_copy_of_an_invite_is_no_second_call(started: StartRig) -> None:
+async def test_a_copy_of_an_invite_is_no_second_call() -> None:
     async with started({"calls_per_s": 0.1}) as rig, RawSip(rig.endpoint.port, TRUNK) as trunk:
         rig.take = lambda call: call.leg.ring()
         talk = trunk.talk()
@@ -170,7 +148,7 @@ async def test_a_copy_of_an_invite_is_no_second_call(started: StartRig) -> None:
         assert (await talk.ask("BYE")).code == 200
 
 
-async def test_a_flood_is_dropped_and_the_trunk_is_served(started: StartRig) -> None:
+async def test_a_flood_is_dropped_and_the_trunk_is_served() -> None:
     async with (
         started(strangers="answer", stranger_limits={"requests_per_s": 10}) as rig,
         RawSip(rig.endpoint.port, STRANGER) as stranger,

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import numpy as np
 import pytest
@@ -26,22 +26,18 @@ from tests.support.srtp import (
 )
 from tests.support.tls_sip import sdp
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Call, Rig
+from tests.telephony.rig import Call, Rig, running
+
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 STRONG, SHORT = SUITES
 LOUD = 3000
 
 
-@contextmanager
-def running(srtp: str, **more: object) -> Iterator[Rig]:
+def started(srtp: str, **more: object) -> AbstractAsyncContextManager[Rig]:
+    """Run an endpoint whose trunk's SRTP is as said, with more settings of the test's."""
     trunk = {"addresses": "127.0.0.1", "srtp": srtp}
-    settings = {"host": "127.0.0.1", "port": 0, "trunks": {"carrier": trunk}, **more}
-    rig = Rig(SipSettings.model_validate(settings))
-    rig.start()
-    try:
-        yield rig
-    finally:
-        rig.stop()
+    return running(**{"trunks": {"carrier": trunk}, **more})
 
 
 def media_port(description: str) -> int:
@@ -65,28 +61,26 @@ async def is_loud(call: Call) -> bool:
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
 @pytest.mark.parametrize("srtp", ["optional", "required"])
 @pytest.mark.parametrize("suite", [*SUITES, *GCM_SUITES])
 async def test_a_secure_offer_is_answered_securely_and_both_are_heard(
-    garbage_in_this_thread: None, srtp: str, suite: str
+    srtp: str, suite: str
 ) -> None:
     key = new_key(suite)
-    with running(srtp) as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(7, suite, key)))
-            answer = (await dialog.final()).body
-            ((tag, chosen, theirs),) = lines_in(answer)
-            media.speaks, media.hears = context(suite, key), context(suite, theirs)
-            media.speak(media_port(answer))
-            call = await rig.call_in()
-            assert await is_loud(call)
-            call.play_tone(700, 400)
-            await wait_until(
-                lambda: sum(len(set(each)) > 5 for each in media.heard) > 5,
-                "the agent was not heard",
-            )
-            assert (await dialog.bye()).status == 200
+    async with started(srtp) as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(7, suite, key)))
+        answer = (await dialog.final()).body
+        ((tag, chosen, theirs),) = lines_in(answer)
+        media.speaks, media.hears = context(suite, key), context(suite, theirs)
+        media.speak(media_port(answer))
+        call = await rig.call_in()
+        assert await is_loud(call)
+        call.play_tone(700, 400)
+        await wait_until(
+            lambda: sum(len(set(each)) > 5 for each in media.heard) > 5,
+            "the agent was not heard",
+        )
+        assert (await dialog.bye()).status == 200
 
     assert (profile(answer), tag, chosen) == ("RTP/SAVP", 7, suite)
     assert theirs != key
@@ -94,17 +88,15 @@ async def test_a_secure_offer_is_answered_securely_and_both_are_heard(
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
-async def test_the_far_ends_first_suite_is_taken(garbage_in_this_thread: None) -> None:
+async def test_the_far_ends_first_suite_is_taken() -> None:
     keys = {suite: new_key(suite) for suite in (*GCM_SUITES, *SUITES)}
     lines = [line(tag, *each) for tag, each in enumerate(keys.items(), 1)]
-    with running("required") as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            for offered in (lines, lines[::-1]):
-                dialog = sip.call("support", sdp(media.port, "RTP/SAVP", *offered))
-                ((tag, suite, _),) = lines_in((await dialog.final()).body)
-                assert offered[0].startswith(f"crypto:{tag} {suite} ")
-                await dialog.bye()
+    async with started("required") as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        for offered in (lines, lines[::-1]):
+            dialog = sip.call("support", sdp(media.port, "RTP/SAVP", *offered))
+            ((tag, suite, _),) = lines_in((await dialog.final()).body)
+            assert offered[0].startswith(f"crypto:{tag} {suite} ")
+            await dialog.bye()
 
 
 REFUSED = {
@@ -131,21 +123,19 @@ REFUSED = {
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
 @pytest.mark.parametrize("srtp", ["off", "optional", "required"])
-async def test_what_a_trunk_may_not_offer_gets_488(garbage_in_this_thread: None, srtp: str) -> None:
-    with running(srtp) as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            for why, (of, offered, attributes) in REFUSED.items():
-                if of == srtp:
-                    dialog = sip.call("support", sdp(media.port, offered, *attributes))
-                    assert (await dialog.final()).status == 488, why
-            assert media.heard == []
-            if srtp != "required":
-                after = sip.call("support", sdp(media.port))
-                assert (await after.final()).status == 200
-                assert profile((await after.final()).body) == "RTP/AVP"
-                await after.bye()
+async def test_what_a_trunk_may_not_offer_gets_488(srtp: str) -> None:
+    async with started(srtp) as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        for why, (of, offered, attributes) in REFUSED.items():
+            if of == srtp:
+                dialog = sip.call("support", sdp(media.port, offered, *attributes))
+                assert (await dialog.final()).status == 488, why
+        assert media.heard == []
+        if srtp != "required":
+            after = sip.call("support", sdp(media.port))
+            assert (await after.final()).status == 200
+            assert profile((await after.final()).body) == "RTP/AVP"
+            await after.bye()
 
 
 PASSED_OVER = {
@@ -160,37 +150,29 @@ PASSED_OVER = {
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
-async def test_crypto_lines_that_cannot_be_served_are_passed_over(
-    garbage_in_this_thread: None,
-) -> None:
-    with running("required") as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            for number, (why, passed_over) in enumerate(PASSED_OVER.items()):
-                key = new_key()
-                lines = (passed_over, line(2, SHORT, key, "|2^31 WSH=64"))
-                dialog = sip.call("support", sdp(media.port, "RTP/SAVP", *lines))
-                ((tag, suite, _),) = lines_in((await dialog.final()).body)
-                assert (tag, suite) == (2, SHORT), why
-                media.speaks = SrtpContext(SHORT, key)
-                media.speak(media_port((await dialog.final()).body))
-                assert await is_loud(await rig.call_in(number)), why
-                await dialog.bye()
+async def test_crypto_lines_that_cannot_be_served_are_passed_over() -> None:
+    async with started("required") as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        for number, (why, passed_over) in enumerate(PASSED_OVER.items()):
+            key = new_key()
+            lines = (passed_over, line(2, SHORT, key, "|2^31 WSH=64"))
+            dialog = sip.call("support", sdp(media.port, "RTP/SAVP", *lines))
+            ((tag, suite, _),) = lines_in((await dialog.final()).body)
+            assert (tag, suite) == (2, SHORT), why
+            media.speaks = SrtpContext(SHORT, key)
+            media.speak(media_port((await dialog.final()).body))
+            assert await is_loud(await rig.call_in(number)), why
+            await dialog.bye()
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
 @pytest.mark.parametrize("name", ["crypto", "CRYPTO", "Crypto"])
-async def test_more_crypto_lines_than_pjsip_holds_harm_nobody(
-    garbage_in_this_thread: None, name: str
-) -> None:
+async def test_more_crypto_lines_than_pjsip_holds_harm_nobody(name: str) -> None:
     many = [line(each, STRONG, new_key()).replace("crypto", name) for each in range(1, 101)]
-    with running("optional") as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            dialog = sip.call("support", sdp(media.port, "RTP/SAVP", *many))
-            assert (await dialog.final()).status in {200, 488, 513}
-            after = sip.call("support", sdp(media.port))
-            assert (await after.final()).status == 200
+    async with started("optional") as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        dialog = sip.call("support", sdp(media.port, "RTP/SAVP", *many))
+        assert (await dialog.final()).status in {200, 488, 513}
+        after = sip.call("support", sdp(media.port))
+        assert (await after.final()).status == 200
 
 
 @pytest.mark.parametrize(
@@ -214,70 +196,62 @@ def test_crypto_lines_keep_their_length_whether_they_are_kept(written: str, kept
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
 @pytest.mark.parametrize("forged", ["plain", "wrong key"])
-async def test_rtp_without_the_key_is_not_heard(garbage_in_this_thread: None, forged: str) -> None:
+async def test_rtp_without_the_key_is_not_heard(forged: str) -> None:
     key = new_key()
-    with running("required") as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
-            answer = (await dialog.final()).body
-            media.speaks = SrtpContext(STRONG, new_key()) if forged == "wrong key" else None
-            media.speak(media_port(answer))
-            call = await rig.call_in()
-            assert not await is_loud(call)
-            media.speaks = SrtpContext(STRONG, key)
-            assert await is_loud(call)
-            await dialog.bye()
+    async with started("required") as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
+        answer = (await dialog.final()).body
+        media.speaks = SrtpContext(STRONG, new_key()) if forged == "wrong key" else None
+        media.speak(media_port(answer))
+        call = await rig.call_in()
+        assert not await is_loud(call)
+        media.speaks = SrtpContext(STRONG, key)
+        assert await is_loud(call)
+        await dialog.bye()
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
 @pytest.mark.parametrize("changed", [False, True])
-async def test_after_hold_the_caller_is_heard_whether_its_key_changed_or_not(
-    garbage_in_this_thread: None, changed: bool
-) -> None:
+async def test_after_hold_the_caller_is_heard_whether_its_key_changed_or_not(changed: bool) -> None:
     key = new_key()
-    with running("required") as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
-            answer = (await dialog.final()).body
-            media.speaks = SrtpContext(STRONG, key)
-            media.speak(media_port(answer))
-            call = await rig.call_in()
-            assert await is_loud(call)
-            held = sdp(media.port, "RTP/SAVP", line(1, STRONG, key), "sendonly")
-            assert profile((await dialog.reinvite(held)).body) == "RTP/SAVP"
-            key = new_key() if changed else key
-            back = await dialog.reinvite(sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
-            ((_, _, theirs),) = lines_in(back.body)
-            media.speaks, media.hears = SrtpContext(STRONG, key), SrtpContext(STRONG, theirs)
-            media.heard.clear()
-            media.speak(media_port(back.body))
-            assert await is_loud(call)
-            call.play_tone(700, 400)
-            await wait_until(
-                lambda: sum(len(set(each)) > 5 for each in media.heard) > 5,
-                "the agent was not heard",
-            )
-            await dialog.bye()
+    async with started("required") as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
+        answer = (await dialog.final()).body
+        media.speaks = SrtpContext(STRONG, key)
+        media.speak(media_port(answer))
+        call = await rig.call_in()
+        assert await is_loud(call)
+        held = sdp(media.port, "RTP/SAVP", line(1, STRONG, key), "sendonly")
+        assert profile((await dialog.reinvite(held)).body) == "RTP/SAVP"
+        key = new_key() if changed else key
+        back = await dialog.reinvite(sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
+        ((_, _, theirs),) = lines_in(back.body)
+        media.speaks, media.hears = SrtpContext(STRONG, key), SrtpContext(STRONG, theirs)
+        media.heard.clear()
+        media.speak(media_port(back.body))
+        assert await is_loud(call)
+        call.play_tone(700, 400)
+        await wait_until(
+            lambda: sum(len(set(each)) > 5 for each in media.heard) > 5,
+            "the agent was not heard",
+        )
+        await dialog.bye()
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
-async def test_a_secure_call_does_not_become_plain(garbage_in_this_thread: None) -> None:
+async def test_a_secure_call_does_not_become_plain() -> None:
     key = new_key()
-    with running("required") as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
-            answer = (await dialog.final()).body
-            ((_, _, theirs),) = lines_in(answer)
-            media.speaks, media.hears = SrtpContext(STRONG, key), SrtpContext(STRONG, theirs)
-            assert (await dialog.reinvite(sdp(media.port))).status == 488
-            media.speak(media_port(answer))
-            call = await rig.call_in()
-            assert await is_loud(call)
-            await dialog.bye()
+    async with started("required") as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
+        answer = (await dialog.final()).body
+        ((_, _, theirs),) = lines_in(answer)
+        media.speaks, media.hears = SrtpContext(STRONG, key), SrtpContext(STRONG, theirs)
+        assert (await dialog.reinvite(sdp(media.port))).status == 488
+        media.speak(media_port(answer))
+        call = await rig.call_in()
+        assert await is_loud(call)
+        await dialog.bye()
 
     assert media.unread == 0
 
@@ -293,47 +267,44 @@ ANSWERS: dict[str, Callable[[int, str], str]] = {
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
 @pytest.mark.parametrize("why", ANSWERS)
-async def test_a_trunk_that_we_call_must_answer_securely(
-    garbage_in_this_thread: None, why: str
-) -> None:
+async def test_a_trunk_that_we_call_must_answer_securely(why: str) -> None:
     key = new_key()
-    with running("required") as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            media.hears = SrtpContext(STRONG, new_key())
-            answer = ANSWERS[why](media.port, key)
-            sip.on_call = lambda invite: (200, answer)
-            call = rig.dial(f"sip:agent@127.0.0.1:{sip.port}")
-            await wait_until(lambda: sip.calls_in, "no INVITE")
-            offered = sip.calls_in[0].offered
-            assert offered is not None
-            offer = offered.body
-            assert profile(offer) == "RTP/SAVP"
-            assert [suite for _, suite, _ in lines_in(offer)] == [STRONG, SHORT]
-            if why != "good":
-                await call.until(lambda: call.ended, "the end")
-                await asyncio.sleep(0)
-                assert (media.heard, media.unread) == ([], 0)
-                return
-            media.hears = SrtpContext(STRONG, lines_in(offer)[0][2])
-            media.speaks = SrtpContext(STRONG, key)
-            await call.until(lambda: LegState.CONFIRMED in call.states, "the answer")
-            media.speak(media_port(offer))
-            assert await is_loud(call)
-            call.leg.hangup()
+    async with started("required") as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        media.hears = SrtpContext(STRONG, new_key())
+        answer = ANSWERS[why](media.port, key)
+        sip.on_call = lambda invite: (200, answer)
+        call = rig.dial(f"sip:agent@127.0.0.1:{sip.port}")
+        await wait_until(lambda: sip.calls_in, "no INVITE")
+        offered = sip.calls_in[0].offered
+        assert offered is not None
+        offer = offered.body
+        assert profile(offer) == "RTP/SAVP"
+        assert [suite for _, suite, _ in lines_in(offer)] == [STRONG, SHORT]
+        if why != "good":
             await call.until(lambda: call.ended, "the end")
+            await asyncio.sleep(0)
+            assert (media.heard, media.unread) == ([], 0)
+            return
+        media.hears = SrtpContext(STRONG, lines_in(offer)[0][2])
+        media.speaks = SrtpContext(STRONG, key)
+        await call.until(lambda: LegState.CONFIRMED in call.states, "the answer")
+        media.speak(media_port(offer))
+        assert await is_loud(call)
+        call.leg.hangup()
+        await call.until(lambda: call.ended, "the end")
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
-async def test_no_key_is_in_a_log(
-    garbage_in_this_thread: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_key_is_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pj_settings, "_MOST_CHARS", 100_000)  # whole messages
     key = new_key()
-    with structlog.testing.capture_logs() as logged, running("required", log_level=6) as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+    with structlog.testing.capture_logs() as logged:
+        async with (
+            started("required", log_level=6) as rig,
+            SipPeer(rig.endpoint.port) as sip,
+            SrtpPeer() as media,
+        ):
             dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
             ((_, _, theirs),) = lines_in((await dialog.final()).body)
             await rig.call_in()
@@ -347,24 +318,18 @@ async def test_no_key_is_in_a_log(
 
 
 @pytest.mark.capacity
-@pytest.mark.sip
-async def test_a_call_keeps_its_srtp_when_its_trunk_is_gone_or_another(
-    garbage_in_this_thread: None,
-) -> None:
+async def test_a_call_keeps_its_srtp_when_its_trunk_is_gone_or_another() -> None:
     key = new_key()
-    with running("required") as rig:
-        async with SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
-            dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
-            assert profile((await dialog.final()).body) == "RTP/SAVP"
-            await rig.call_in()
-            other = {"addresses": "127.0.0.1", "srtp": "off"}
-            for trunks in ({"carrier": other}, {"other": {"addresses": "192.0.2.1"}}):
-                made = SipSettings.model_validate(
-                    {"host": "127.0.0.1", "port": 0, "trunks": trunks}
-                )
-                rig.endpoint.change_trunks(rig.endpoint.prepare_trunks(made, {}))
-                again = await dialog.reinvite(sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
-                assert (again.status, profile(again.body)) == (200, "RTP/SAVP")
-                plain = await dialog.reinvite(sdp(media.port, "RTP/AVP"))
-                assert plain.status == 488
-            assert (await dialog.bye()).status == 200
+    async with started("required") as rig, SipPeer(rig.endpoint.port) as sip, SrtpPeer() as media:
+        dialog = sip.call("support", sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
+        assert profile((await dialog.final()).body) == "RTP/SAVP"
+        await rig.call_in()
+        other = {"addresses": "127.0.0.1", "srtp": "off"}
+        for trunks in ({"carrier": other}, {"other": {"addresses": "192.0.2.1"}}):
+            made = SipSettings.model_validate({"host": "127.0.0.1", "port": 0, "trunks": trunks})
+            rig.endpoint.change_trunks(rig.endpoint.prepare_trunks(made, {}))
+            again = await dialog.reinvite(sdp(media.port, "RTP/SAVP", line(1, STRONG, key)))
+            assert (again.status, profile(again.body)) == (200, "RTP/SAVP")
+            plain = await dialog.reinvite(sdp(media.port, "RTP/AVP"))
+            assert plain.status == 488
+        assert (await dialog.bye()).status == 200

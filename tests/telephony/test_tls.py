@@ -3,39 +3,34 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from bridge.config.sip import SipSettings
 from bridge.sip.sources import TurnedAway
 from bridge.telephony import doors
 from bridge.telephony.certificates import TlsCredentials
 from bridge.telephony.leg import LegState
 from tests.support.certificates import Authority, make_certificate
+from tests.support.ports import free_port
+from tests.support.raw_sip import RawSip
 from tests.support.sip import SipPeer
 from tests.support.tls_sip import client_context, header, sdp, tls_phone, tls_server
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Call, Rig, running
 
-pytestmark = [pytest.mark.capacity, pytest.mark.sip]
+pytestmark = [
+    pytest.mark.capacity,
+    pytest.mark.sip,
+    pytest.mark.usefixtures("garbage_in_this_thread"),
+]
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "tls")
-
-
-@contextmanager
-def running(settings: dict[str, object]) -> Iterator[Rig]:
-    rig = Rig(SipSettings.model_validate({"host": "127.0.0.1", "port": 0, **settings}))
-    rig.start()
-    try:
-        yield rig
-    finally:
-        rig.stop()
 
 
 def with_tls(authority: Authority, **more: object) -> dict[str, object]:
@@ -50,15 +45,15 @@ def tls_port(rig: Rig) -> int:
 
 
 @pytest.fixture
-async def rig(garbage_in_this_thread: None, authority: Authority) -> AsyncIterator[Rig]:
-    with running({"tls": with_tls(authority)}) as rig:
+async def rig(authority: Authority) -> AsyncIterator[Rig]:
+    async with running(tls=with_tls(authority)) as rig:
         yield rig
 
 
 @pytest.fixture
-async def strict(garbage_in_this_thread: None, authority: Authority) -> AsyncIterator[Rig]:
+async def strict(authority: Authority) -> AsyncIterator[Rig]:
     """An endpoint that wants clients' certificates."""
-    with running({"tls": with_tls(authority, verify_client=True)}) as rig:
+    async with running(tls=with_tls(authority, verify_client=True)) as rig:
         yield rig
 
 
@@ -77,6 +72,61 @@ async def test_a_call_over_tls_is_answered_and_its_requests_come_back_by_tls(
     assert f"127.0.0.1:{tls_port(rig)}" in contact
     assert "transport=tls" in contact
     assert bye.startswith("BYE ")
+
+
+async def confirmed(rig: Rig) -> Call:
+    call = await rig.call_in()
+    await call.until(lambda: LegState.CONFIRMED in call.states, "the call's begin")
+    return call
+
+
+async def test_our_requests_go_by_the_far_ends_connection_whatever_its_contact(
+    rig: Rig, authority: Authority
+) -> None:
+    context = client_context(authority.cert_file)
+    nowhere = f"<sip:tester@127.0.0.1:{free_port()};transport=tls>"
+    async with tls_phone(tls_port(rig), context) as early:
+        early.contact = nowhere
+        await early.invite(sdp())
+        call = await confirmed(rig)
+        call.leg.ask()
+        assert (await early.final()).startswith("OPTIONS ")
+        # It goes on by another connection: so do our requests.
+        async with tls_phone(tls_port(rig), context) as late:
+            late.goes_on(early)
+            assert (await late.invite(sdp())).startswith("SIP/2.0 200")
+            call.leg.hangup()
+            assert (await late.final()).startswith("BYE ")
+
+
+async def test_our_requests_go_to_the_contact_once_the_connection_is_lost(
+    rig: Rig, authority: Authority
+) -> None:
+    async with tls_server(authority.sign("phone")) as elsewhere:
+        async with tls_phone(tls_port(rig), client_context(authority.cert_file)) as phone:
+            phone.contact = f"<sip:tester@127.0.0.1:{elsewhere.port};transport=tls>"
+            await phone.invite(sdp())
+            call = await confirmed(rig)
+            kept_to = call.leg._pj_call
+            assert kept_to is not None
+            assert kept_to.connection
+        await wait_until(lambda: not kept_to.connection, "the lost connection is not let go")
+        call.leg.hangup()
+        await wait_until(lambda: elsewhere.requests, "no BYE at the Contact")
+        assert elsewhere.requests[0].startswith("BYE ")
+        await call.until(lambda: call.ended, "the end")
+
+
+async def test_a_contact_of_another_transport_is_believed(rig: Rig, authority: Authority) -> None:
+    async with (
+        RawSip(rig.endpoint.port) as by_udp,
+        tls_phone(tls_port(rig), client_context(authority.cert_file)) as phone,
+    ):
+        phone.contact = f"<sip:tester@127.0.0.1:{by_udp.port}>"
+        await phone.invite(sdp())
+        call = await confirmed(rig)
+        call.leg.hangup()
+        assert await by_udp.reply(lambda each: each.method == "BYE" and not each.code)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
@@ -148,21 +198,21 @@ def _options_by(port: int, context: ssl.SSLContext, session: ssl.SSLSession | No
             return b""
 
 
-async def test_calls_go_to_a_trunk_by_tls_with_our_certificate(
-    garbage_in_this_thread: None, authority: Authority
-) -> None:
+async def test_calls_go_to_a_trunk_by_tls_with_our_certificate(authority: Authority) -> None:
     trunk = {"addresses": "127.0.0.1", "transport": "tls"}
     shown = authority.sign("trunk")
-    with running({"tls": with_tls(authority), "trunks": {"carrier": trunk}}) as rig:
-        async with tls_server(shown, clients_of=authority.cert_file) as server:
-            call = rig.dial(f"sip:+15550100@127.0.0.1:{server.port}")
-            await call.until(lambda: LegState.CONFIRMED in call.states, "the answer")
-            rig.endpoint.ask_options(f"sip:127.0.0.1:{server.port}")
-            await wait_until(
-                lambda: any(each.startswith("OPTIONS") for each in server.requests), "no OPTIONS"
-            )
-            call.leg.hangup()
-            await call.until(lambda: call.ended, "the end")
+    async with (
+        running(tls=with_tls(authority), trunks={"carrier": trunk}) as rig,
+        tls_server(shown, clients_of=authority.cert_file) as server,
+    ):
+        call = rig.dial(f"sip:+15550100@127.0.0.1:{server.port}")
+        await call.until(lambda: LegState.CONFIRMED in call.states, "the answer")
+        rig.endpoint.ask_options(f"sip:127.0.0.1:{server.port}")
+        await wait_until(
+            lambda: any(each.startswith("OPTIONS") for each in server.requests), "no OPTIONS"
+        )
+        call.leg.hangup()
+        await call.until(lambda: call.ended, "the end")
 
     assert server.requests[0].startswith("INVITE sip:+15550100@127.0.0.1")
     assert "SIP/2.0/TLS" in header(server.requests[0], "Via")
@@ -171,7 +221,7 @@ async def test_calls_go_to_a_trunk_by_tls_with_our_certificate(
 @pytest.mark.parametrize("scheme", ["sip", "sips"])
 @pytest.mark.parametrize("by_proxy", [False, True])
 async def test_a_trunk_that_talks_tls_gets_registrations_and_calls_by_tls(
-    garbage_in_this_thread: None, authority: Authority, scheme: str, by_proxy: bool
+    authority: Authority, scheme: str, by_proxy: bool
 ) -> None:
     async with tls_server(authority.sign("trunk")) as server:
         place = f"{scheme}:127.0.0.1:{server.port}"
@@ -183,7 +233,7 @@ async def test_a_trunk_that_talks_tls_gets_registrations_and_calls_by_tls(
             "registration": {"registrar": f"{scheme}:{domain}", "user": "acme"},
             **({"outbound_proxy": place} if by_proxy else {}),
         }
-        with running({"tls": with_tls(authority), "trunks": {"carrier": trunk}}) as rig:
+        async with running(tls=with_tls(authority), trunks={"carrier": trunk}) as rig:
             assert (await rig.endpoint.register("carrier", renew=True)).code == 200
             call = rig.dial(f"{scheme}:+15550100@{domain}")
             await call.until(lambda: LegState.CONFIRMED in call.states, "the answer")
@@ -200,7 +250,7 @@ async def test_a_trunk_that_talks_tls_gets_registrations_and_calls_by_tls(
 
 @pytest.mark.parametrize("why", ["wrong name", "wildcard", "expired", "self-signed"])
 async def test_a_trunk_that_is_not_what_was_dialled_gets_no_message(
-    garbage_in_this_thread: None, authority: Authority, tmp_path: Path, why: str
+    authority: Authority, tmp_path: Path, why: str
 ) -> None:
     shown = {
         "wrong name": lambda: authority.sign("wrong", hosts=["sip.example.org"]),
@@ -208,22 +258,21 @@ async def test_a_trunk_that_is_not_what_was_dialled_gets_no_message(
         "expired": lambda: authority.sign("ended", days_left=-1),
         "self-signed": lambda: make_certificate(tmp_path / "own"),
     }[why]()
-    with running({"tls": with_tls(authority)}) as rig:
-        async with tls_server(shown) as server:
-            call = rig.dial(f"sip:+15550100@127.0.0.1:{server.port};transport=tls")
-            await call.until(lambda: call.ended, "the end")
+    async with running(tls=with_tls(authority)) as rig, tls_server(shown) as server:
+        call = rig.dial(f"sip:+15550100@127.0.0.1:{server.port};transport=tls")
+        await call.until(lambda: call.ended, "the end")
 
     assert server.requests == []
     assert call.leg.last_code in {502, 503}
 
 
-async def test_a_trunk_that_talks_tls_is_heard_by_tls_alone(
-    garbage_in_this_thread: None, authority: Authority
-) -> None:
+async def test_a_trunk_that_talks_tls_is_heard_by_tls_alone(authority: Authority) -> None:
     trunk = {"addresses": "127.0.0.1", "transport": "tls"}
-    with running({"tls": with_tls(authority), "trunks": {"carrier": trunk}}) as rig:
-        async with SipPeer(rig.endpoint.port) as forger:
-            assert (await forger.options()).status == 403
+    async with (
+        running(tls=with_tls(authority), trunks={"carrier": trunk}) as rig,
+        SipPeer(rig.endpoint.port) as forger,
+    ):
+        assert (await forger.options()).status == 403
         async with tls_phone(tls_port(rig), client_context()) as phone:
             assert (await phone.options()).startswith("SIP/2.0 200")
 
@@ -271,11 +320,11 @@ async def test_garbage_at_the_tls_port_harms_nobody(rig: Rig, sent: bytes) -> No
 
 
 async def test_unfinished_handshakes_are_bounded_and_ended(
-    garbage_in_this_thread: None, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = 32
     monkeypatch.setattr(doors, "MOST", most)
-    with running({"tls": with_tls(authority)}) as rig:
+    async with running(tls=with_tls(authority)) as rig:
         place = ("127.0.0.1", tls_port(rig))
         # Sockets are counted now and then: a burst is bounded a little later than it comes.
         mute = [socket.socket() for _ in range(10 * most)]

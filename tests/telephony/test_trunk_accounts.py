@@ -1,17 +1,16 @@
 """What the bridge sends to a trunk that challenges it: the bytes as they leave."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 
 import pytest
 import structlog
 
-from bridge.config.sip import SipSettings
 from tests.support.digest import authorization, hashed, read
 from tests.support.raw_sip import Reply, sdp
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Call, Rig
+from tests.telephony.rig import Call, Rig, running
 from tests.telephony.trunk_far_end import (
     SECRET,
     TrunkFarEnd,
@@ -20,40 +19,25 @@ from tests.telephony.trunk_far_end import (
     judge,
 )
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 TRUNK, ELSEWHERE = "127.0.0.2", "127.0.0.3"
 CREDENTIALS = {"username": "acme", "secret_env": "UNUSED"}
 
-StartRig = Callable[..., AbstractAsyncContextManager[Rig]]
 
-
-@pytest.fixture
-def started(garbage_in_this_thread: None) -> StartRig:
-    """Return what runs an endpoint with a trunk that has credentials."""
-
-    @asynccontextmanager
-    async def start(
-        more: Mapping[str, object] = MappingProxyType({}), **trunk: object
-    ) -> AsyncIterator[Rig]:
-        given = {"addresses": [TRUNK], "credentials": CREDENTIALS, **trunk}
-        settings = {"host": "127.0.0.1", "port": 0, "trunks": {"carrier": given}, **more}
-        made = SipSettings.model_validate(settings)
-        rig = Rig(made, trunk_secrets={"carrier": SECRET})
-        rig.start()
-        try:
-            yield rig
-        finally:
-            rig.stop()
-
-    return start
+def started(
+    more: Mapping[str, object] = MappingProxyType({}), **trunk: object
+) -> AbstractAsyncContextManager[Rig]:
+    """Run an endpoint with a trunk that has credentials."""
+    given = {"addresses": [TRUNK], "credentials": CREDENTIALS, **trunk}
+    return running(**{"trunks": {"carrier": given}, **more})
 
 
 @pytest.mark.parametrize("code", [401, 407])
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
 @pytest.mark.parametrize("qop", ['"auth"', '"auth-int,auth"', ""])
 async def test_a_dialled_call_answers_the_trunks_challenge(
-    started: StartRig, code: int, algorithm: str, qop: str
+    code: int, algorithm: str, qop: str
 ) -> None:
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         call = rig.dial(f"sip:+15550100@{TRUNK}:{far.port};user=phone")
@@ -75,7 +59,7 @@ async def test_a_dialled_call_answers_the_trunks_challenge(
         assert SECRET.encode() not in b"".join(each.data for each in far.replies)
 
 
-async def test_of_two_challenges_the_stronger_is_answered(started: StartRig) -> None:
+async def test_of_two_challenges_the_stronger_is_answered() -> None:
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         rig.dial(f"sip:+15550100@{TRUNK}:{far.port}")
         bare = await far.request("INVITE")
@@ -86,7 +70,7 @@ async def test_of_two_challenges_the_stronger_is_answered(started: StartRig) -> 
         far.answer(signed, "486 Busy Here")
 
 
-async def test_nobody_else_gets_an_answer_made_of_the_secret(started: StartRig) -> None:
+async def test_nobody_else_gets_an_answer_made_of_the_secret() -> None:
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, ELSEWHERE) as far:
         call = rig.dial(f"sip:+15550100@{ELSEWHERE}:{far.port}")
         bare = await far.request("INVITE")
@@ -99,7 +83,7 @@ async def test_nobody_else_gets_an_answer_made_of_the_secret(started: StartRig) 
         assert not [each for each in far.replies if "username" in each.data.decode()]
 
 
-async def test_another_realm_gets_none_either(started: StartRig) -> None:
+async def test_another_realm_gets_none_either() -> None:
     only = {**CREDENTIALS, "realm": "other.example"}
     async with (
         started(credentials=only) as rig,
@@ -113,9 +97,7 @@ async def test_another_realm_gets_none_either(started: StartRig) -> None:
 
 
 @pytest.mark.parametrize("fresh", [False, True])
-async def test_wrong_credentials_end_the_call_with_a_line_of_log(
-    started: StartRig, fresh: bool
-) -> None:
+async def test_wrong_credentials_end_the_call_with_a_line_of_log(fresh: bool) -> None:
     """Some servers make a new nonce each time, and don't say that it was stale."""
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         with structlog.testing.capture_logs() as lines:
@@ -128,7 +110,7 @@ async def test_wrong_credentials_end_the_call_with_a_line_of_log(
 
 
 @pytest.mark.parametrize("code", [401, 407])
-async def test_a_probe_answers_the_trunks_challenge_once(started: StartRig, code: int) -> None:
+async def test_a_probe_answers_the_trunks_challenge_once(code: int) -> None:
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         with structlog.testing.capture_logs() as lines:
             rig.endpoint.ask_options(f"sip:ping@{TRUNK}:{far.port}")
@@ -145,7 +127,7 @@ async def test_a_probe_answers_the_trunks_challenge_once(started: StartRig, code
         assert len(far.requests("OPTIONS")) == 2
 
 
-async def test_requests_go_through_the_outbound_proxy(started: StartRig) -> None:
+async def test_requests_go_through_the_outbound_proxy() -> None:
     async with TrunkFarEnd(0, TRUNK) as far:
         proxy = f"sip:{TRUNK}:{far.port}"
         async with started(
@@ -162,9 +144,7 @@ async def test_requests_go_through_the_outbound_proxy(started: StartRig) -> None
             far.answer(signed, "486 Busy Here")
 
 
-async def test_a_call_that_answered_a_challenge_is_named_by_its_own_dialog(
-    started: StartRig,
-) -> None:
+async def test_a_call_that_answered_a_challenge_is_named_by_its_own_dialog() -> None:
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         call = rig.dial(f"sip:+15550100@{TRUNK}:{far.port}")
         bare = await far.request("INVITE")
@@ -179,14 +159,14 @@ async def test_a_call_that_answered_a_challenge_is_named_by_its_own_dialog(
         assert "challenge" not in repr(named)
 
 
-async def test_pjsip_goes_down_beside_a_probe_without_an_answer(started: StartRig) -> None:
+async def test_pjsip_goes_down_beside_a_probe_without_an_answer() -> None:
     async with TrunkFarEnd(0, TRUNK) as far, started() as rig:
         for host in (TRUNK, ELSEWHERE):
             rig.endpoint.ask_options(f"sip:{host}:{far.port}")
         await far.request("OPTIONS")
 
 
-async def test_a_stronger_challenge_with_a_nonce_of_its_own_is_answered(started: StartRig) -> None:
+async def test_a_stronger_challenge_with_a_nonce_of_its_own_is_answered() -> None:
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         rig.dial(f"sip:+15550100@{TRUNK}:{far.port}")
         values = [challenge("SHA-256", "a"), challenge("MD5", "b")]
@@ -218,9 +198,7 @@ async def sends(far: TrunkFarEnd, call: Call, method: str) -> Reply:
 
 @pytest.mark.parametrize("code", [401, 407])
 @pytest.mark.parametrize("method", ["BYE", "REFER", "INVITE", "INFO"])
-async def test_a_challenge_within_a_call_from_the_trunk_is_answered(
-    started: StartRig, method: str, code: int
-) -> None:
+async def test_a_challenge_within_a_call_from_the_trunk_is_answered(method: str, code: int) -> None:
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         await far.talk().call(sdp())
         call = await rig.call_in()
@@ -241,7 +219,7 @@ async def test_a_challenge_within_a_call_from_the_trunk_is_answered(
     "srtp", ["off", *(pytest.param(each, marks=pytest.mark.capacity) for each in ("optional",))]
 )
 async def test_a_user_who_calls_as_the_trunk_gets_no_answer_made_of_the_trunks_secret(
-    started: StartRig, alice: dict[str, object], srtp: str
+    alice: dict[str, object], srtp: str
 ) -> None:
     async with (
         started({"users": alice, "realm": "bridge"}, srtp=srtp) as rig,

@@ -1,31 +1,36 @@
 """The matrix of trunks against baresip: each cell of `trunk_cells.py` is a call that is judged.
 
+In some of them Kamailio is between the two, as the gateways' edge or as the trunk's registrar.
+
 The others than those of `QUICK`: ``pytest -m nightly tests/telephony/test_trunk_cells.py`` on the
 capacity build.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from bridge.audio.wav import read_wav, write_wav
-from bridge.config.sip import SipSettings
 from tests.audio.signals import tone
 from tests.docs.pages import ROOT
 from tests.support.baresip import Account, Baresip, baresip
 from tests.support.certificates import Authority, make_certificate
 from tests.support.digest import hashed
+from tests.support.kamailio import PING_INTERVAL_S, Kamailio, TlsOutside, kamailio
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from tests.telephony.fake_ports import RATE_HZ
-from tests.telephony.rig import Call, Rig
+from tests.telephony.rig import Call, Rig, running
 from tests.telephony.trunk_cells import CELLS, QUICK, SRTP, Cell
+from tests.telephony.trunk_far_end import SECRET as TRUNK_SECRET
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 _PAGE = ROOT / "deploy" / "handbook" / "TRUNKS.md"
 
@@ -34,40 +39,86 @@ FAR, TRUNK = "127.0.0.1", "127.0.0.2"
 SECRET = "wonderland"
 CALLER_HZ, AGENT_HZ, LOUD = 600, 900, 2000
 _ENCRYPTION = {"off": "", "optional": "srtp", "required": "srtp-mand"}
+_REGISTRAR = Path(__file__).parent / "scenarios" / "registrar.cfg"
 
 
-@contextmanager
-def endpoint(cell: Cell, authority: Authority) -> Iterator[Rig]:
-    """Run an endpoint with the cell's trunk."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An endpoint, and the port and the user that baresip calls: its own, or Kamailio's."""
+
+    rig: Rig
+    port: int
+    user: str = "support"
+
+
+def settings_of(cell: Cell, authority: Authority, **trunk: object) -> dict[str, object]:
+    """Return settings with the cell's trunk, and more of the trunk's."""
     cert, key = authority.sign("gateway")
     tls = {
         "port": 0,
         "cert_file": cert,
         "key_file": key,
         "ca_file": authority.cert_file,
-        "verify_client": cell.mtls,
+        "verify_client": cell.mtls and cell.between != "edge",
     }
+    asks = cell.digest is not None and cell.between != "registrar"
     secrets = {"md5": hashed("MD5", "alice", "cells", SECRET)}
-    settings: dict[str, object] = {
-        "host": "127.0.0.1",
-        "port": 0,
+    carrier = {"addresses": [TRUNK if asks else FAR], "transport": cell.trunk, "srtp": cell.ours}
+    return {
         "tls": tls,
-        "trunks": {
-            "carrier": {
-                "addresses": [FAR if cell.digest is None else TRUNK],
-                "transport": cell.trunk,
-                "srtp": cell.ours,
-            }
-        },
-        "users": {"alice": {**secrets, "trunk": "carrier"}} if cell.digest is not None else {},
+        "trunks": {"carrier": {**carrier, **trunk}},
+        "users": {"alice": {**secrets, "trunk": "carrier"}} if asks else {},
         "realm": "cells",
     }
-    rig = Rig(SipSettings.model_validate(settings))
-    rig.start()
-    try:
-        yield rig
-    finally:
-        rig.stop()
+
+
+@asynccontextmanager
+async def direct(cell: Cell, authority: Authority) -> AsyncIterator[Place]:
+    """Run an endpoint with the cell's trunk."""
+    async with running(**settings_of(cell, authority)) as rig:
+        assert rig.endpoint.tls is not None
+        yield Place(rig, rig.endpoint.tls.port if cell.by == "tls" else rig.endpoint.port)
+
+
+@asynccontextmanager
+async def behind_edge(cell: Cell, authority: Authority) -> AsyncIterator[Place]:
+    """Run an endpoint behind Kamailio."""
+    challenges: dict[str, Any] = {} if cell.digest is None else {"NODES_CHALLENGE": 1}
+    async with running(**settings_of(cell, authority)) as rig:
+        node = rig.endpoint.port
+        async with kamailio([node], tls=tls_of(cell, authority), **challenges) as edge:
+            await edge.until(10 * PING_INTERVAL_S, AP=[node])
+            yield Place(rig, port_of(cell, edge))
+
+
+@asynccontextmanager
+async def registering(cell: Cell, authority: Authority) -> AsyncIterator[Place]:
+    """Run an endpoint with the cell's trunk, which is Kamailio."""
+    secret = f'"{TRUNK_SECRET if cell.digest else "another"}"'
+    tls = tls_of(cell, authority)
+    async with kamailio([], tls=tls, config=_REGISTRAR, USER_SECRET=secret) as carrier:
+        port = port_of(cell, carrier)
+        settings = settings_of(
+            cell,
+            authority,
+            credentials={"username": "acme", "secret_env": "UNUSED"},
+            registration={"registrar": f"sip:{FAR}:{port}"},
+        )
+        async with running(**settings) as rig:
+            yield Place(rig, port, "acme")
+
+
+_RUN = {"": direct, "edge": behind_edge, "registrar": registering}
+
+
+def tls_of(cell: Cell, authority: Authority) -> TlsOutside | None:
+    if cell.by != "tls":
+        return None
+    return TlsOutside(authority.sign("kamailio"), authority.cert_file if cell.mtls else None)
+
+
+def port_of(cell: Cell, server: Kamailio) -> int:
+    return server.tls_port if cell.by == "tls" else server.port
 
 
 def certificate_of(cell: Cell, authority: Authority, directory: Path) -> Path | None:
@@ -129,8 +180,13 @@ def seen(closed: str) -> str:
     return code if code.isdecimal() else "nothing"
 
 
-async def becomes(cell: Cell, rig: Rig, phone: Baresip) -> str:
+async def becomes(cell: Cell, place: Place, phone: Baresip) -> str:
     """Make the cell's call; return what became of it, as the far end sees it."""
+    rig = place.rig
+    if cell.between == "registrar":
+        answer = await rig.endpoint.register("carrier", renew=True)
+        if answer.code != 200:
+            return str(answer.code)
     if cell.way == "out":
         port = phone.account.sip_port + (cell.by == "tls")
         call = rig.dial(f"sip:baresip@{FAR}:{port}")
@@ -138,9 +194,7 @@ async def becomes(cell: Cell, rig: Rig, phone: Baresip) -> str:
         if call.ended:
             return str(call.leg.last_code)
     else:
-        assert rig.endpoint.tls is not None
-        port = rig.endpoint.tls.port if cell.by == "tls" else rig.endpoint.port
-        phone.command("dial", f"sip:support@127.0.0.1:{port};transport={cell.by}")
+        phone.command("dial", f"sip:{place.user}@{FAR}:{place.port};transport={cell.by}")
         await wait_until(lambda: {"CALL_ESTABLISHED", "CALL_CLOSED"} & {*phone.events}, "no answer")
         if "CALL_ESTABLISHED" not in phone.events:
             assert not rig.calls
@@ -160,11 +214,13 @@ async def becomes(cell: Cell, rig: Rig, phone: Baresip) -> str:
         for each in CELLS
     ],
 )
-async def test_baresip(garbage_in_this_thread: None, cell: Cell, tmp_path: Path) -> None:
+async def test_baresip(cell: Cell, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "tls")
-    with endpoint(cell, authority) as rig:
-        async with far_end(cell, authority, tmp_path) as phone:
-            outcome = await becomes(cell, rig, phone)
+    async with (
+        _RUN[cell.between](cell, authority) as place,
+        far_end(cell, authority, tmp_path) as phone,
+    ):
+        outcome = await becomes(cell, place, phone)
     if outcome in {"plain", "secure"}:
         decoded, rate_hz = read_wav(phone.heard())
         assert is_tone(decoded[:, 0], rate_hz, AGENT_HZ)

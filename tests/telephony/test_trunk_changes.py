@@ -1,8 +1,7 @@
 """Other trunks while the endpoint runs: new calls have theirs, those that go on keep their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -16,35 +15,22 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telephony import accounts
 from tests.support.raw_sip import RawSip, Reply, sdp
 from tests.support.waiting import wait_until
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Rig, running
 from tests.telephony.trunk_far_end import SECRET, TrunkFarEnd, challenge, judge
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 TRUNK, OTHER = "127.0.0.2", "127.0.0.3"
 CREDENTIALS = {"username": "acme", "secret_env": "UNUSED"}
-
-StartRig = Callable[..., AbstractAsyncContextManager[Rig]]
 
 
 def sip(**trunks: Any) -> SipSettings:
     return SipSettings.model_validate({"host": "127.0.0.1", "port": 0, "trunks": trunks})
 
 
-@pytest.fixture
-def started(garbage_in_this_thread: None) -> StartRig:
-    """Return what runs an endpoint with trunks."""
-
-    @asynccontextmanager
-    async def start(**trunks: Any) -> AsyncIterator[Rig]:
-        rig = Rig(sip(**trunks), trunk_secrets=dict.fromkeys(trunks, SECRET))
-        rig.start()
-        try:
-            yield rig
-        finally:
-            rig.stop()
-
-    return start
+def started(**trunks: Any) -> AbstractAsyncContextManager[Rig]:
+    """Run an endpoint with trunks."""
+    return running(trunks=trunks)
 
 
 def take(far: TrunkFarEnd, invite: Reply) -> None:
@@ -58,9 +44,7 @@ def change(rig: Rig, secret: str = SECRET, **trunks: Any) -> None:
     rig.endpoint.change_trunks(change)
 
 
-async def test_a_trunk_that_is_added_is_answered_and_one_that_is_gone_is_not(
-    started: StartRig,
-) -> None:
+async def test_a_trunk_that_is_added_is_answered_and_one_that_is_gone_is_not() -> None:
     async with (
         started(old=[TRUNK]) as rig,
         RawSip(rig.endpoint.port, TRUNK) as old,
@@ -84,9 +68,7 @@ async def test_a_trunk_that_is_added_is_answered_and_one_that_is_gone_is_not(
         await wait_until(lambda: call.ended, "the call goes on")
 
 
-async def test_limits_are_those_in_force_and_one_that_stays_is_not_filled_anew(
-    started: StartRig,
-) -> None:
+async def test_limits_are_those_in_force_and_one_that_stays_is_not_filled_anew() -> None:
     one = {"addresses": [TRUNK], "limits": {"calls_per_s": 0.1}}
     async with started(one=one) as rig, RawSip(rig.endpoint.port, TRUNK) as far:
         first = far.talk()
@@ -102,7 +84,7 @@ async def test_limits_are_those_in_force_and_one_that_stays_is_not_filled_anew(
 
 
 async def test_a_changed_password_is_used_by_the_next_call_and_not_by_the_one_that_goes_on(
-    started: StartRig, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(accounts, "LEFT_FOR_S", 0.0)
     trunk = {"addresses": [TRUNK], "credentials": CREDENTIALS}
@@ -134,7 +116,7 @@ async def test_a_changed_password_is_used_by_the_next_call_and_not_by_the_one_th
         change(rig, carrier=trunk)
 
 
-async def test_where_pjsip_has_no_room_nothing_changes(started: StartRig) -> None:
+async def test_where_pjsip_has_no_room_nothing_changes() -> None:
     trunks: dict[str, Any] = {
         f"t{each}": {"addresses": [f"127.0.1.{each}"], "credentials": CREDENTIALS}
         for each in range(MOST_TRUNK_ACCOUNTS - 1)
@@ -158,9 +140,7 @@ def grant(far: TrunkFarEnd, register: Reply) -> None:
     far.answer(register, "200 OK", (f"Contact: {register.header('Contact')};expires=600",))
 
 
-async def test_registrations_follow_the_trunks(
-    started: StartRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_registrations_follow_the_trunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "LEFT_FOR_S", 0.3)
     async with TrunkFarEnd(0, TRUNK) as far, TrunkFarEnd(0, OTHER) as other:
 
@@ -222,9 +202,7 @@ async def test_registrations_follow_the_trunks(
             await ending
 
 
-async def test_a_registration_that_is_not_answered_yet_is_taken_back_too(
-    started: StartRig,
-) -> None:
+async def test_a_registration_that_is_not_answered_yet_is_taken_back_too() -> None:
     async with TrunkFarEnd(0, TRUNK) as far:
         registration = {"registrar": f"sip:{TRUNK}:{far.port}"}
         trunk = {"addresses": [TRUNK], "credentials": CREDENTIALS, "registration": registration}

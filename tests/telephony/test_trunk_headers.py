@@ -1,40 +1,24 @@
 """Headers at the edge: the bytes that leave towards a trunk for which some are set."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from bridge.config.sip import SipSettings
 from tests.support.raw_sip import Reply
-from tests.telephony.rig import Rig
-from tests.telephony.trunk_far_end import SECRET, TrunkFarEnd, challenge, judge
+from tests.telephony.rig import Rig, running
+from tests.telephony.trunk_far_end import TrunkFarEnd, challenge, judge
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 TRUNK, OTHER = "127.0.0.2", "127.0.0.3"
 ASSERTED = '"Acme" <sip:+493012345678@acme.example>, <tel:+493012345678>'
 HEADERS = {"P-Asserted-Identity": ASSERTED, "Privacy": "id;critical", "X-Account": "17"}
 
-StartRig = Callable[..., AbstractAsyncContextManager[Rig]]
 
-
-@pytest.fixture
-def started(garbage_in_this_thread: None) -> StartRig:
-    """Return what runs an endpoint with a trunk that has headers set, and another."""
-
-    @asynccontextmanager
-    async def start(**trunk: object) -> AsyncIterator[Rig]:
-        trunks = {"carrier": {"addresses": [TRUNK], "headers": HEADERS, **trunk}, "other": [OTHER]}
-        made = SipSettings.model_validate({"host": "127.0.0.1", "port": 0, "trunks": trunks})
-        rig = Rig(made, trunk_secrets={"carrier": SECRET})
-        rig.start()
-        try:
-            yield rig
-        finally:
-            rig.stop()
-
-    return start
+def started(**trunk: object) -> AbstractAsyncContextManager[Rig]:
+    """Run an endpoint with a trunk that has headers set, and another."""
+    carrier = {"addresses": [TRUNK], "headers": HEADERS, **trunk}
+    return running(trunks={"carrier": carrier, "other": [OTHER]})
 
 
 def those_of(request: Reply) -> dict[str, str]:
@@ -48,9 +32,7 @@ def sender_of(invite: Reply) -> str:
     return invite.header("From").partition(";")[0].strip("<>")
 
 
-async def test_a_dialled_call_has_them_and_the_answer_to_its_challenge_too(
-    started: StartRig,
-) -> None:
+async def test_a_dialled_call_has_them_and_the_answer_to_its_challenge_too() -> None:
     credentials = {"username": "acme", "secret_env": "UNUSED"}
     async with (
         started(credentials=credentials, caller_id="+493012345678") as rig,
@@ -69,7 +51,7 @@ async def test_a_dialled_call_has_them_and_the_answer_to_its_challenge_too(
         far.answer(signed, "486 Busy Here")
 
 
-async def test_the_caller_id_may_have_a_domain(started: StartRig) -> None:
+async def test_the_caller_id_may_have_a_domain() -> None:
     async with (
         started(caller_id="4930123@acme.example") as rig,
         TrunkFarEnd(rig.endpoint.port, TRUNK) as far,
@@ -81,9 +63,7 @@ async def test_the_caller_id_may_have_a_domain(started: StartRig) -> None:
         far.answer(invite, "486 Busy Here")
 
 
-async def test_a_probe_has_extensions_alone_and_keeps_them_when_challenged(
-    started: StartRig,
-) -> None:
+async def test_a_probe_has_extensions_alone_and_keeps_them_when_challenged() -> None:
     credentials = {"username": "acme", "secret_env": "UNUSED"}
     async with (
         started(credentials=credentials) as rig,
@@ -98,7 +78,7 @@ async def test_a_probe_has_extensions_alone_and_keeps_them_when_challenged(
         far.answer(signed, "200 OK")
 
 
-async def test_nobody_else_gets_them(started: StartRig) -> None:
+async def test_nobody_else_gets_them() -> None:
     async with started(caller_id="+49") as rig, TrunkFarEnd(rig.endpoint.port, OTHER) as far:
         rig.endpoint.dial(f"sip:1@{OTHER}:{far.port}", {"X-Account": "the caller's"})
         invite = await far.request("INVITE")

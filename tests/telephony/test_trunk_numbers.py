@@ -1,16 +1,14 @@
 """Numbers at the edge: what a trunk's INVITE makes of a leg, and what leaves towards a trunk."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from bridge.config.sip import SipSettings
 from tests.support.raw_sip import RawSip, sdp
-from tests.telephony.rig import Rig
+from tests.telephony.rig import Rig, running
 from tests.telephony.trunk_far_end import TrunkFarEnd
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 TRUNK, OTHER = "127.0.0.2", "127.0.0.3"
 GERMAN = {
@@ -20,24 +18,10 @@ GERMAN = {
     "out": "national",
 }
 
-StartRig = Callable[..., AbstractAsyncContextManager[Rig]]
 
-
-@pytest.fixture
-def started(garbage_in_this_thread: None) -> StartRig:
-    """Return what runs an endpoint with a trunk that writes numbers as Germans do, and another."""
-
-    @asynccontextmanager
-    async def start() -> AsyncIterator[Rig]:
-        trunks = {"german": {"addresses": [TRUNK], "numbers": GERMAN}, "other": [OTHER]}
-        rig = Rig(SipSettings.model_validate({"host": "127.0.0.1", "port": 0, "trunks": trunks}))
-        rig.start()
-        try:
-            yield rig
-        finally:
-            rig.stop()
-
-    return start
+def started() -> AbstractAsyncContextManager[Rig]:
+    """Run an endpoint with a trunk that writes numbers as Germans do, and another."""
+    return running(trunks={"german": {"addresses": [TRUNK], "numbers": GERMAN}, "other": [OTHER]})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +34,7 @@ def started(garbage_in_this_thread: None) -> StartRig:
     ],
 )
 async def test_dialplans_and_records_see_one_form(
-    started: StartRig, host: str, target: bytes, sender: bytes, called: str, caller: str
+    host: str, target: bytes, sender: bytes, called: str, caller: str
 ) -> None:
     async with started() as rig, RawSip(rig.endpoint.port, host) as sip:
         request = sip.talk("dialled").request("INVITE", sdp(), ("Content-Type: application/sdp",))
@@ -73,9 +57,7 @@ async def test_dialplans_and_records_see_one_form(
         ("queue", "queue"),
     ],
 )
-async def test_dialled_calls_leave_as_the_trunk_writes_numbers(
-    started: StartRig, user: str, written: str
-) -> None:
+async def test_dialled_calls_leave_as_the_trunk_writes_numbers(user: str, written: str) -> None:
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         rig.dial(f"sip:{user}@{TRUNK}:{far.port};user=phone")
         invite = await far.request("INVITE")
@@ -84,7 +66,7 @@ async def test_dialled_calls_leave_as_the_trunk_writes_numbers(
         far.answer(invite, "486 Busy Here")
 
 
-async def test_elsewhere_they_leave_as_they_are(started: StartRig) -> None:
+async def test_elsewhere_they_leave_as_they_are() -> None:
     async with started() as rig, TrunkFarEnd(rig.endpoint.port, OTHER) as far:
         rig.dial(f"sip:+493012345678@{OTHER}:{far.port}")
         invite = await far.request("INVITE")

@@ -1,19 +1,18 @@
 """Presets at the edge: an INVITE as each carrier sends it, and what goes out in its form."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
 from bridge.app.dialplans.plans import describe
-from bridge.config.settings import Settings
+from bridge.routing.rules import IncomingCall
 from tests.support.raw_sip import RawSip, sdp
-from tests.telephony.rig import Rig
-from tests.telephony.trunk_far_end import SECRET, TrunkFarEnd, challenge, judge
+from tests.telephony.rig import Rig, running
+from tests.telephony.trunk_far_end import TrunkFarEnd, challenge, judge
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
 TRUNK, OTHER = "127.0.0.2", "127.0.0.3"
 
@@ -84,27 +83,11 @@ CARRIERS = pytest.mark.parametrize(
     "carrier", [TWILIO, TELNYX, VONAGE, SBC], ids=lambda each: each.preset
 )
 
-StartRig = Callable[..., AbstractAsyncContextManager[tuple[Rig, Settings]]]
 
-
-@pytest.fixture
-def started(garbage_in_this_thread: None) -> StartRig:
-    """Return what runs an endpoint with a trunk of a preset, at a loopback address."""
-
-    @asynccontextmanager
-    async def start(preset: str, **trunk: object) -> AsyncIterator[tuple[Rig, Settings]]:
-        trunks = {"carrier": {"preset": preset, "addresses": [TRUNK], **trunk}, "other": [OTHER]}
-        settings = Settings.model_validate(
-            {"node": "n", "sip": {"host": "127.0.0.1", "port": 0, "trunks": trunks}}
-        )
-        rig = Rig(settings.sip, trunk_secrets={"carrier": SECRET})
-        rig.start()
-        try:
-            yield rig, settings
-        finally:
-            rig.stop()
-
-    return start
+def started(preset: str, **trunk: object) -> AbstractAsyncContextManager[Rig]:
+    """Run an endpoint with a trunk of a preset, at a loopback address."""
+    carrier = {"preset": preset, "addresses": [TRUNK], **trunk}
+    return running(trunks={"carrier": carrier, "other": [OTHER]})
 
 
 def invite(sip: RawSip, carrier: Carrier) -> bytes:
@@ -115,60 +98,47 @@ def invite(sip: RawSip, carrier: Carrier) -> bytes:
     return f"{head}From: {carrier.sender};tag={rest.partition(';tag=')[2]}".encode()
 
 
+async def taken(rig: Rig, far: RawSip, carrier: Carrier) -> IncomingCall:
+    """Have a carrier's call taken from an address; return what dialplans are asked about."""
+    far.send(invite(far, carrier))
+    leg = (await rig.call_in()).leg
+    call = describe(leg, rig.settings, datetime.now(UTC))
+    assert await far.reply(lambda reply: reply.code == 200)
+    leg.hangup()
+    return call
+
+
 @CARRIERS
-async def test_its_call_is_taken_and_its_caller_read(started: StartRig, carrier: Carrier) -> None:
-    async with (
-        started(carrier.preset) as (rig, settings),
-        RawSip(rig.endpoint.port, TRUNK) as sip,
-    ):
-        sip.send(invite(sip, carrier))
-        leg = (await rig.call_in()).leg
-        assert await sip.reply(lambda reply: reply.code == 200)
-        call = describe(leg, settings.sip, datetime.now(UTC))
+async def test_its_call_is_taken_and_its_caller_read(carrier: Carrier) -> None:
+    async with started(carrier.preset) as rig, RawSip(rig.endpoint.port, TRUNK) as sip:
+        call = await taken(rig, sip, carrier)
         found = (call.trunk, call.called, call.caller, call.stir)
         assert found == ("carrier", carrier.called, carrier.caller, carrier.stir)
-        leg.hangup()
 
 
 @CARRIERS
-async def test_its_word_on_a_number_is_nobody_elses(started: StartRig, carrier: Carrier) -> None:
-    async with (
-        started(carrier.preset) as (rig, settings),
-        RawSip(rig.endpoint.port, OTHER) as sip,
-    ):
-        sip.send(invite(sip, carrier))
-        leg = (await rig.call_in()).leg
-        call = describe(leg, settings.sip, datetime.now(UTC))
+async def test_its_word_on_a_number_is_nobody_elses(carrier: Carrier) -> None:
+    async with started(carrier.preset) as rig, RawSip(rig.endpoint.port, OTHER) as sip:
+        call = await taken(rig, sip, carrier)
         assert (call.trunk, call.stir) == ("other", "none")
         assert "p-asserted-identity" not in call.headers
         assert carrier.preset != "sbc" or "diversion" not in call.headers
-        leg.hangup()
 
 
 @CARRIERS
-async def test_what_is_dialled_goes_out_as_it_writes_numbers(
-    started: StartRig, carrier: Carrier
-) -> None:
-    async with (
-        started(carrier.preset) as (rig, _),
-        TrunkFarEnd(rig.endpoint.port, TRUNK) as far,
-    ):
+async def test_what_is_dialled_goes_out_as_it_writes_numbers(carrier: Carrier) -> None:
+    async with started(carrier.preset) as rig, TrunkFarEnd(rig.endpoint.port, TRUNK) as far:
         rig.dial(f"sip:+447700900000@{TRUNK}:{far.port}")
         out = await far.request("INVITE")
         assert out.start == f"INVITE sip:{carrier.written}@{TRUNK}:{far.port} SIP/2.0"
         far.answer(out, "486 Busy Here")
 
 
-async def test_a_pbx_is_registered_with_and_calls_its_extensions_both_ways(
-    started: StartRig,
-) -> None:
+async def test_a_pbx_is_registered_with_and_calls_its_extensions_both_ways() -> None:
     async with TrunkFarEnd(0, TRUNK) as far:
         registration = {"registrar": f"sip:{TRUNK}:{far.port}"}
         credentials = {"username": "bridge7", "secret_env": "UNUSED"}
-        async with started("pbx", credentials=credentials, registration=registration) as (
-            rig,
-            settings,
-        ):
+        async with started("pbx", credentials=credentials, registration=registration) as rig:
             far.server_port = rig.endpoint.port
             rig.endpoint.dial(f"sip:1001@{TRUNK}:{far.port}")
             bare = await far.request("INVITE")
@@ -178,8 +148,5 @@ async def test_a_pbx_is_registered_with_and_calls_its_extensions_both_ways(
             assert judge(signed, 407) == "SHA-256"
             far.answer(signed, "486 Busy Here")
             extension = Carrier("pbx", "sip:bridge7@", "<sip:1001@pbx>", (), "", "", "", "")
-            far.send(invite(far, extension))
-            leg = (await rig.call_in()).leg
-            call = describe(leg, settings.sip, datetime.now(UTC))
+            call = await taken(rig, far, extension)
             assert (call.trunk, call.called, call.caller) == ("carrier", "bridge7", "1001")
-            leg.hangup()

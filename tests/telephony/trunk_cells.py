@@ -1,7 +1,7 @@
 """The matrix of trunks as a table: what becomes of a call, by way, transport, SRTP and digest.
 
-The table is about the bridge alone, whoever the far end is. `deploy/handbook/TRUNKS.md` has it for
-readers, and is held to it by `test_trunk_cells.py`.
+The table is about the bridge alone, whoever the far end is, and whether Kamailio is before it.
+`deploy/handbook/TRUNKS.md` has it for readers, and is held to it by `test_trunk_cells.py`.
 """
 
 import itertools
@@ -13,6 +13,7 @@ from bridge.config.secure_sip import SipTransport, Srtp
 Way = Literal["in", "out"]
 Outcome = Literal["plain", "secure", "488", "403", "401", "503", "nothing"]
 Certificate = Literal["none", "good", "self-signed", "of another name"]
+Between = Literal["", "edge", "registrar"]
 
 SRTP: dict[Way, dict[Srtp, dict[Srtp, Outcome]]] = {
     "in": {
@@ -38,27 +39,32 @@ class Cell:
 
     Attributes:
         way: `in` where the far end calls.
-        trunk: transport of the trunk, ``by`` the far end's, ``mtls`` whether certificates of
-            clients are looked at.
-        ours: SRTP of the trunk, ``theirs`` of the far end.
-        digest: None for none, else whether the far end's secret is the right one.
-        shown: the far end's certificate.
+        trunk: transport of the trunk, ``by`` the far end's.
         expected: what becomes of the call.
+        mtls: whether certificates of clients are looked at.
+        ours: SRTP of the trunk, ``theirs`` of the far end.
+        digest: None for none, else whether the far end's secret is the right one; of a registrar
+            the trunk's, without which there is no call.
+        shown: the far end's certificate.
+        between: Kamailio as ``deploy/kamailio`` has it, with a trunk by UDP behind it; or as the
+            registrar that the trunk has registered with.
     """
 
     way: Way
     trunk: SipTransport
     by: SipTransport
-    mtls: bool
-    ours: Srtp
-    theirs: Srtp
-    digest: bool | None
-    shown: Certificate
     expected: Outcome
+    mtls: bool = False
+    ours: Srtp = "off"
+    theirs: Srtp = "off"
+    digest: bool | None = None
+    shown: Certificate = "none"
+    between: Between = ""
 
     def __str__(self) -> str:
         by = "mtls" if self.mtls else self.by
-        words = [self.way, by if self.trunk == self.by else f"{by} to {self.trunk}"]
+        direct = by if self.trunk == self.by else f"{by} to {self.trunk}"
+        words = [self.way, f"{by} by {self.between}" if self.between else direct]
         words += [f"{self.ours}-{self.theirs}"]
         words += [{None: "", True: "digest", False: "wrong secret"}[self.digest]]
         words += ["" if self.shown in {"none", "good"} else self.shown]
@@ -71,40 +77,73 @@ _TRANSPORTS: list[tuple[SipTransport, bool]] = [
 ]
 
 
-def _media_cells() -> list[Cell]:
-    """Return every mixture of what the two sides do about SRTP, by every transport."""
+def _media_cells(
+    way: Way,
+    transports: list[tuple[SipTransport, bool]],
+    digests: tuple[bool | None, ...],
+    between: Between = "",
+) -> list[Cell]:
+    """Return every mixture of what the two sides do about SRTP, by each of some transports."""
     found = []
-    for way, (by, mtls), digest in itertools.product(SRTP, _TRANSPORTS, (None, True)):
-        if way == "out" and (mtls or digest):
-            continue  # baresip asks nobody for a certificate or a secret
+    for (by, mtls), digest in itertools.product(transports, digests):
+        trunk = "udp" if between == "edge" else by
         shown: Certificate = "good" if by == "tls" else "none"  # our BYE connects to its Contact
         for ours, of_theirs in SRTP[way].items():
             for theirs, expected in of_theirs.items():
-                found.append(Cell(way, by, by, mtls, ours, theirs, digest, shown, expected))
+                secured = (mtls, ours, theirs)
+                found.append(Cell(way, trunk, by, expected, *secured, digest, shown, between))
     return found
 
 
-_DOORS = [
+_PLAIN: list[tuple[SipTransport, SipTransport, Outcome]] = [
     # A trunk that talks TLS is heard by TLS alone; another one as it likes.
-    Cell("in", "tls", "udp", False, "off", "off", None, "none", "403"),
-    Cell("in", "tls", "tcp", False, "off", "off", None, "none", "403"),
-    Cell("in", "udp", "tcp", False, "off", "off", None, "none", "plain"),
-    Cell("in", "udp", "tls", False, "off", "off", None, "good", "plain"),
-    Cell("in", "tcp", "udp", False, "off", "off", None, "none", "plain"),
-    # Nobody talks to a gateway that wants certificates, and shows none that is good.
-    Cell("in", "tls", "tls", True, "required", "required", None, "none", "nothing"),
-    Cell("in", "tls", "tls", True, "required", "required", None, "self-signed", "nothing"),
-    # Its trunks are held to the names that they are dialled by.
-    Cell("out", "tls", "tls", False, "required", "required", None, "self-signed", "503"),
-    Cell("out", "tls", "tls", False, "required", "required", None, "of another name", "503"),
-    # Secrets are asked for over any transport.
-    Cell("in", "udp", "udp", False, "off", "off", False, "none", "401"),
-    Cell("in", "tcp", "tcp", False, "optional", "optional", False, "none", "401"),
-    Cell("in", "tls", "tls", False, "required", "required", False, "none", "401"),
-    Cell("in", "tls", "udp", False, "off", "off", True, "none", "403"),
+    *(("tls", "udp", "403"), ("tls", "tcp", "403")),
+    *(("udp", "tcp", "plain"), ("udp", "tls", "plain"), ("tcp", "udp", "plain")),
 ]
+_UNSHOWN: tuple[Certificate, ...] = ("none", "self-signed")
+_UNBELIEVED: tuple[Certificate, ...] = ("self-signed", "of another name")
+_GUESSES: list[tuple[SipTransport, Srtp]] = [
+    *(("udp", "off"), ("tcp", "optional"), ("tls", "required"))
+]
+_BETWEEN: tuple[Between, ...] = ("", "edge")
+_SECURE: tuple[Srtp, Srtp] = ("required", "required")
 
-CELLS = [*_media_cells(), *_DOORS]
+
+def _door_cells() -> list[Cell]:
+    """Return calls that it depends on more than SRTP what becomes of."""
+    found = [
+        Cell("in", trunk, by, expected, shown="good" if by == "tls" else "none")
+        for trunk, by, expected in _PLAIN
+    ]
+    # Nobody talks to a gateway, or to its edge, that wants certificates and shows none that is
+    # good; trunks are held to the names that they are dialled by.
+    for between, shown in itertools.product(_BETWEEN, _UNSHOWN):
+        trunk: SipTransport = "udp" if between else "tls"
+        where = (shown, between)
+        found.append(Cell("in", trunk, "tls", "nothing", True, *_SECURE, None, *where))
+    found += [
+        Cell("out", "tls", "tls", "503", False, *_SECURE, shown=shown) for shown in _UNBELIEVED
+    ]
+    # Secrets are asked for over any transport, and the edge hands the question on; a registrar
+    # asks the trunk for its own.
+    found += [Cell("in", by, by, "401", False, of, of, digest=False) for by, of in _GUESSES]
+    found += [
+        Cell("in", "tls", "udp", "403", digest=True),
+        Cell("in", "udp", "tls", "401", digest=False, shown="good", between="edge"),
+        Cell("in", "udp", "tls", "401", True, *_SECURE, False, "good", "edge"),
+        Cell("in", "udp", "udp", "401", digest=False, between="registrar"),
+        Cell("in", "tls", "tls", "401", True, *_SECURE, False, "good", "registrar"),
+    ]
+    return found
+
+
+CELLS = [
+    *_media_cells("in", _TRANSPORTS, (None, True)),
+    *_media_cells("out", _TRANSPORTS[:3], (None,)),  # baresip asks for no certificate and no secret
+    *_media_cells("in", _TRANSPORTS[2:], (None, True), "edge"),
+    *_media_cells("in", _TRANSPORTS, (True,), "registrar"),
+    *_door_cells(),
+]
 
 QUICK = frozenset(
     {
@@ -118,6 +157,11 @@ QUICK = frozenset(
         "out tls required-required of another name",
         "out tcp optional-optional",
         "out udp optional-required",
+        "in tls by edge required-required digest",
+        "in mtls by edge optional-off",
+        "in tls by edge off-off wrong secret",
+        "in mtls by registrar required-required digest",
+        "in tcp by registrar off-optional digest",
     }
 )
 """Those that run with every change; `pytest -m nightly` runs the others."""

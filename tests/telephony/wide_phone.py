@@ -17,11 +17,7 @@ from tests.telephony.fake_ports import AGENT_HZ, Sound
 from tests.telephony.rig import Call, Rig
 
 WIDE, NARROW = "127.0.0.1", "127.0.0.2"
-WIDE_SETTINGS = {
-    "host": "127.0.0.1",
-    "port": 0,
-    "trunks": {"wide": {"addresses": WIDE, "codecs": ["G722", "PCMU"]}, "narrow": NARROW},
-}
+WIDE_TRUNKS = {"wide": {"addresses": WIDE, "codecs": ["G722", "PCMU"]}, "narrow": NARROW}
 WIDE_HZ, NARROW_HZ = 16_000, 8_000
 HIGH_HZ, LOW_HZ = 5_000.0, 1_000.0
 """A tone that G.711 can't carry, and one that both can."""

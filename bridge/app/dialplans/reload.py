@@ -90,7 +90,7 @@ class DialplanReloader:
         try:
             read = await (self._take_all(gateway) if with_trunks else self._take(gateway))
         except Exception as error:  # a reloader that ended would let later changes go unseen
-            gateway.metrics.dialplans_reloaded(ReloadResult.FAILED)
+            _count(gateway, ReloadResult.FAILED, with_trunks=with_trunks)
             expected = isinstance(error, BridgeError)
             log.error(
                 "dialplans_not_reloaded",
@@ -99,7 +99,7 @@ class DialplanReloader:
                 exc_info=not expected,
             )
             return
-        gateway.metrics.dialplans_reloaded(ReloadResult.OK)
+        _count(gateway, ReloadResult.OK, with_trunks=with_trunks)
         log.info("dialplans_reloaded", dialplans=[plan.name for plan in read.plans])
 
     async def _take(self, gateway: Gateway) -> Dialplans:
@@ -151,3 +151,9 @@ class DialplanReloader:
         except OSError as error:
             # Without a descriptor nothing is seen; gone, or half replaced: reading it will show.
             return self._in_force if out_of_descriptors(error) else frozenset()
+
+
+def _count(gateway: Gateway, result: ReloadResult, *, with_trunks: bool) -> None:
+    gateway.metrics.dialplans_reloaded(result)
+    if with_trunks:
+        gateway.metrics.trunks_reloaded(result)

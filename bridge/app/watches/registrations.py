@@ -49,6 +49,8 @@ class Registrations:
         self._trunks: dict[str, Trunk] = {}
         self._kept: dict[str, Registration] = {}
         self._registered: set[str] = set()
+        self._asked: set[str] = set()
+        """Trunks to which a REGISTER has gone: their names have addresses that PJSIP knows."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._publishing: asyncio.Task[None] | None = None
         self._learn_trunks()
@@ -68,9 +70,7 @@ class Registrations:
 
     async def leave(self, names: Collection[str]) -> None:
         """Take registrations back; a registrar that does not answer is not waited for long."""
-        # Of a REGISTER that waits for its answer a binding would be left, and be taken back too
-        # late: beneath the next one with the same registrar.
-        for name in await self._take_all_back(names, unanswered=True):
+        for name in await self._take_all_back(names):
             del self._trunks[name], self._kept[name]
 
     async def end(self) -> None:
@@ -81,20 +81,14 @@ class Registrations:
             await asyncio.gather(publishing, return_exceptions=True)
             await self._take_all_back(list(self._tasks))
 
-    async def _take_all_back(
-        self, names: Collection[str], *, unanswered: bool = False
-    ) -> Collection[str]:
-        """Take those back that are kept up; return their names.
-
-        Args:
-            unanswered: among them those that no registrar has answered yet.
-        """
+    async def _take_all_back(self, names: Collection[str]) -> Collection[str]:
+        """Take those back that are kept up; return their names."""
         kept_up = self._tasks.keys() & set(names)
         tasks = [self._tasks.pop(name) for name in kept_up]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(self._take_back(name, unanswered=unanswered) for name in kept_up))
+        await asyncio.gather(*map(self._take_back, kept_up))
         return kept_up
 
     def _learn_trunks(self) -> None:
@@ -136,10 +130,14 @@ class Registrations:
     async def _register(self, name: str, trunk: Trunk) -> RegisterAnswer:
         if not await _is_resolved(trunk):
             return RegisterAnswer(NO_ANSWER)
+        self._asked.add(name)
         return await self._endpoint.register(name, renew=True)
 
-    async def _take_back(self, name: str, *, unanswered: bool) -> None:
-        if unanswered or self._kept[name].code:
+    async def _take_back(self, name: str) -> None:
+        # A REGISTER that waits for its answer leaves a binding, too: calls would go on coming to
+        # a node that is gone, or beneath the next registration with the same registrar.
+        if name in self._asked:
+            self._asked.remove(name)
             try:
                 async with asyncio.timeout(_UNREGISTER_WITHIN_S):
                     answer = await self._endpoint.register(name, renew=False)

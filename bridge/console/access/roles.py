@@ -33,6 +33,7 @@ class Permission(enum.StrEnum):
     QUEUE_ACCEPT = "queue.accept"
     ALERTS_VIEW = "alerts.view"
     ALERTS_ACKNOWLEDGE = "alerts.acknowledge"
+    REFUSALS_VIEW = "refusals.view"
     REPLAYS_VIEW = "replays.view"
     USERS_ADMIN = "users.admin"
     AUDIT_READ = "audit.read"
@@ -61,7 +62,7 @@ ALLOWED: Mapping[UserRole, frozenset[Permission]] = MappingProxyType(
             {_P.CALLS_VIEW, _P.TRANSCRIPT_VIEW, _P.MONITOR, _P.COACH, _P.BARGE, _P.TRANSFER}
             | {_P.END, _P.FLAG, _P.UNMASK, _P.HISTORY_VIEW, _P.RECORDING_PLAY, _P.SCRIPTS_MAKE}
             | {_P.QUEUE_VIEW, _P.QUEUE_ACCEPT, _P.ALERTS_VIEW, _P.ALERTS_ACKNOWLEDGE}
-            | {_P.ROLLOUT_VIEW, _P.REPLAYS_VIEW}
+            | {_P.ROLLOUT_VIEW, _P.REPLAYS_VIEW, _P.REFUSALS_VIEW}
         ),
         UserRole.QA: frozenset(
             {_P.HISTORY_VIEW, _P.TRANSCRIPT_VIEW, _P.RECORDING_PLAY, _P.SCRIPTS_MAKE, _P.FLAG}
@@ -70,7 +71,7 @@ ALLOWED: Mapping[UserRole, frozenset[Permission]] = MappingProxyType(
         # Neither audio nor transcripts.
         UserRole.OPERATOR: frozenset(
             {_P.CALLS_VIEW, _P.ROLLOUT_VIEW, _P.ROLLOUT_CHANGE, _P.KILL, _P.QUEUE_VIEW}
-            | {_P.ALERTS_VIEW, _P.ALERTS_ACKNOWLEDGE, _P.REPLAYS_VIEW}
+            | {_P.ALERTS_VIEW, _P.ALERTS_ACKNOWLEDGE, _P.REPLAYS_VIEW, _P.REFUSALS_VIEW}
         ),
         UserRole.ADMIN: frozenset(Permission),
         UserRole.AUDITOR: frozenset({_P.AUDIT_READ}),

@@ -28,6 +28,7 @@ ROUTERS = (
     recordings.relay_router,
     recordings.script_router,
     sip.router,
+    sip.refusals_router,
     queue.router,
     wrap_up.router,
     presence.router,

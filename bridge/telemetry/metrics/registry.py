@@ -85,8 +85,12 @@ class Metrics:
         self._reloads = make.counter(
             "dialplan_reloads_total", "Dialplans read again, or kept as bad ones came.", "result"
         )
+        self._trunk_reloads = make.counter(
+            "trunk_reloads_total", "Trunks put in force on request, or kept.", "result"
+        )
         for result in ReloadResult:
             self._reloads.labels(result)
+            self._trunk_reloads.labels(result)
         self._loop_lag = make.histogram("loop_lag_seconds", "How late the tick ran.", LOOP_LAG_S)
         self._tick = make.histogram("tick_seconds", "How long a tick worked.", LOOP_LAG_S)
         self._long_ticks = make.counter(
@@ -144,6 +148,10 @@ class Metrics:
     def dialplans_reloaded(self, result: ReloadResult) -> None:
         """Count an attempt to put other dialplans in force."""
         self._reloads.labels(result).inc()
+
+    def trunks_reloaded(self, result: ReloadResult) -> None:
+        """Count an attempt to put other trunks in force."""
+        self._trunk_reloads.labels(result).inc()
 
     def loop_lag(self, late_ns: int) -> None:
         """Observe how late a tick ran."""

@@ -29,7 +29,7 @@ own release, compiled with OpenSSL. apt fetches both, vouched for by its signatu
 own apt lists stay as they are. The first run takes one to four minutes on two cores. The wheel is
 kept in $XDG_CACHE_HOME/telephony-bridge/pjsip, for this Python, this system and this recipe, so
 that the next run takes seconds and needs no network; --update takes Debian's later fixes. Where
-only the wheel goes (a container image), it needs libssl3 libopus0 libsamplerate0 libuuid1.
+only the wheel goes (a container image), it needs libssl3 libopus0 libuuid1.
 """
 
 _EPILOG = """\

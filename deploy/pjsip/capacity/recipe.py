@@ -27,6 +27,9 @@ CONFIG_SITE = """\
 #define PJ_IOQUEUE_CALLBACK_NO_LOCK 0
 /* Accounts and media of IPv6: sockets alone have it without this. */
 #define PJ_HAS_IPV6                 1
+/* None of PJMEDIA's four (1 to 4): our own, resample.c. */
+#undef PJMEDIA_RESAMPLE_IMP
+#define PJMEDIA_RESAMPLE_IMP        5
 """
 
 WITH_OWN_SRTP = """\
@@ -75,7 +78,7 @@ CHECKED: Mapping[str, Variant] = {
 too) ends the process at the first use of memory that is not, or is no longer, the user's."""
 
 _WITHOUT = (
-    *("sound", "video", "upnp"),
+    *("sound", "video", "upnp", "resample"),
     *("speex-aec", "libwebrtc", "libyuv"),
     *("gsm-codec", "speex-codec", "ilbc-codec", "g7221-codec"),
     *("bcg729", "lyra", "silk", "opencore-amr"),
@@ -85,24 +88,25 @@ _WITHOUT = (
 CONFIGURE_FLAGS = (
     "--enable-epoll",
     "--with-external-srtp",
-    "--enable-libsamplerate",
     *(f"--disable-{name}" for name in _WITHOUT),
 )
 
 APT_PACKAGES = (
     *("build-essential", "swig", "xz-utils"),
-    *("libsrtp2-dev", "libssl-dev", "libopus-dev", "libsamplerate0-dev", "uuid-dev"),
+    *("libsrtp2-dev", "libssl-dev", "libopus-dev", "uuid-dev"),
 )
 """Debian's names; all but build tools are linked as shared libraries, so their fixes reach us."""
 
 EXTENSION_MAKEFILE = Path(__file__).resolve().parent.parent / "extension.mak"
+RESAMPLER = EXTENSION_MAKEFILE.with_name("resample.c")
+"""Compiled by that makefile."""
 
 
 def fingerprint() -> str:
     """Return ten hex digits that change whenever what is built would."""
     here = Path(__file__).resolve().parent
-    made_by = (here / "recipe.py", here / "compiling.py", here / "wheel.py", EXTENSION_MAKEFILE)
+    ours = (here / name for name in ("recipe.py", "compiling.py", "wheel.py"))
     digest = hashlib.sha256()
-    for path in made_by:
+    for path in (*ours, EXTENSION_MAKEFILE, RESAMPLER):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:10]

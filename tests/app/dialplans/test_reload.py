@@ -29,12 +29,12 @@ LOOKS_S = 15.0
 """Two looks, two seconds each, on a busy machine."""
 
 
-async def reloaded(gateway: Gateway, result: str, times: int) -> None:
-    """Wait until the dialplans were read again so many times, with that result."""
+async def reloaded(gateway: Gateway, result: str, times: int, of: str = "dialplan") -> None:
+    """Wait until the dialplans were read again so many times, with that result; or the trunks."""
 
     async def told() -> bool:
         metrics = await gateway.metrics()
-        return metrics.value("bridge_dialplan_reloads_total", result=result) == times
+        return metrics.value(f"bridge_{of}_reloads_total", result=result) == times
 
     await wait_until(told, f"{times} reloads that were {result}")
 
@@ -64,6 +64,7 @@ async def test_dialplans_are_replaced_without_touching_a_live_call(
             write_dialplan(plans, HELLO, name="new", called="line")
             await reloaded(gateway, "ok", 1)
             assert await route_of(gateway, redis, "line") == "new"
+            await reloaded(gateway, "ok", 0, "trunk")
 
             # Bad files change nothing, and say what is wrong; the gateway goes on taking calls.
             good = (plans / "new.yaml").read_text()
@@ -147,6 +148,7 @@ async def test_trunks_are_replaced_on_request_together_with_the_dialplans(
             write({"new": {"addresses": "127.0.0.3", "transport": "tls"}})
             gateway.process.tell(signal.SIGHUP)
             await reloaded(gateway, "failed", 1)
+            await reloaded(gateway, "failed", 1, "trunk")
             assert "wants TLS, new" in str(logged("dialplans_not_reloaded")[0]["error"])
             assert (await new.talk("line").invite(sdp())).code == 403
 
@@ -154,6 +156,7 @@ async def test_trunks_are_replaced_on_request_together_with_the_dialplans(
             write({"new": ["127.0.0.3"]}, retry_after_s=77)
             gateway.process.tell(signal.SIGHUP)
             await reloaded(gateway, "ok", 1)
+            await reloaded(gateway, "ok", 1, "trunk")
             assert logged("settings_wait_for_restart")[0]["settings"] == ["sip.retry_after_s"]
             [told] = logged("trunks_reloaded")
             assert (told["added"], told["removed"], told["changed"]) == (["new"], ["old"], [])

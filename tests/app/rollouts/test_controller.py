@@ -1,7 +1,7 @@
 """The controller on a real Redis: calls in the log, verdicts and changes out."""
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,7 +14,7 @@ from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import Halt, RolloutState
 from bridge.routing.rollout.verdict import Action, Badness, Verdict
 from bridge.store.client import RedisLink
-from bridge.store.local import LocalRedis, start_local_redis
+from bridge.store.local import LocalRedis
 from bridge.store.rollouts import RolloutStore, Signature
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.scrape import Scrape
@@ -25,12 +25,6 @@ ME = Signature("me", "because")
 QUICK = RolloutSettings(
     control="old", treatment="new", min_time_s=60, min_calls=20, max_bad_rate=0.1, max_worse_by=0.2
 )
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[LocalRedis]:
-    with start_local_redis() as server:
-        yield server
 
 
 class Bench:

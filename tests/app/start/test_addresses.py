@@ -1,10 +1,17 @@
 """Places that are printed: an IPv6 address is in brackets, and all addresses are no place."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from bridge.app.start.addresses import browser_url, http_url, sip_address
 from bridge.config.settings import Settings
 from bridge.replay.call.process import own_address
+from bridge.store.local import LocalRedis
+from tests.support.certificates import Authority
+from tests.support.gateways import serving, write_dialplan
+from tests.support.tls_sip import client_context, tls_phone
 
 
 @pytest.mark.parametrize(
@@ -34,3 +41,24 @@ def test_places_where_a_gateway_is_reached(host: str, sip: str, http: str, brows
 )
 def test_the_softphone_calls_from_an_address_of_the_same_family(uri: str, host: str) -> None:
     assert own_address(uri) == host
+
+
+@pytest.mark.sip
+@pytest.mark.redis
+@pytest.mark.parametrize("secure", [False, pytest.param(True, marks=pytest.mark.capacity)])
+async def test_the_ready_line_says_where_tls_is_heard(
+    simulator: str, redis: LocalRedis, tmp_path: Path, secure: bool
+) -> None:
+    authority = Authority(tmp_path / "tls")
+    cert, key = map(str, authority.sign("gateway"))
+    tls = {"port": 0, "cert_file": cert, "key_file": key} if secure else None
+    plans = write_dialplan(tmp_path / "dialplans")
+    with serving(tmp_path, simulator, plans, redis_url=redis.url, sip={"tls": tls}) as gateway:
+        said = gateway.process.ready["sip_tls"]
+        if not secure:
+            assert said is None
+            return
+        place = re.fullmatch(r"sip:127\.0\.0\.1:(\d+);transport=tls", str(said))
+        assert place is not None, said
+        async with tls_phone(int(place[1]), client_context(authority.cert_file)) as phone:
+            assert (await phone.options()).startswith("SIP/2.0 200")

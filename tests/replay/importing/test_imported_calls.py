@@ -5,7 +5,6 @@ It is recorded on a GA arm and replayed on a beta one: real SIP, RTP and speech,
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from bridge.cli.replay import replay
 from bridge.recordings.files import METRICS_DIR
 from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript, load_script
-from bridge.store.local import LocalRedis, start_local_redis
+from bridge.store.local import LocalRedis
 from tests.support.gateways import PLAIN_AGENT, Gateway, serving, write_dialplan
 from tests.support.hook import hook
 from tests.support.processes import run_to_end, simulating, write_yaml
@@ -65,12 +64,6 @@ SCRIPT = {
     ],
     "end": {"by": "bridge", "max_duration_s": 60},
 }
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[LocalRedis]:
-    with start_local_redis() as server:
-        yield server
 
 
 async def record(directory: Path, redis: LocalRedis) -> Path:
