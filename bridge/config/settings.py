@@ -227,7 +227,7 @@ class ArmSettings(AccessSettings):
 
         Two arms that differ in turn detection alone are two arms.
         """
-        # What is unset is left out, so that a null of a template, which is sent, tells.
+        # What is unset is left out: a null of a template is sent, and makes another arm.
         written = json.dumps(self.model_dump(mode="json", exclude_unset=True), sort_keys=True)
         return hashlib.sha256(written.encode()).hexdigest()[:_DIGEST_CHARS]
 
