@@ -142,6 +142,12 @@ class AccessReader:
             case "env":
                 return Proxies.from_environment(self._environ)
             case url:
+                name, colon, _ = (credentials or "name:").partition(":")
+                if not (name and colon):
+                    raise ConfigError(
+                        f"arms.{self._arm}.proxy_credentials: they are not name:password",
+                        remedy="the place that it names must hold both, with a colon between",
+                    )
                 return Proxies.explicit(url, credentials)
 
     def _read_tls(self) -> ssl.SSLContext | None:

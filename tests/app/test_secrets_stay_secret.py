@@ -1,17 +1,21 @@
 """No key, token or password is written anywhere, whatever goes right or wrong.
 
-A real gateway takes calls that succeed, lose their session, have a key that is refused, and an
-endpoint that isn't there; then everything that it wrote is searched for the secrets, and for parts
-of them: error messages of the real service quote some of a key.
+A real gateway takes calls that succeed, lose their session, have a key that is refused, an
+endpoint that isn't there, and one that repeats all that it was sent; then everything that it wrote
+is searched for the secrets, and for parts of them: error messages of the real service quote some of
+a key.
 """
 
 import asyncio
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from bridge.config.models import load_models
 from bridge.store.client import RedisLink
@@ -35,10 +39,18 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.slow, pytest.mark.
 GOOD_KEY = "sk-sim-Zebra0451_Quagga7788-Okapi2029"
 WRONG_KEY = "sk-live-Gnu5150_Tapir3141-Dugong8086"
 GONE_KEY = "sk-live-Lemur6502_Civet6809-Serval4004"
+ECHO_KEY = "Puma4242_Ocelot1331"
+HEADER_SECRET = "Caracal2468_Serow1357"
 ADMIN_SECRET = "Axolotl6581-Manatee8580"
 PASSWORD = "Narwhal2901"
 PART = re.compile(r"[A-Z][a-z]+\d{4}")
-KEYS = {"GOOD_KEY": GOOD_KEY, "WRONG_KEY": WRONG_KEY, "GONE_KEY": GONE_KEY}
+KEYS = {
+    "GOOD_KEY": GOOD_KEY,
+    "WRONG_KEY": WRONG_KEY,
+    "GONE_KEY": GONE_KEY,
+    "ECHO_KEY": ECHO_KEY,
+    "HEADER_SECRET": HEADER_SECRET,
+}
 
 NOBODY = "ws://127.0.0.1:9"
 """The discard port, where nobody listens."""
@@ -58,7 +70,44 @@ def simulate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield process
 
 
-def arms(url: str, relayed: str, dialect: DialectName, credentials: str) -> dict[str, Any]:
+@asynccontextmanager
+async def echoing() -> AsyncIterator[str]:
+    """Serve sessions that begin well, and repeat key and header wherever they can; give the URL.
+
+    Their first connection is refused so, the others have the caller's session, and then end so.
+    """
+    came = 0
+
+    async def echo(socket: ServerConnection) -> None:
+        nonlocal came
+        came += 1
+        request = socket.request
+        assert request is not None
+        key = request.path.partition("api-key=")[2].partition("&")[0]
+        secret = request.headers["X-Gateway-Key"]
+        if came > 1:
+            session = {"id": secret, "object": "realtime.session", "model": key}
+            for kind in ("session.created", "session.updated"):
+                await socket.send(event(kind, session=session))
+        error = {"type": secret, "code": key, "param": secret, "message": str(request.headers)}
+        for fields in (error, {**error, "code": None}, {"type": key, "message": request.path}):
+            await socket.send(event("error", error=fields))
+        await socket.send(event(key, echo=secret))
+        await socket.send(json.dumps({"type": secret}))
+        await socket.close(4000, secret)
+
+    def event(kind: str, **fields: object) -> str:
+        return json.dumps({"type": kind, "event_id": "event_1", **fields})
+
+    async with serve(echo, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        yield f"ws://127.0.0.1:{port}/v1/realtime"
+    assert came > 1
+
+
+def arms(
+    url: str, relayed: str, echo: str, dialect: DialectName, credentials: str
+) -> dict[str, Any]:
     """Return an arm for each way in which a call goes."""
     same = {
         "dialect": dialect,
@@ -70,6 +119,14 @@ def arms(url: str, relayed: str, dialect: DialectName, credentials: str) -> dict
         "good": {**same, "url": relayed, "api_key_env": "GOOD_KEY", "token_url": tokens},
         "wrong": {**same, "url": url, "api_key_env": "WRONG_KEY"},
         "gone": {**same, **GONE},
+        "echo": {
+            **same,
+            "credentials": "direct",
+            "url": echo,
+            "api_key_env": "ECHO_KEY",
+            "auth": "query",
+            "headers": {"X-Gateway-Key": {"env": "HEADER_SECRET"}},
+        },
     }
 
 
@@ -83,8 +140,8 @@ async def test_nothing_that_a_gateway_writes_has_a_secret(
     simulate: Running, tmp_path: Path, dialect: DialectName, credentials: str, log_format: str
 ) -> None:
     url = simulate.ready["url"]
-    async with relaying(url) as (relay, relayed):
-        all_arms = arms(url, relayed, dialect, credentials)
+    async with relaying(url) as (relay, relayed), echoing() as echo:
+        all_arms = arms(url, relayed, echo, dialect, credentials)
         dialplans = tmp_path / "dialplans"
         for name in all_arms:
             write_dialplan(dialplans, AGENT, name=name, arm=name, called=name)
@@ -99,6 +156,7 @@ async def test_nothing_that_a_gateway_writes_has_a_secret(
                 environ=KEYS,
                 arms={**all_arms, "local": all_arms["good"]},
                 telemetry={"log_format": log_format, "log_level": "debug", "reveal_pii": True},
+                session={"wire_log_dir": str(tmp_path / "wire")},
             ) as gateway,
         ):
             await place_calls(gateway, relay, redis)
@@ -118,16 +176,18 @@ async def test_nothing_that_a_gateway_writes_has_a_secret(
             "redis": state,
             "simulator": simulate.stderr,
             **files_in(gateway.recordings),
+            **files_in(tmp_path / "wire"),
         }
     # There is something to be searched: every call left its mark everywhere.
     assert {"phase_changed", "session_failed"} <= {*re.findall(r"\w+_\w+", written["logs"])}
-    assert len([name for name in written if re.fullmatch(r"c_\w+\.json", name)]) == 3
+    assert len([name for name in written if re.fullmatch(r"c_\w+\.json", name)]) == 4
     assert "bridge:call:" in state
     assert found_in(written, secrets) == []
+    assert "[secret]" in "".join(text for name, text in written.items() if name.endswith(".jsonl"))
 
 
 async def place_calls(gateway: Gateway, relay: Relay, redis: LocalRedis) -> None:
-    """Place a call that loses its session on the way, and two that never get one."""
+    """Place a call that loses its session on the way, and three that keep none."""
     async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
         assert await caller.call("good") == 200
         call_id = await calls.until_active(gateway.node)
@@ -140,7 +200,9 @@ async def place_calls(gateway: Gateway, relay: Relay, redis: LocalRedis) -> None
     for called in ("wrong", "gone"):
         async with RtpCaller(gateway.sip_port) as caller:
             assert await caller.call(called, 20.0) == 503
-    await gateway.records(3)
+    async with RtpCaller(gateway.sip_port) as caller:
+        await caller.call("echo", 30.0)  # answered or refused, its sessions last no time
+        await gateway.records(4)
 
 
 async def everything_in(redis: LocalRedis) -> str:

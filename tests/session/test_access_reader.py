@@ -200,6 +200,14 @@ async def test_the_proxys_credentials_are_renewed_like_a_key(tmp_path: Path) -> 
     assert (await found.get()).proxies.secrets[0] == "name:Quagga7788"
 
 
+@pytest.mark.parametrize("credentials", ["Okapi2029", ":Okapi2029"])
+def test_credentials_of_a_proxy_without_a_name_are_refused(credentials: str) -> None:
+    said = refusal({"P": credentials}, proxy="http://proxy:3128", proxy_credentials={"env": "P"})
+    assert "arms.a.proxy_credentials" in said
+    assert "name:password" in said
+    assert "Okapi" not in said
+
+
 def test_an_environment_without_a_usable_proxy_is_refused_at_the_start() -> None:
     environ = {"HTTPS_PROXY": "socks5://proxy:1080"}
     assert "HTTPS_PROXY" in refusal(environ)

@@ -552,6 +552,43 @@ async def test_metric_that_fails_does_not_stop_the_tokens(
         assert (await provider.get(other_than=first)).value == "ek_SENTINEL_2"
 
 
+class Renewed:
+    """A key that is another one once it is read anew, and a header beside it."""
+
+    def __init__(self) -> None:
+        self.access = Access("sk-old", headers={"X-Tenant": "t"}, renews=True)
+
+    async def get(self, *, anew: bool = False) -> Access:
+        if anew:
+            self.access = Access("sk-new", headers={"X-Tenant": "t"}, renews=True)
+        return self.access
+
+
+async def test_a_refused_key_is_read_anew_and_tried_at_once(
+    service: Service, time: ManualTime, rotations: Rotations
+) -> None:
+    service.answers = [status(401), service.token]
+    request = TokenRequest(service.url, service.dialect, "m", Renewed(), TTL_S)
+    async with TokenProvider(request, clock=time.clock, on_rotated=rotations) as provider:
+        credential = await provider.get()
+    sent = [headers["Authorization"] for headers in service.headers]
+    assert sent == ["Bearer sk-old", "Bearer sk-new"]
+    assert [headers["X-Tenant"] for headers in service.headers] == ["t", "t"]
+    assert rotations.seen == [(True, "first")]
+    # What goes beside the token comes from the same place.
+    assert credential.access.request_headers == {
+        "X-Tenant": "t",
+        "Authorization": "Bearer ek_SENTINEL_2",
+    }
+
+
+async def test_a_key_in_a_file_may_be_fresher_next_time() -> None:
+    source = DirectKey(Renewed())
+    first = await source.get()
+    assert (first.value, first.is_final) == ("sk-old", False)
+    assert (await source.get(other_than=first)).value == "sk-new"
+
+
 async def test_direct_key_has_the_same_interface() -> None:
     source: CredentialSource = DirectKey(SOURCE)
     await source.open()
