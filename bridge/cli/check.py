@@ -9,18 +9,23 @@ from itertools import chain
 from pathlib import Path
 
 import click
+import yaml
+from pydantic import ValidationError
 
 from bridge.cli import explain
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.event_map import event_map, to_json, to_markdown
 from bridge.cli.explain import Explanation, call_of, read_moment
+from bridge.config.complaints import explain as explain_errors
 from bridge.config.loading import load_settings
 from bridge.config.parts import Part, document_schema
+from bridge.config.session_template import SessionTemplate
+from bridge.config.settings import Settings
 from bridge.config.sip import SipSettings
 from bridge.config.trunk_presets import lines_of
 from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError
-from bridge.realtime.conversion import convert_session
+from bridge.realtime.conversion import convert_session, template_of
 from bridge.replay.checks.advice import advise
 from bridge.replay.script import CallScript, load_script
 from bridge.replay.script.packs import load_packs
@@ -32,6 +37,7 @@ from bridge.routing.matching import (
 )
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout.targets import check_overrides
+from bridge.routing.session_checks import check_sessions, session_warnings
 from bridge.routing.verstat import Verstat
 from bridge.simulator.scenario import load_scenario
 from bridge.speech.synthesis import Synthesizer
@@ -80,6 +86,12 @@ _SCHEMAS: dict[str, type[Part]] = {"dialplan": Dialplan, "callscript": CallScrip
     metavar="FILE",
     help="Print a beta session's JSON in the GA form.",
 )
+@click.option(
+    "--template",
+    "as_template",
+    is_flag=True,
+    help="With --convert-session: print it as YAML for arms.NAME.session.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @exits_cleanly
 def check(
@@ -94,6 +106,7 @@ def check(
     stir: str,
     at: datetime | None,
     beta_session: Path | None,
+    as_template: bool,
     as_json: bool,
 ) -> None:
     """Check dialplans, call scripts and scenarios; errors name file and line.
@@ -107,7 +120,8 @@ def check(
     What the connections of each arm would carry is shown, too, with secrets masked.
 
     With --explain it says which rule of which dialplan a call would meet, on which arm, and why the
-    rules before did not take it (1: none does). PATHS is then the dialplans' directory.
+    rules before did not take it (1: none does), and each field of the Realtime session that would
+    be asked for, with the place where it is written. PATHS is then the dialplans' directory.
 
     \b
     Example:
@@ -116,9 +130,10 @@ def check(
 
     `--convert-session beta.json` reads the `session` of a beta client, or its `session.update`,
     writes what a GA server takes to stdout, and says on stderr what moved and what was dropped.
+    With --template it writes what a session template has of it, and says what belongs elsewhere.
     """
     if beta_session is not None:
-        _print_converted(beta_session, as_json=as_json)
+        _print_converted(beta_session, as_template=as_template, as_json=as_json)
         return
     if show_map:
         rows = event_map()
@@ -128,16 +143,17 @@ def check(
         click.echo(json.dumps(document_schema(_SCHEMAS[schema_of], schema_of), indent=2))
         return
     if called is not None:
-        sip = load_settings(config, os.environ).sip if config or not paths else SipSettings()
-        moment = at or datetime.now(UTC)
+        settings = load_settings(config, os.environ) if config or not paths else Settings()
+        moment, sip = at or datetime.now(UTC), settings.sip
         call = call_of(called, caller, headers, trunk, Verstat(stir), moment, sip)
         found = explain.explain(_dialplans(paths, config), call)
-        shown = explain.with_trunk(found, headers, Verstat(stir), sip)
-        _show(_with_arm(shown, config, given=not paths), as_json=as_json)
+        found = explain.with_trunk(found, headers, Verstat(stir), sip)
+        found = _with_arm(found, config, given=not paths)
+        _show(explain.with_sessions(found, settings), as_json=as_json)
         return
     warnings: list[str] = []
     notes: dict[str, list[str]] = {"presets": [], "codecs": [], "arms": []}
-    problems = _problems(paths, warnings) if paths else _serve_problems(config, notes)
+    problems = _problems(paths, warnings) if paths else _serve_problems(config, notes, warnings)
     errors = [str(error) for error in problems]
     if as_json:
         said = {"ok": not errors, "errors": errors, "warnings": warnings, **notes}
@@ -153,8 +169,13 @@ def check(
         raise SystemExit(2)
 
 
-def _print_converted(path: Path, *, as_json: bool) -> None:
+def _print_converted(path: Path, *, as_template: bool, as_json: bool) -> None:
     """Print the GA form on stdout, and what changed on stderr; all in one object with ``as_json``.
+
+    Args:
+        path: of the beta session.
+        as_template: print the template of an arm instead of the whole session.
+        as_json: likewise, the one as well as the other.
 
     Raises:
         ConfigError: the file can't be read, is no JSON, or holds no beta session.
@@ -170,6 +191,12 @@ def _print_converted(path: Path, *, as_json: bool) -> None:
         raise ConfigError("no JSON: it is not UTF-8", path=str(path)) from error
     try:
         converted = convert_session(content)
+        if as_template:
+            converted = template_of(converted)
+            SessionTemplate.model_validate(converted.content)
+    except ValidationError as error:
+        said = "\n".join(what for _, what in explain_errors(error, SessionTemplate))
+        raise ConfigError(said, path=str(path), remedy="mend it there") from None
     except ConfigError as error:
         raise ConfigError(error.what, path=str(path), remedy=error.remedy) from error
     if as_json:
@@ -177,7 +204,12 @@ def _print_converted(path: Path, *, as_json: bool) -> None:
         found = {"ga": converted.content, "changes": changes, "unknown": converted.unknown}
         click.echo(json.dumps(found))
     else:
-        click.echo(json.dumps(converted.content, indent=2, ensure_ascii=False))
+        if as_template:
+            click.echo(
+                yaml.safe_dump(converted.content, sort_keys=False, allow_unicode=True), nl=False
+            )
+        else:
+            click.echo(json.dumps(converted.content, indent=2, ensure_ascii=False))
         for change in converted.changes:
             click.echo(str(change), err=True)
         if converted.unknown:
@@ -214,8 +246,10 @@ def _show(explained: Explanation, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _serve_problems(config: Path | None, notes: dict[str, list[str]]) -> Iterator[ConfigError]:
-    """Yield what is wrong; what follows from the settings is added to ``notes``."""
+def _serve_problems(
+    config: Path | None, notes: dict[str, list[str]], warnings: list[str]
+) -> Iterator[ConfigError]:
+    """Yield what is wrong; add what follows from the settings, and what will be wrong soon."""
     try:
         settings = load_settings(config, os.environ)
         for name, trunk in settings.sip.trunks.items():
@@ -228,6 +262,8 @@ def _serve_problems(config: Path | None, notes: dict[str, list[str]]) -> Iterato
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)
         check_overrides(settings.rollouts, settings.sip.trunks, dialplans)
+        check_sessions(dialplans, settings.arms, settings.rollouts)
+        warnings += session_warnings(dialplans, settings.arms, settings.rollouts)
     except ConfigError as error:
         yield error
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,15 +10,17 @@ import click
 
 from bridge.config.arm_access import looks_secret
 from bridge.config.secret_places import SecretPlace
-from bridge.config.settings import ArmSettings
+from bridge.config.settings import ArmSettings, Settings
 from bridge.config.sip import SipSettings
 from bridge.errors import ConfigError
 from bridge.realtime.dialects import DIALECTS
 from bridge.routing.matching import RuleVerdict, explain_match
 from bridge.routing.models import Dialplan
-from bridge.routing.modes import Mode, has_agent, mode_of
+from bridge.routing.modes import Mode, during, has_agent, mode_of
 from bridge.routing.origin import NO_ORIGIN, Origin, read_origin
 from bridge.routing.rules import ConditionResult, IncomingCall, incoming_call
+from bridge.routing.session_checks import arms_of
+from bridge.routing.session_layers import Layers, Setting, session_layers
 from bridge.routing.verstat import Verstat
 from bridge.session.proxies import Proxies
 from bridge.sip.numbers import NumberFormat
@@ -39,6 +41,7 @@ class Explanation:
         codecs: that it may have, in the trunk's order of preference.
         audio: at which rate its audio goes through the gateway, and why.
         arm_lines: how its arm connects.
+        sessions: what its session would be asked to be, by arm; "" for an arm that is not known.
     """
 
     call: IncomingCall
@@ -52,6 +55,7 @@ class Explanation:
     codecs: Sequence[str] = ()
     audio: str = ""
     arm_lines: Sequence[str] = ()
+    sessions: Mapping[str, Layers] = field(default_factory=dict)
 
     @property
     def arm(self) -> str | None:
@@ -128,6 +132,22 @@ def audio_rate(sip: SipSettings) -> str:
     return f"{rate}: G722 is in {wide}" if wide else rate
 
 
+def with_sessions(found: Explanation, settings: Settings) -> Explanation:
+    """Add to an explanation what the session would be asked to be, on each arm that may take it."""
+    if found.taken is None or not has_agent(found.taken, found.mode):
+        return found
+    dialplan = during(found.taken, found.mode)
+    is_known = dialplan.rollout is None or dialplan.rollout in settings.rollouts
+    names = arms_of(dialplan, settings.rollouts) if is_known else ()
+    arms: dict[str, ArmSettings | None] = {
+        name: settings.arms[name] for name in names if name in settings.arms
+    }
+    sessions = {
+        name: session_layers(dialplan, name, arm) for name, arm in (arms or {"": None}).items()
+    }
+    return replace(found, sessions=sessions)
+
+
 def _read(number: str, numbers: NumberFormat) -> str:
     """Return a URI or a bare number as the trunk's numbers are read."""
     return numbers.read_address(number) if ":" in number else numbers.read(number)
@@ -168,6 +188,11 @@ def to_json(found: Explanation) -> str:
             "towards_trunk": dict(found.towards_trunk),
             "codecs": list(found.codecs),
             "audio": found.audio,
+            "sessions": {
+                arm: {path: {"value": each.value, "source": each.source} for path, each in fields}
+                for arm, layers in found.sessions.items()
+                for fields in [sorted(layers.items())]
+            },
             "rules": [
                 {
                     "place": verdict.place,
@@ -177,7 +202,8 @@ def to_json(found: Explanation) -> str:
                 }
                 for verdict in found.rules
             ],
-        }
+        },
+        default=asdict,
     )
 
 
@@ -261,6 +287,25 @@ def show(found: Explanation) -> Iterator[str]:
     yield from found.arm_lines
     if found.codecs:
         yield f"codecs: {', '.join(found.codecs)}; {found.audio}"
+    for arm, layers in found.sessions.items():
+        yield f"session on arm {arm}:" if arm else "session (without an arm's own: --config):"
+        yield from _session(layers)
+
+
+_SHOWN_CHARS = 60
+
+
+def _session(layers: Layers) -> Iterator[str]:
+    """Yield a line for each field: its path, its value, where that is written."""
+    shown = {path: _value(each) for path, each in sorted(layers.items())}
+    path_width, value_width = max(map(len, shown)), max(map(len, shown.values()))
+    for path, value in shown.items():
+        yield f"  {path:{path_width}}  {value:{value_width}}  {layers[path].source}"
+
+
+def _value(setting: Setting) -> str:
+    text = json.dumps(setting.value, ensure_ascii=False, default=asdict)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."
 
 
 def _treatment(dialplan: Dialplan, mode: Mode) -> str:

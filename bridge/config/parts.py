@@ -2,8 +2,9 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_interface, ip_network
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
@@ -75,10 +76,12 @@ class Part(BaseModel):
 
     Attributes:
         bare: the field that may be written alone, in place of the mapping; None where none may.
+        why_not: keys that a person may well expect here, and why there are none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     bare: ClassVar[str | None] = None
+    why_not: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     @model_validator(mode="before")
     @classmethod
@@ -86,6 +89,14 @@ class Part(BaseModel):
         if cls.bare is None or isinstance(value, dict | Part):
             return value
         return {cls.bare: value}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_why_not(cls, value: object) -> object:
+        for key, why in cls.why_not.items():
+            if isinstance(value, dict) and key in value:
+                raise ValueError(f"can't have '{key}': {why}")
+        return value
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -35,6 +35,11 @@ class SecretPlace(BaseModel):
             raise ValueError("should name one of env and file")
         return self
 
+    @property
+    def key(self) -> str:
+        """The name by which what was read of it is kept: the variable's, or the file's."""
+        return self.env or str(self.file)
+
     def __str__(self) -> str:
         return f"variable {self.env}" if self.file is None else f"file {self.file}"
 

@@ -4,6 +4,8 @@ Units end the names (`_ms`, `_s`, `_hz`). Secrets are never in here: an arm name
 variable or the file that holds its key.
 """
 
+import hashlib
+import json
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
@@ -22,6 +24,7 @@ from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
 from bridge.config.parts import Name
 from bridge.config.rollouts import RolloutSettings
+from bridge.config.session_template import SessionTemplate
 from bridge.config.sip import SipSettings
 
 
@@ -188,6 +191,9 @@ class ArmSettings(AccessSettings):
         token_url: where tokens are fetched; None takes the dialect's place beside `url`.
         redirect_hosts: other hosts (`host` or `host:port`) that `url` may redirect to; they get the
             key and all headers. A redirect to any other host is refused.
+        session: fields of its calls' Realtime sessions, in GA's words whatever the dialect; what a
+            dialplan's agent says of the same field stands above it.
+        takes: `temperature`, where a GA server takes it all the same.
     """
 
     dialect: Literal["ga", "beta"] = "ga"
@@ -201,6 +207,8 @@ class ArmSettings(AccessSettings):
     token_ttl_s: int = Field(120, ge=60, le=300)
     token_url: str | None = Field(None, pattern=r"^https?://")
     redirect_hosts: tuple[str, ...] = ()
+    session: SessionTemplate | None = None
+    takes: tuple[Literal["temperature"], ...] = ()
 
     @model_validator(mode="after")
     def _name_what_is_chosen(self) -> Self:
@@ -212,6 +220,16 @@ class ArmSettings(AccessSettings):
                 " set api_key_env or api_key_file"
             )
         return self
+
+    @property
+    def digest(self) -> str:
+        """A short digest of all that it is, its session template included; of no secret.
+
+        Two arms that differ in turn detection alone are two arms.
+        """
+        # What is unset is left out: a null of a template is sent, and makes another arm.
+        written = json.dumps(self.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+        return hashlib.sha256(written.encode()).hexdigest()[:_DIGEST_CHARS]
 
     @property
     def token_endpoint(self) -> str:
@@ -238,6 +256,7 @@ class ArmSettings(AccessSettings):
         return urlunsplit((scheme, host, f"{base}/models", parts.query, ""))
 
 
+_DIGEST_CHARS = 12
 _TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 
 

@@ -39,12 +39,14 @@ class Arm:
     Attributes:
         choices: models in the order in which they are wanted; empty only for :data:`NO_ARM`.
         refused: which of them gave no session of late.
+        digest: of its settings.
     """
 
     name: str
     dialect: Dialect
     choices: tuple[ArmModel, ...]
     refused: RefusedModels = field(default_factory=RefusedModels, compare=False)
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,14 @@ class Dealt:
         caller: the key that the caller is drawn by; empty for a withheld number.
         plan: the flag's settings: what makes a call a bad one.
         ended: called once, when nothing more is to be learned of the arm.
+        digest: of the arm's settings.
     """
 
     decision: Decision
     caller: str
     plan: RolloutSettings
     ended: Callable[[CallEntry], None]
+    digest: str = ""
 
     @property
     def share(self) -> float | None:

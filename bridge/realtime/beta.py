@@ -127,8 +127,8 @@ class BetaDialect(TableDialect):
         """Return the header that chooses it; api.openai.com now closes with 4000 for it."""
         return {"OpenAI-Beta": "realtime=v1"}
 
-    def unsupported(self, config: SessionConfig) -> Sequence[str]:
-        """Name the fields of ``config`` that came with GA, by their path in it."""
+    def unsupported(self, config: SessionConfig) -> Mapping[str, str]:
+        """Name the fields of ``config`` that came with GA, by their path in it, and why."""
         return unsupported_fields(config)
 
     def differences(self, config: SessionConfig, info: SessionInfo) -> Sequence[Difference]:

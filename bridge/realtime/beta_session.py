@@ -5,7 +5,7 @@ timeout, custom voices, newer transcription settings) is left out: a server reje
 for one unknown key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bridge.realtime.confirmed import Paths, pick
@@ -41,7 +41,9 @@ from bridge.realtime.wire_settings import (
     encode_tool,
     encode_transcription,
     encode_turn_detection,
+    explained,
     is_custom_voice,
+    nulls,
     transcription_only,
 )
 
@@ -111,9 +113,19 @@ def _sayable(config: SessionConfig) -> SessionConfig:
     )
 
 
-def unsupported_fields(config: SessionConfig) -> Sequence[str]:
-    """Name what :func:`encode_session` drops."""
-    return tuple(differences(config, _sayable(config)))
+_WHY_NOT = {
+    "voice": "custom voices came with GA",
+    "tools": "MCP servers came with GA; the beta has functions alone",
+    "tool_choice": "MCP servers came with GA",
+    "include": "in the beta only a session that transcribes has it",
+    "instructions": "a session that transcribes has no output",
+}
+
+
+def unsupported_fields(config: SessionConfig) -> Mapping[str, str]:
+    """Name what :func:`encode_session` drops, and why."""
+    dropped = differences(config, _sayable(config))
+    return explained(dropped, _WHY_NOT, "it came with GA; a beta server refuses the whole update")
 
 
 def _modalities(output_audio: bool) -> list[str]:
@@ -130,7 +142,12 @@ def _input(config: SessionConfig) -> WireObject:
         session["input_audio_transcription"] = encode_transcription(config.transcription)
     if config.turn_detection is not None:
         session["turn_detection"] = encode_turn_detection(config.turn_detection)
-    return session
+    return session | nulls(
+        config,
+        noise_reduction="input_audio_noise_reduction",
+        transcription="input_audio_transcription",
+        tracing="tracing",
+    )
 
 
 def encode_session(config: SessionConfig) -> WireObject:
@@ -192,6 +209,10 @@ PATHS: Paths = {
     "turn_detection": ("turn_detection",),
     "transcription": ("input_audio_transcription",),
     "tools": ("tools",),
+    "noise_reduction": ("input_audio_noise_reduction",),
+    "speed": ("speed",),
+    "max_output_tokens": ("max_response_output_tokens",),
+    "temperature": ("temperature",),
 }
 """Where what is compared stands in beta's session object."""
 

@@ -5,6 +5,7 @@ was left to it. Sides are wire values by field, picked by a dialect's own paths.
 """
 
 import enum
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -98,6 +99,15 @@ def _tools(asked: object, confirmed: object) -> Harm | None:
     return None if set(_names(asked)) == set(_names(confirmed)) else Harm.NONE_HEARD
 
 
+def _other(asked: object, confirmed: object) -> Harm | None:
+    """Compare what a template asks for; a null says that it was not taken, or not switched off."""
+    if isinstance(asked, dict) and isinstance(confirmed, dict):
+        return Harm.NONE_HEARD if _contradicts(asked, confirmed) else None
+    if isinstance(asked, float) and isinstance(confirmed, int | float):
+        return None if math.isclose(asked, confirmed, rel_tol=1e-6) else Harm.NONE_HEARD
+    return None if asked == confirmed else Harm.NONE_HEARD
+
+
 def _names(tools: list[object]) -> Iterator[str]:
     for tool in tools:
         name = tool.get("name", tool.get("server_label")) if isinstance(tool, dict) else None
@@ -122,5 +132,12 @@ _RULES: Mapping[str, Callable[[object, object], Harm | None]] = MappingProxyType
         "turn_detection": _turn_detection,
         "transcription": _transcription,
         "tools": _tools,
+        "noise_reduction": _other,
+        "speed": _other,
+        "max_output_tokens": _other,
+        "temperature": _other,
+        "truncation": _other,
+        "reasoning": _other,
+        "parallel_tool_calls": _other,
     }
 )

@@ -5,6 +5,7 @@ left out, because a server refuses a whole update for one key that it does not k
 change is reported. What is refused here, no server would have taken in the beta either.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -183,6 +184,61 @@ def _put(session: WireObject, path: Sequence[str], value: Json) -> None:
         assert isinstance(inner, dict), "the table has no path through a value"
         place = inner
     place[last] = value
+
+
+_ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "type": "a call's session is always `realtime`",
+        "instructions": "they are `agent.instructions` of a dialplan",
+        "output_modalities": "the bridge asks for audio",
+        "audio.input.format": "the bridge says it itself",
+        "audio.output.format": "the bridge says it itself",
+        "audio.input.turn_detection.create_response": "`agent.barge_in` decides it",
+        "audio.input.turn_detection.interrupt_response": "`agent.barge_in` decides it",
+        "tools": "functions are `agent.tools` of a dialplan, each with its webhook",
+    }
+)
+"""GA's fields that no session template has, and what has them."""
+
+
+def template_of(converted: Converted) -> Converted:
+    """Reduce a converted session to what a session template of an arm has.
+
+    Args:
+        converted: as :func:`convert_session` returns it.
+
+    Raises:
+        ConfigError: it is for transcription alone.
+    """
+    session = copy.deepcopy(converted.content)
+    if session["type"] == "session.update":
+        session = require_object(session["session"], "session")
+    if session["type"] != "realtime":
+        raise ConfigError(
+            "the session only transcribes, and a call's session talks",
+            remedy="give the settings of a session that talks",
+        )
+    elsewhere = dict(_ELSEWHERE)
+    if isinstance(session.get("tool_choice"), dict):
+        elsewhere["tool_choice"] = "it is good once `agent.tools` has the function"
+    changes = list(converted.changes[1:])  # without the session's type
+    for path, why in elsewhere.items():
+        if _take(session, path.split(".")):
+            changes.append(Change(f"session.{path}", None, why))
+    return Converted(session, tuple(changes))
+
+
+def _take(holder: WireObject, path: Sequence[str]) -> bool:
+    """Take a value out, and with it what held nothing else; return whether it was there."""
+    key, *below = path
+    if key not in holder:
+        return False
+    inner = holder[key]
+    if below and not (isinstance(inner, dict) and _take(inner, below)):
+        return False
+    if not below or not inner:
+        del holder[key]
+    return True
 
 
 def _why_dropped(key: str) -> str:

@@ -4,7 +4,7 @@ A dialect is two tables, decode and encode, and the handshake that chooses it. D
 each other; nothing above this package knows what is on the wire.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from bridge.realtime.commands import Command
@@ -17,7 +17,13 @@ WireEvent = dict[str, object]
 
 
 class Dialect(Protocol):
-    """One version of the Realtime wire protocol."""
+    """One version of the Realtime wire protocol.
+
+    Args:
+        takes: session fields that the server takes though its dialect lacks them.
+    """
+
+    def __init__(self, takes: Collection[str] = ()) -> None: ...
 
     @property
     def name(self) -> str:
@@ -45,8 +51,8 @@ class Dialect(Protocol):
         """
         ...
 
-    def unsupported(self, config: SessionConfig) -> Sequence[str]:
-        """Name the fields of ``config`` that this dialect would drop."""
+    def unsupported(self, config: SessionConfig) -> Mapping[str, str]:
+        """Name the fields of ``config`` that this dialect would drop, each with the reason."""
         ...
 
     def differences(self, config: SessionConfig, info: SessionInfo) -> Sequence[Difference]:

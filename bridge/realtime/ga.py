@@ -4,8 +4,10 @@ Pure and stateless: one instance serves every session.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bridge.realtime.commands import (
+    Command,
     CreateItem,
     CreateResponse,
     ProbeSession,
@@ -38,6 +40,7 @@ from bridge.realtime.ga_session import (
     encode_response,
     encode_session,
     read_session,
+    sayable_in_ga,
     unsupported_fields,
 )
 from bridge.realtime.session_config import SessionConfig, SessionInfo
@@ -161,9 +164,15 @@ class GaDialect(TableDialect):
         """Return no header: GA has none of its own, and the beta one is fatal."""
         return {}
 
-    def unsupported(self, config: SessionConfig) -> Sequence[str]:
-        """Name the fields of ``config`` that GA has no word for."""
-        return unsupported_fields(config)
+    def encode(self, command: Command, event_id: str | None = None) -> str:
+        """Turn a command into one text frame, with the settings that this server takes."""
+        if isinstance(command, UpdateSession):
+            command = replace(command, config=sayable_in_ga(command.config, self.takes))
+        return super().encode(command, event_id)
+
+    def unsupported(self, config: SessionConfig) -> Mapping[str, str]:
+        """Name the fields of ``config`` that GA has no word for, and why."""
+        return unsupported_fields(config, self.takes)
 
     def differences(self, config: SessionConfig, info: SessionInfo) -> Sequence[Difference]:
         """Name what was confirmed otherwise than ``config`` asked for."""

@@ -1,7 +1,7 @@
 """Session and response settings as the GA dialect spells them (`PROTOCOL.md` sections 4 and 5)."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from bridge.realtime.confirmed import Paths, pick
@@ -37,7 +37,9 @@ from bridge.realtime.wire_settings import (
     encode_tool,
     encode_transcription,
     encode_turn_detection,
+    explained,
     is_custom_voice,
+    nulls,
     transcription_only,
 )
 
@@ -121,7 +123,8 @@ def _input_audio(config: SessionConfig) -> WireObject:
         audio["transcription"] = encode_transcription(config.transcription)
     if config.turn_detection is not None:
         audio["turn_detection"] = encode_turn_detection(config.turn_detection)
-    return audio
+    off = nulls(config, noise_reduction="noise_reduction", transcription="transcription")
+    return audio | off
 
 
 def encode_session(config: SessionConfig) -> WireObject:
@@ -153,14 +156,32 @@ def encode_session(config: SessionConfig) -> WireObject:
         tracing=config.tracing,
         include=list(config.include) or None,
         prompt=_prompt(config.prompt),
-    )
+        temperature=config.temperature,
+    ) | nulls(config, tracing="tracing")
 
 
-def unsupported_fields(config: SessionConfig) -> Sequence[str]:
-    """Name what :func:`encode_session` drops: a server rejects a whole update for one such key."""
+_WHY_NOT = {
+    "temperature": "GA has none, and a server refuses the whole update for it; where this server"
+    " takes it all the same, the arm's `takes: [temperature]` says so"
+}
+
+
+def sayable_in_ga(config: SessionConfig, takes: Collection[str] = ()) -> SessionConfig:
+    """Reduce the settings to what a server takes: it rejects a whole update for one other key.
+
+    Args:
+        config: what is asked for.
+        takes: fields of another dialect that this server takes all the same.
+    """
     if config.kind is SessionKind.TRANSCRIPTION:
-        return tuple(differences(config, transcription_only(config)))
-    return tuple(differences(config, dataclasses.replace(config, temperature=None)))
+        return transcription_only(config)
+    return config if "temperature" in takes else dataclasses.replace(config, temperature=None)
+
+
+def unsupported_fields(config: SessionConfig, takes: Collection[str]) -> Mapping[str, str]:
+    """Name what :func:`sayable_in_ga` drops, and why."""
+    dropped = differences(config, sayable_in_ga(config, takes))
+    return explained(dropped, _WHY_NOT, "a session that transcribes has no output")
 
 
 def encode_response(config: ResponseConfig) -> WireObject:
@@ -217,6 +238,13 @@ PATHS: Paths = {
     "turn_detection": ("audio", "input", "turn_detection"),
     "transcription": ("audio", "input", "transcription"),
     "tools": ("tools",),
+    "noise_reduction": ("audio", "input", "noise_reduction"),
+    "speed": ("audio", "output", "speed"),
+    "max_output_tokens": ("max_output_tokens",),
+    "temperature": ("temperature",),
+    "truncation": ("truncation",),
+    "reasoning": ("reasoning",),
+    "parallel_tool_calls": ("parallel_tool_calls",),
 }
 """Where what is compared stands in GA's session object."""
 

@@ -7,6 +7,7 @@ is the business of its adapter (`PROTOCOL.md` sections 4 and 5).
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bridge.realtime.items import Item
 
@@ -88,7 +89,7 @@ class McpTool:
     """A tool server that the Realtime server calls by itself; settings pass through unread."""
 
     server_label: str
-    settings: JsonObject = field(default_factory=dict)
+    settings: JsonObject = field(default_factory=dict, repr=False)  # tokens are among them
 
 
 Tool = FunctionTool | McpTool
@@ -122,11 +123,13 @@ class SessionConfig:
     Attributes:
         voice: name of a voice, or the id of a custom one (``voice_...``).
         tool_choice: ``auto``, ``none``, ``required``, a function's name, or an MCP server's tool.
-        max_output_tokens: None for no limit asked.
-        temperature: a dialect that has no such field drops it with a warning.
+        max_output_tokens: ``inf`` asks for the model's own limit, None for nothing.
+        temperature: of the beta; GA has none, but for servers that take it all the same.
         truncation: ``auto``, ``disabled``, or a share to keep (a bare number is its ratio).
         prompt: stored prompt (``id``, ``version``, ``variables``); ends 2026-11-30.
         noise_reduction_strength: goes with ``noise_reduction``.
+        switched_off: fields that are sent as JSON null, which is how the wire says off:
+            ``noise_reduction``, ``transcription``, ``tracing``.
     """
 
     instructions: str | None = None
@@ -140,7 +143,7 @@ class SessionConfig:
     turn_detection: TurnDetection | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: str | McpToolChoice | None = None
-    max_output_tokens: int | None = None
+    max_output_tokens: int | Literal["inf"] | None = None
     temperature: float | None = None
     reasoning_effort: str | None = None
     parallel_tool_calls: bool | None = None
@@ -149,6 +152,7 @@ class SessionConfig:
     include: tuple[str, ...] = ()
     prompt: JsonObject | None = None
     noise_reduction_strength: float | None = None
+    switched_off: frozenset[str] = frozenset()
     kind: SessionKind = SessionKind.REALTIME
 
 

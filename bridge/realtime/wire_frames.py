@@ -5,7 +5,7 @@ a pass of a JSON parser or encoder over its audio.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import ClassVar, NamedTuple, NoReturn
 
@@ -94,11 +94,17 @@ def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
 class TableDialect:
     """Decodes frames and encodes commands by a dialect's two tables.
 
+    Args:
+        takes: session fields that the server takes though its dialect lacks them.
+
     Attributes:
         tables: of the dialect.
     """
 
     tables: ClassVar[Tables]
+
+    def __init__(self, takes: Collection[str] = ()) -> None:
+        self.takes = frozenset(takes)
 
     def decode(self, frame: str | bytes) -> ServerEvent:
         """Turn one frame into a canonical event; see :class:`bridge.realtime.dialect.Dialect`.

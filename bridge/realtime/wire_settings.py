@@ -5,7 +5,7 @@ dropped is the difference (:func:`differences`), so that what is named is what i
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeGuard, assert_never
 
 from bridge.realtime.session_config import (
@@ -38,6 +38,7 @@ def transcription_only(config: SessionConfig) -> SessionConfig:
         noise_reduction_strength=config.noise_reduction_strength,
         turn_detection=config.turn_detection,
         include=config.include,
+        switched_off=config.switched_off & {"noise_reduction", "transcription"},
     )
 
 
@@ -65,6 +66,24 @@ def differences(asked: object, sayable: object, path: str = "") -> Iterator[str]
                 yield f"{path}[{index}]"
     else:
         yield path
+
+
+def explained(
+    names: Iterable[str], reasons: Mapping[str, str], otherwise: str
+) -> Mapping[str, str]:
+    """Give each field that a dialect drops its reason.
+
+    Args:
+        names: as :func:`differences` has them.
+        reasons: by name, without a place in a list.
+        otherwise: the reason of all others.
+    """
+    return {name: reasons.get(name.partition("[")[0], otherwise) for name in names}
+
+
+def nulls(config: SessionConfig, **wire_names: str) -> WireObject:
+    """Spell what is switched off as null, by the name that a dialect has for each field."""
+    return {name: None for field, name in wire_names.items() if field in config.switched_off}
 
 
 def encode_transcription(transcription: Transcription) -> WireObject:

@@ -9,6 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from bridge.config.complaints import Location
 from bridge.config.parts import Part, Text
+from bridge.config.secret_places import SecretPlace
+from bridge.config.session_template import SemanticVadTurns, ServerVadTurns, SessionTemplate
+from bridge.config.tool_templates import McpTemplate
 from bridge.routing.barge_in import BargeIn
 from bridge.routing.parts import MAX_PHRASE_CHARS, AtHand, Language
 from bridge.routing.tools import McpServer, ToolDeclaration
@@ -19,27 +22,6 @@ _SEMANTIC_WAIT_MS = MappingProxyType({"low": 8_000, "medium": 4_000, "auto": 4_0
 
 _REPORTED_LATE_MS = 800
 """What a service may be late with the end of a turn: the filler must begin within two seconds."""
-
-
-class ServerVadTurns(Part):
-    """Turns end by level and silence (`PROTOCOL.md` section 4); None: the server's default."""
-
-    type: Literal["server_vad"]
-    threshold: float | None = Field(None, ge=0, le=1)
-    prefix_padding_ms: int | None = Field(None, ge=0, le=5000)
-    silence_duration_ms: int | None = Field(None, ge=0, le=10_000)
-    create_response: bool | None = None
-    interrupt_response: bool | None = None
-    idle_timeout_ms: int | None = Field(None, ge=5000, le=30_000)
-
-
-class SemanticVadTurns(Part):
-    """Turns end by meaning (`PROTOCOL.md` section 4)."""
-
-    type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] | None = None
-    create_response: bool | None = None
-    interrupt_response: bool | None = None
 
 
 class NoTurnDetection(Part):
@@ -104,6 +86,7 @@ class Agent(Part):
             of it is heard 800 ms after our answer, the bridge speaks it instead, by its own voice.
         voice: None leaves the server's default.
         turn_detection: None leaves the server's default.
+        session: further fields of the Realtime session, in GA's words; the fields here win.
     """
 
     instructions: Text
@@ -117,6 +100,7 @@ class Agent(Part):
     mcp_servers: tuple[McpServer, ...] = ()
     barge_in: BargeIn = BargeIn()
     max_output_tokens: int | None = Field(None, ge=1, le=32_768)
+    session: SessionTemplate | None = None
 
     @model_validator(mode="after")
     def _cached_greeting_is_short(self) -> Self:
@@ -138,14 +122,15 @@ class Agent(Part):
 
     @model_validator(mode="after")
     def _one_decides(self) -> Self:
-        turns = self.turn_detection
-        if not self.barge_in.is_ours or not isinstance(turns, ServerVadTurns | SemanticVadTurns):
-            return self
-        if turns.create_response is not None or turns.interrupt_response is not None:
-            raise ValueError(
-                "should have 'create_response' and 'interrupt_response' only with"
-                " 'barge_in: {decided_by: service}'; else the bridge decides"
-            )
+        asked = (self.turn_detection, None if self.session is None else self.session.turns)
+        for turns in asked if self.barge_in.is_ours else ():
+            if not isinstance(turns, ServerVadTurns | SemanticVadTurns):
+                continue
+            if turns.create_response is not None or turns.interrupt_response is not None:
+                raise ValueError(
+                    "should have 'create_response' and 'interrupt_response' only with"
+                    " 'barge_in: {decided_by: service}'; else the bridge decides"
+                )
         return self
 
     @property
@@ -153,13 +138,23 @@ class Agent(Part):
         """The greeting that the bridge may have to speak itself."""
         return self.greeting if self.greeting_by == "cached" else None
 
+    @property
+    def session_servers(self) -> tuple[McpTemplate, ...]:
+        """The tool servers that its session template asks for."""
+        return () if self.session is None else self.session.tools or ()
+
     def policy(self, at_hand: AtHand) -> AgentPolicy:
         """Compile what the core has to know; what could not be rendered is not said."""
         return AgentPolicy(
             greet=self.greeting is not None,
             greeting_instructions=self._greeting_instructions(),
             cached_greeting=at_hand(self.bridge_greeting),
-            mcp_approved=frozenset(name for each in self.mcp_servers for name in each.approve),
+            mcp_approved=frozenset(
+                name
+                for servers in (self.mcp_servers, self.session_servers)
+                for each in servers
+                for name in each.approve
+            ),
             vad_trailing_silence_ms=self._trailing_silence_ms(),
             turn_overdue_ms=self._turn_overdue_ms(),
         )
@@ -184,11 +179,15 @@ class Agent(Part):
         return self._trailing_silence_ms() + _REPORTED_LATE_MS
 
 
-def secret_names(agent: Agent) -> Iterator[tuple[str, Location]]:
-    """Yield the environment variables that an agent's tools name, and where they stand."""
+def secret_places(agent: Agent) -> Iterator[tuple[SecretPlace, Location]]:
+    """Yield the places of secrets that an agent's tools name, and where they stand."""
     for index, tool in enumerate(agent.tools):
         if tool.webhook is not None and tool.webhook.secret_env is not None:
-            yield tool.webhook.secret_env, ("tools", index, "webhook", "secret_env")
+            place = SecretPlace(env=tool.webhook.secret_env)
+            yield place, ("tools", index, "webhook", "secret_env")
     for index, server in enumerate(agent.mcp_servers):
         if server.authorization_env is not None:
-            yield server.authorization_env, ("mcp_servers", index, "authorization_env")
+            place = SecretPlace(env=server.authorization_env)
+            yield place, ("mcp_servers", index, "authorization_env")
+    for index, template in enumerate(agent.session_servers):
+        yield from ((place, ("session", "tools", index)) for place in template.secret_places)

@@ -79,6 +79,11 @@ def _closed(dialplan: Dialplan, closed: Closed) -> Dialplan:
     }
     if closed.then == "callback":
         tools = tuple(ToolDeclaration(name=name) for name in CALLBACK_TOOLS)
-        changes |= {"tools": tools, "mcp_servers": ()}
+        session = dialplan.agent.session
+        changes |= {
+            "tools": tools,
+            "mcp_servers": (),
+            "session": None if session is None else session.without_tools(),
+        }
     agent = dialplan.agent.model_copy(update=changes)
     return dialplan.model_copy(update={"agent": agent})

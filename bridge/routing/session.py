@@ -1,99 +1,144 @@
-"""Builds the settings of a call's Realtime session from its dialplan."""
+"""Builds the settings of a call's Realtime session from the fields that are asked for.
 
-from collections.abc import Mapping
-from dataclasses import replace
+They come with GA's words (:mod:`bridge.routing.session_layers`); one table has what each becomes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import assert_never
+from typing import Any
 
+from bridge.config.session_template import TOOL, nested_fields
 from bridge.realtime.session_config import (
+    FunctionTool,
     ManualTurns,
+    McpToolChoice,
+    RetentionRatio,
     SemanticVad,
     ServerVad,
     SessionConfig,
+    Tool,
     Transcription,
     TurnDetection,
 )
-from bridge.routing.agent import Agent, NoTurnDetection, SemanticVadTurns, ServerVadTurns
-from bridge.routing.agent import TurnDetection as TurnsAsked
 from bridge.routing.models import Dialplan
-from bridge.routing.tools import function_tool, mcp_tool
+from bridge.routing.session_layers import TRANSCRIPTION, TURNS, VOICE, Layers, session_layers
+from bridge.routing.tools import mcp_tool
 
 NO_SECRETS: Mapping[str, str] = MappingProxyType({})
+
+Json = Any
+"""Any: a value of a field, which its template, or a dialplan, has checked."""
 
 
 def session_config(dialplan: Dialplan, secrets: Mapping[str, str] = NO_SECRETS) -> SessionConfig:
     """Build the session settings for a call on this dialplan; audio is 24 kHz PCM both ways.
 
     Args:
-        dialplan: the call's.
+        dialplan: the call's, as it is on its arm (:func:`bridge.routing.session_layers.on_arm`).
         secrets: environment variable to value, for the tool servers that need a token.
     """
-    agent = dialplan.agent
-    return SessionConfig(
-        instructions=agent.instructions,
-        voice=agent.voice,
-        transcription=_transcription(agent),
-        turn_detection=_turn_detection(agent),
-        tools=(
-            *(
-                function_tool(tool, tuple(dialplan.handoff.targets), tuple(dialplan.keypad.digits))
-                for tool in agent.tools
-            ),
-            *(
-                mcp_tool(server, secrets.get(server.authorization_env or ""))
-                for server in agent.mcp_servers
-            ),
-        ),
-        max_output_tokens=agent.max_output_tokens,
+    return read_config(session_layers(dialplan), secrets)
+
+
+def read_config(layers: Layers, secrets: Mapping[str, str] = NO_SECRETS) -> SessionConfig:
+    """Turn the fields of a session into its settings."""
+    tools = [each.value for path, each in layers.items() if path.startswith(TOOL)]
+    session = nested_fields(
+        {path: each.value for path, each in layers.items() if not path.startswith("tools")}
     )
+    values: dict[str, Json] = {"tools": tuple(_tools(tools, secrets))}
+    off = []
+    for path, (name, read) in _ROWS.items():
+        found = _at(session, path)
+        if found is None and name in _NULLS:
+            off.append(name)
+        elif found is not _ABSENT and (found is not None or name == "turn_detection"):
+            values[name] = read(found)
+    return SessionConfig(**values, switched_off=frozenset(off))
 
 
-def _transcription(agent: Agent) -> Transcription | None:
-    choice = agent.transcription
-    if choice is None:
-        return None
-    language = choice.language or agent.language
-    # The API takes ISO 639-1 (`en`), not a region (`en-GB`).
-    return Transcription(choice.model, language.split("-")[0] if language else None)
+_ABSENT = object()
+_NULLS = frozenset({"noise_reduction", "transcription", "tracing"})
+"""What the wire switches off by null; elsewhere null takes back what a lower layer asks for."""
 
 
-def _turn_detection(agent: Agent) -> TurnDetection | None:
-    """Return how turns end; the service does nothing about them where the bridge decides.
-
-    The reasons stand in :mod:`bridge.engine.caller.barge_in`.
-    """
-    detection = _asked_detection(agent.turn_detection)
-    if not agent.barge_in.is_ours:
-        return detection
-    match detection:
-        case None:
-            return ServerVad(create_response=False, interrupt_response=False)
-        case ServerVad() | SemanticVad():
-            return replace(detection, create_response=False, interrupt_response=False)
-        case _:
-            return detection
+def _at(session: Json, path: str) -> Json:
+    for key in path.split("."):
+        if not isinstance(session, dict) or key not in session:
+            return _ABSENT
+        session = session[key]
+    return session
 
 
-def _asked_detection(turns: TurnsAsked | None) -> TurnDetection | None:
-    match turns:
-        case None:
-            return None
-        case ServerVadTurns():
-            return ServerVad(
-                threshold=turns.threshold,
-                prefix_padding_ms=turns.prefix_padding_ms,
-                silence_duration_ms=turns.silence_duration_ms,
-                create_response=turns.create_response,
-                interrupt_response=turns.interrupt_response,
-                idle_timeout_ms=turns.idle_timeout_ms,
-            )
-        case SemanticVadTurns():
-            return SemanticVad(
-                eagerness=turns.eagerness,
-                create_response=turns.create_response,
-                interrupt_response=turns.interrupt_response,
-            )
-        case NoTurnDetection():
-            return ManualTurns()
-        case _:
-            assert_never(turns)
+def _tools(values: Sequence[Json], secrets: Mapping[str, str]) -> Iterator[Tool]:
+    yield from (value for value in values if isinstance(value, FunctionTool))
+    yield from (mcp_tool(value, secrets) for value in values if isinstance(value, dict))
+
+
+def _as_it_is(value: Json) -> Json:
+    return value
+
+
+def _voice(voice: Json) -> str | None:
+    found = voice.get("id") if isinstance(voice, dict) else voice
+    return None if found is None else str(found)
+
+
+def _turn_detection(turns: Json) -> TurnDetection:
+    if turns is None:
+        return ManualTurns()
+    kind = SemanticVad if turns["type"] == "semantic_vad" else ServerVad
+    return kind(**{key: value for key, value in turns.items() if key != "type"})
+
+
+def _transcription(written: Json) -> Transcription | None:
+    given = {key: value for key, value in written.items() if value is not None}
+    return Transcription(**given) if "model" in given else None
+
+
+def _noise_reduction(written: Json) -> str:
+    return str(written["type"])
+
+
+def _tool_choice(choice: Json) -> str | McpToolChoice:
+    if isinstance(choice, str):
+        return choice
+    if choice["type"] == "function":
+        return str(choice["name"])
+    return McpToolChoice(choice["server_label"], choice.get("name"))
+
+
+def _truncation(truncation: Json) -> str | RetentionRatio:
+    if isinstance(truncation, str):
+        return truncation
+    limits = truncation.get("token_limits") or {}
+    return RetentionRatio(truncation["retention_ratio"], limits.get("post_instructions"))
+
+
+_ROWS: Mapping[str, tuple[str, Callable[[Json], Json]]] = MappingProxyType(
+    {
+        "instructions": ("instructions", _as_it_is),
+        VOICE: ("voice", _voice),
+        "audio.output.speed": ("speed", _as_it_is),
+        TRANSCRIPTION: ("transcription", _transcription),
+        "audio.input.noise_reduction": ("noise_reduction", _noise_reduction),
+        "audio.input.noise_reduction.strength": ("noise_reduction_strength", _as_it_is),
+        TURNS: ("turn_detection", _turn_detection),
+        "tool_choice": ("tool_choice", _tool_choice),
+        "parallel_tool_calls": ("parallel_tool_calls", _as_it_is),
+        "max_output_tokens": ("max_output_tokens", _as_it_is),
+        "temperature": ("temperature", _as_it_is),
+        "reasoning.effort": ("reasoning_effort", _as_it_is),
+        "truncation": ("truncation", _truncation),
+        "tracing": ("tracing", _as_it_is),
+        "include": ("include", _as_it_is),
+        "prompt": ("prompt", _as_it_is),
+    }
+)
+"""GA's path of a field -> the setting that it becomes, and how its value is read.
+
+`output_modalities` has none: the bridge asks for audio in any case.
+"""
+
+GA_PATHS: Mapping[str, str] = MappingProxyType({name: path for path, (name, _) in _ROWS.items()})
+"""Setting -> GA's path of it."""

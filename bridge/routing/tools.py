@@ -7,18 +7,18 @@ when the model calls. Arguments are checked against the schema before anything r
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bridge.config.parts import Part, Text
+from bridge.config.secret_places import SecretPlace
+from bridge.config.tool_templates import ToolName
 from bridge.realtime.session_config import FunctionTool, McpTool
 from bridge.routing.parts import AtHand, Phrase
-
-ToolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 _ANY: dict[str, object] = {"type": "object", "properties": {}}
 """Models add arguments that nobody asked for; a tool that takes none can leave them unread."""
@@ -239,6 +239,19 @@ class McpServer(Part):
     approve: tuple[ToolName, ...] = ()
     authorization_env: Text | None = None
 
+    def entry(self) -> dict[str, object]:
+        """Return it in the words of a session template."""
+        words = {
+            "type": "mcp",
+            "server_label": self.label,
+            "server_url": self.url,
+            "require_approval": self.approval,
+            "server_description": self.description,
+            "allowed_tools": None if self.allowed_tools is None else list(self.allowed_tools),
+            "authorization_env": self.authorization_env,
+        }
+        return {key: value for key, value in words.items() if value is not None}
+
 
 def function_tool(
     declaration: ToolDeclaration, targets: Sequence[str] = (), digits: Sequence[str] = ()
@@ -262,16 +275,25 @@ def function_tool(
     return FunctionTool(declaration.name, declaration.description_for_model, schema)
 
 
-def mcp_tool(server: McpServer, authorization: str | None = None) -> McpTool:
-    """Return a tool server's description for the Realtime service (`PROTOCOL.md` section 4)."""
-    settings: dict[str, object] = {"server_url": server.url, "require_approval": server.approval}
-    if server.description is not None:
-        settings["server_description"] = server.description
-    if server.allowed_tools is not None:
-        settings["allowed_tools"] = list(server.allowed_tools)
+_NOT_SENT = frozenset({"type", "server_label", "approve", "authorization_env", "headers"})
+
+
+def mcp_tool(entry: Mapping[str, Any], secrets: Mapping[str, str]) -> McpTool:
+    """Return a tool server's description for the Realtime service (`PROTOCOL.md` section 4).
+
+    Args:
+        entry: as in a session template.
+        secrets: what was read, by :attr:`~bridge.config.secret_places.SecretPlace.key`.
+    """
+    settings = {key: value for key, value in entry.items() if key not in _NOT_SENT}
+    authorization = secrets.get(entry.get("authorization_env") or "")
     if authorization is not None:
         settings["authorization"] = authorization
-    return McpTool(server.label, settings)
+    if headers := entry.get("headers"):
+        places = {name: SecretPlace.model_validate(each) for name, each in headers.items()}
+        settings["headers"] = {name: secrets.get(each.key, "") for name, each in places.items()}
+    settings = {key: value for key, value in settings.items() if value is not None}
+    return McpTool(entry["server_label"], settings)
 
 
 def fillers(declarations: tuple[ToolDeclaration, ...]) -> Iterator[str]:

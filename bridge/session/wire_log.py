@@ -5,8 +5,9 @@
      "fields": paths of its fields that hold something, "raw": the event without its audio}
 
 In the place of audio stands ``{"bytes": n, "ms": m}``; the ms are those of 24 kHz PCM, which our
-sessions are set to. A frame that is not JSON has the type ``""`` and no ``raw``. It is off unless
-``session.wire_log_dir`` is set, for it holds what was said.
+sessions are set to. In the place of a tool server's token and headers stands ``"(secret)"``. A
+frame that is not JSON has the type ``""`` and no ``raw``. It is off unless ``session.wire_log_dir``
+is set, for it holds what was said.
 
 Noting a frame appends to a list; a thread of the log's own parses and writes. A disk that refuses
 ends the log, never the call.
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -37,6 +38,8 @@ Tap = Callable[[Direction, str | bytes, Canonical], None]
 _NOTES_AT_ONCE = 50
 _BYTES_PER_MS = 48
 """16 bit at 24 kHz."""
+
+_SECRET = "(secret)"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def _line(note: _Note) -> str:
         "type": str(raw.get("type", "")) if isinstance(raw, dict) else "",
         "canonical": None if known is None else type(known).__name__,
         "fields": [] if known is None else sorted(set(_held("", known))),
-        "raw": without_audio(raw) if isinstance(raw, dict) else {},
+        "raw": _without_secrets(without_audio(raw)) if isinstance(raw, dict) else {},
     }
     return json.dumps(fields, ensure_ascii=False) + "\n"
 
@@ -129,6 +132,20 @@ def _without(value: object, is_audio: bool, keys: set[str]) -> object:
     if isinstance(value, list):
         return [_without(each, False, keys) for each in value]
     return value
+
+
+def _without_secrets(value: Any) -> Any:  # Any: JSON of any depth
+    if isinstance(value, list):
+        return [_without_secrets(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {name: _without_secrets(each) for name, each in value.items()}
+    if value.get("type") == "mcp":
+        if inner.get("authorization") is not None:
+            inner["authorization"] = _SECRET
+        if isinstance(inner.get("headers"), dict):
+            inner["headers"] = dict.fromkeys(inner["headers"], _SECRET)
+    return inner
 
 
 def _held(path: str, value: object) -> Iterator[str]:

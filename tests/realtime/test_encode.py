@@ -15,6 +15,7 @@ from bridge.realtime.commands import (
     CreateResponse,
     UpdateSession,
 )
+from bridge.realtime.ga import GaDialect
 from bridge.realtime.items import ContentPart, Message, OpaqueItem, PartKind, Role
 from bridge.realtime.session_config import McpToolChoice, ResponseConfig, SessionConfig
 from tests.realtime import golden
@@ -29,7 +30,7 @@ from tests.realtime.examples import (
     WEATHER,
 )
 from tests.realtime.golden import DIALECTS
-from tests.realtime.official import DialectName, Event
+from tests.realtime.official import DialectName, Event, assert_official
 
 GOLDEN: dict[DialectName, dict[str, Event]] = {
     name: {obj["event_id"]: obj for obj in golden.objects(name, "client")} for name in DIALECTS
@@ -110,9 +111,53 @@ def test_encode_bare_truncation_ratio_is_a_retention_ratio() -> None:
 
 def test_ga_lacks_only_the_temperature() -> None:
     ga = DIALECTS["ga"]
-    assert ga.unsupported(FULL) == ("temperature",)
-    assert ga.unsupported(SMALL) == ()
-    assert ga.unsupported(RARE) == ()
+    assert [*ga.unsupported(FULL)] == ["temperature"]
+    assert ga.unsupported(SMALL) == {}
+    assert ga.unsupported(RARE) == {}
+
+
+def test_ga_server_that_takes_a_temperature_gets_it() -> None:
+    takes = GaDialect(["temperature"])
+    assert takes.unsupported(FULL) == {}
+    told = json.loads(takes.encode(UpdateSession(FULL)))["session"]
+    without = json.loads(DIALECTS["ga"].encode(UpdateSession(FULL)))["session"]
+    assert told == {**without, "temperature": FULL.temperature}
+
+
+@both
+def test_each_dropped_field_has_its_reason(name: DialectName) -> None:
+    for config in (FULL, RARE, SMALL, TRANSCRIPTION, SessionConfig(tools=(WEATHER,))):
+        assert all(len(why) > 20 for why in DIALECTS[name].unsupported(config).values())
+
+
+OFF = frozenset({"noise_reduction", "transcription", "tracing"})
+
+
+@both
+def test_what_is_switched_off_is_null_and_what_is_not_set_is_absent(name: DialectName) -> None:
+    plain = json.loads(DIALECTS[name].encode(UpdateSession(SessionConfig())))["session"]
+    event = json.loads(DIALECTS[name].encode(UpdateSession(SessionConfig(switched_off=OFF))))
+    assert_official(name, "client", event)
+    places = {
+        "ga": ("audio.input.noise_reduction", "audio.input.transcription", "tracing"),
+        "beta": ("input_audio_noise_reduction", "input_audio_transcription", "tracing"),
+    }
+    session = event["session"]
+    for place in places[name]:
+        *above, last = place.split(".")
+        holder, before = session, plain
+        for key in above:
+            holder, before = holder[key], before[key]
+        assert holder.pop(last) is None
+        assert last not in before
+    assert session == plain
+
+
+@both
+def test_limit_of_the_model_is_asked_for_by_its_word(name: DialectName) -> None:
+    event = json.loads(DIALECTS[name].encode(UpdateSession(SessionConfig(max_output_tokens="inf"))))
+    assert_official(name, "client", event)
+    assert "inf" in event["session"].values()
 
 
 def test_beta_names_what_came_with_ga() -> None:
@@ -135,17 +180,17 @@ def test_beta_names_what_came_with_ga() -> None:
         "truncation",
         "prompt",
     }
-    assert beta.unsupported(SMALL) == ("truncation",)
-    assert beta.unsupported(SessionConfig()) == ()
+    assert [*beta.unsupported(SMALL)] == ["truncation"]
+    assert beta.unsupported(SessionConfig()) == {}
 
 
 def test_beta_names_tools_that_are_all_dropped() -> None:
-    assert DIALECTS["beta"].unsupported(SessionConfig(tools=(WEATHER,))) == ("tools",)
+    assert DIALECTS["beta"].unsupported(SessionConfig(tools=(WEATHER,))).keys() == {"tools"}
 
 
 @both
 def test_transcription_session_names_what_it_has_no_use_for(name: DialectName) -> None:
-    assert DIALECTS[name].unsupported(TRANSCRIPTION) == ("instructions",)
+    assert DIALECTS[name].unsupported(TRANSCRIPTION).keys() == {"instructions"}
 
 
 def test_beta_drops_from_a_response_what_came_with_ga() -> None:

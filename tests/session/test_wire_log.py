@@ -116,3 +116,23 @@ def test_audio_within_an_item_is_replaced() -> None:
     assert told["item"] == {
         "content": [{"type": "input_audio", "audio": {"bytes": 3, "ms": 3 / 48}}]
     }
+
+
+async def test_tokens_and_headers_of_tool_servers_are_not_written(tmp_path: Path) -> None:
+    log = WireLog(tmp_path / "c_1.jsonl", ManualClock())
+    tool = {
+        "type": "mcp",
+        "server_label": "crm",
+        "authorization": "hush-token",
+        "headers": {"X-Key": "hush-key"},
+    }
+    tap = log.tap()
+    for kind in ("session.update", "session.updated"):
+        tap("sent", event(kind, session={"tools": [tool], "tracing": {"headers": "kept"}}), None)
+    await asyncio.to_thread(log.close)
+    text = (tmp_path / "c_1.jsonl").read_text()
+    assert "hush" not in text
+    for line in map(json.loads, text.splitlines()):
+        (written,) = line["raw"]["session"]["tools"]
+        assert written == {**tool, "authorization": "(secret)", "headers": {"X-Key": "(secret)"}}
+        assert line["raw"]["session"]["tracing"] == {"headers": "kept"}

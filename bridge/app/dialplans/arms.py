@@ -10,13 +10,17 @@ import structlog
 
 from bridge.clock import NS_PER_S, Clock
 from bridge.config.models import ModelChoice, ModelTable, choose_model
-from bridge.config.settings import ArmSettings
+from bridge.config.secret_places import read_secret
+from bridge.config.settings import ArmSettings, Settings
+from bridge.errors import ConfigError
 from bridge.live.services import Arm, Route
 from bridge.live.upstream.models import ArmModel
 from bridge.realtime.dialects import DIALECTS
-from bridge.routing.agent import secret_names
+from bridge.routing.agent import secret_places
 from bridge.routing.models import Dialplan
-from bridge.routing.session import NO_SECRETS
+from bridge.routing.session import NO_SECRETS, read_config
+from bridge.routing.session_checks import session_warnings
+from bridge.routing.session_layers import arm_layers, on_arm, session_layers
 from bridge.session.access_reader import AccessReader
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource, DirectKey, TokenProvider, TokenRequest
@@ -59,36 +63,54 @@ def make_route(
     Raises:
         ConfigError: a model of the arm lacks the voice, and none may be chosen in its place.
     """
-    chosen = choose_model(settings, table, today, voice=dialplan.agent.voice)
+    wanted = read_config(session_layers(dialplan, arm.name, settings))
+    chosen = choose_model(settings, table, today, voice=wanted.voice)
     _warn(arm.name, chosen, dialplan=dialplan.name)
     sources = {each.endpoint.model: each for each in arm.choices}
     choices = tuple(
         ArmModel(sources[each.model].endpoint, sources[each.model].credentials, each.voice)
         for each in chosen
     )
-    return Route(dialplan, arm, choices, secrets)
+    return Route(on_arm(dialplan, settings), arm, choices, secrets)
 
 
 def resolve_tool_secrets(
     dialplans: Sequence[Dialplan], environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the environment variables that tools are signed or authorised with.
+    """Read what tools are signed or authorised with, by their places' keys.
 
     Raises:
-        ConfigError: one is not set, with the dialplan's place.
+        ConfigError: a secret is not there, with the dialplan's place.
     """
     secrets = {}
     for dialplan in dialplans:
-        for name, location in secret_names(dialplan.agent):
-            value = environ.get(name, "").strip()
-            if not value:
+        for place, location in secret_places(dialplan.agent):
+            try:
+                secrets[place.key] = read_secret(place, "the dialplan", "secret", environ)
+            except ConfigError as error:
                 raise dialplan.complain(
-                    f"the environment variable {name} is not set",
+                    error.what if place.env is None else f"the environment {place} is not set",
                     ("agent", *location),
-                    remedy=f"set {name} to the secret that the tool expects",
-                )
-            secrets[name] = value
+                    remedy=f"set {place.key} to the secret that the tool expects",
+                ) from None
     return secrets
+
+
+def resolve_session_secrets(
+    configured: Mapping[str, ArmSettings], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Read what the arms' session templates name, by their places' keys.
+
+    Raises:
+        ConfigError: a secret is not there, with its place in the settings.
+    """
+    return {
+        place.key: read_secret(place, f"arms.{name}.session.tools[{index}]", "secret", environ)
+        for name, arm in configured.items()
+        if arm.session is not None
+        for index, server in enumerate(arm.session.tools or ())
+        for place in server.secret_places
+    }
 
 
 def warn_of_dropped_fields(routes: Sequence[Route]) -> None:
@@ -98,13 +120,19 @@ def warn_of_dropped_fields(routes: Sequence[Route]) -> None:
         fields = route.arm.dialect.unsupported(route.config(route.choices[0]))
         dropped.setdefault(route.arm.name, {}).update(dict.fromkeys(fields))
     for route in {route.arm.name: route for route in routes}.values():
-        if fields := list(dropped[route.arm.name]):
+        if dropped[route.arm.name]:
             log.warning(
                 "arm.settings_dropped",
                 arm=route.arm.name,
                 dialect=route.arm.dialect.name,
-                fields=fields,
+                fields=list(dropped[route.arm.name]),
             )
+
+
+def warn_of_templates(dialplans: Sequence[Dialplan], settings: Settings) -> None:
+    """Log what an operator should know of the sessions that templates ask for."""
+    for warning in session_warnings(dialplans, settings.arms, settings.rollouts):
+        log.warning("session.template_warning", warning=warning)
 
 
 def publish_arms(arms: Mapping[str, Arm], table: ModelTable, metrics: Metrics) -> None:
@@ -134,7 +162,8 @@ def _make_arm(
     clock: Clock,
     on_rotated: Rotated,
 ) -> Arm:
-    chosen = choose_model(arm, table, today_of(clock))
+    wanted = read_config(arm_layers(name, arm))
+    chosen = choose_model(arm, table, today_of(clock), voice=wanted.voice)
     _warn(name, chosen)
     choices = tuple(
         ArmModel(
@@ -149,7 +178,7 @@ def _make_arm(
         )
         for each in chosen
     )
-    return Arm(name, DIALECTS[arm.dialect](), choices)
+    return Arm(name, DIALECTS[arm.dialect](arm.takes), choices, digest=arm.digest)
 
 
 def _credentials(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bridge.app.dialplans.arms import today_of, warn_of_dropped_fields
+from bridge.app.dialplans.arms import today_of, warn_of_dropped_fields, warn_of_templates
 from bridge.app.dialplans.plans import Dialplans, Plans
 from bridge.clock import Clock
 from bridge.config.models import ModelTable
@@ -52,12 +52,12 @@ class DialplansInForce:
         self.secrets = dict(dialplans.secrets)
 
     def warn(self) -> None:
-        """Name the session fields of theirs that an arm's dialect can't express."""
-        warn_of_dropped_fields(self.plans.routes)
+        """Name the session fields of theirs that an arm's dialect can't express, or soon won't."""
+        self._warn(self.plans)
 
     async def render(self) -> None:
         """Render their phrases."""
-        await self.phrases.render(self.plans.dialplans)
+        await self.phrases.render(self.plans.on_arms)
 
     async def replace(self, dialplans: Dialplans) -> None:
         """Put others in force for new calls, once their phrases are rendered.
@@ -66,11 +66,11 @@ class DialplansInForce:
             ConfigError: an arm's model lacks a dialplan's voice; those in force stay.
         """
         plans = self._make_plans(dialplans)
-        await self.phrases.render(plans.dialplans)
-        warn_of_dropped_fields(plans.routes)
+        await self.phrases.render(plans.on_arms)
+        self._warn(plans)
         self.secrets.update(dialplans.secrets)
         self.plans = plans
-        self.phrases.keep_only(plans.dialplans)
+        self.phrases.keep_only(plans.on_arms)
         self.publish()
 
     def publish(self) -> None:
@@ -79,6 +79,10 @@ class DialplansInForce:
             if dialplan.consent.disclosure is not None:
                 self._metrics.calls.expect_prompts(route=dialplan.name)
         self._metrics.config_loaded(self._clock.wall_ns())
+
+    def _warn(self, plans: Plans) -> None:
+        warn_of_dropped_fields(plans.routes)
+        warn_of_templates(plans.dialplans, self._settings)
 
     def _make_plans(self, dialplans: Dialplans) -> Plans:
         today = today_of(self._clock)

@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 
-from bridge.app.dialplans.arms import make_route, resolve_tool_secrets
+from bridge.app.dialplans.arms import (
+    make_route,
+    resolve_session_secrets,
+    resolve_tool_secrets,
+)
 from bridge.app.rollouts.in_force import Rollouts
 from bridge.config.models import ModelTable
 from bridge.config.settings import Settings
@@ -21,6 +25,7 @@ from bridge.routing.modes import Mode, has_agent, mode_of
 from bridge.routing.origin import read_origin
 from bridge.routing.rollout.targets import check_overrides
 from bridge.routing.rules import IncomingCall, incoming_call
+from bridge.routing.session_checks import arms_of, check_sessions
 from bridge.routing.verstat import Verstat, read_verstat
 from bridge.telephony.leg import Leg
 
@@ -31,7 +36,7 @@ class Dialplans:
 
     Attributes:
         plans: in matching order.
-        secrets: environment variables that their tools name, and their values.
+        secrets: environment variables that their tools, and the arms', name, and their values.
     """
 
     plans: tuple[Dialplan, ...]
@@ -43,13 +48,16 @@ def read_dialplans(settings: Settings, environ: Mapping[str, str]) -> Dialplans:
 
     Raises:
         ConfigError: a bad file, or one that names an arm, a flag, a trunk or a secret that is not
-            there; an override of a rollout that names a dialplan or a trunk that is not.
+            there; an override of a rollout that names a dialplan or a trunk that is not; a field
+            of a session template that an arm can't be asked for.
     """
     plans = load_dialplans(settings.dialplans_dir)
     check_arms(plans, settings.arms, settings.rollouts)
     check_trunks(plans, settings.sip.trunks)
     check_overrides(settings.rollouts, settings.sip.trunks, plans)
-    return Dialplans(plans, resolve_tool_secrets(plans, environ))
+    check_sessions(plans, settings.arms, settings.rollouts)
+    secrets = resolve_session_secrets(settings.arms, environ)
+    return Dialplans(plans, secrets | resolve_tool_secrets(plans, environ))
 
 
 class Plans:
@@ -78,14 +86,21 @@ class Plans:
         routes = [
             make_route(plan, arms[arm], settings.arms[arm], table, today, dialplans.secrets)
             for plan in dialplans.plans
-            for arm in _arms_of(plan, settings)
+            for arm in arms_of(plan, settings.rollouts)
         ]
         self._routes = {
             (route.dialplan.name, route.arm.name, mode): route.during(mode)
             for route in routes
             for mode in Mode
         }
-        self._first_arm = {plan.name: _arms_of(plan, settings)[0] for plan in dialplans.plans}
+        self._first_arm = {
+            plan.name: arms_of(plan, settings.rollouts)[0] for plan in dialplans.plans
+        }
+
+    @property
+    def on_arms(self) -> Sequence[Dialplan]:
+        """The dialplans as they are on each of their arms."""
+        return [route.dialplan for route in self.routes]
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -128,19 +143,13 @@ class Plans:
         dealt = Dealt(decision, caller, plan, partial(rollouts.ended, flag))
         if decision.arm is None:
             return replace(self._routes[name, plan.control, Mode.AI_OFF], dealt=dealt)
+        route = self._routes[name, decision.arm, mode]
         other = rollouts.rescuer(flag, decision.arm)
         return replace(
-            self._routes[name, decision.arm, mode],
-            dealt=dealt,
+            route,
+            dealt=replace(dealt, digest=route.arm.digest),
             rescuer=None if other is None else self._routes[name, other, mode],
         )
-
-
-def _arms_of(dialplan: Dialplan, settings: Settings) -> tuple[str, ...]:
-    """Return the arms that a dialplan's calls may get; with a flag the old one first."""
-    if dialplan.rollout is not None:
-        return settings.rollouts[dialplan.rollout].arms
-    return () if dialplan.arm is None else (dialplan.arm,)
 
 
 def describe(leg: Leg, sip: SipSettings, at: datetime) -> IncomingCall:

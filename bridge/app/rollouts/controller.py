@@ -38,8 +38,8 @@ class _Book:
     cursor: str
 
     @classmethod
-    def of(cls, plan: RolloutSettings, state: RolloutState) -> "_Book":
-        return cls(Ledger(plan, state), state.cursor)
+    def of(cls, plan: RolloutSettings, state: RolloutState, digests: Mapping[str, str]) -> "_Book":
+        return cls(Ledger(plan, state, digests), state.cursor)
 
     def is_of(self, state: RolloutState) -> bool:
         known = self.ledger.state
@@ -51,17 +51,20 @@ class RolloutController:
 
     Args:
         plans: of the settings, by flag.
+        digests: of the arms' settings, by name.
     """
 
     def __init__(
         self,
         plans: Mapping[str, RolloutSettings],
+        digests: Mapping[str, str],
         store: RolloutStore,
         node: str,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._plans = plans
+        self._digests = digests
         self._store = store
         self._node = node
         self._clock = clock
@@ -116,7 +119,8 @@ class RolloutController:
     async def _judge(self, flag: str, plan: RolloutSettings, state: RolloutState) -> None:
         book = self._books.get(flag)
         if book is None or not book.is_of(state):
-            book = self._books[flag] = _Book.of(plan, state)
+            digests = {arm: self._digests[arm] for arm in plan.arms if arm in self._digests}
+            book = self._books[flag] = _Book.of(plan, state, digests)
         while calls := await self._store.calls(flag, book.cursor):
             for entry_id, entry in calls:
                 book.ledger.take(entry)
@@ -149,7 +153,8 @@ class RolloutController:
         def change(state: RolloutState) -> RolloutState | None:
             if not book.is_of(state):
                 return None  # a person was faster: what was judged is over
-            return follow(replace(state, evidence=evidence, cursor=cursor), plan, judgement, now_ms)
+            known = replace(state, evidence=evidence, cursor=cursor, arms=book.ledger.digests)
+            return follow(known, plan, judgement, now_ms)
 
         signature = Signature(AUTHOR, evidence={**figures, "node": self._node})
         changed = await self._store.change(flag, change, signature, now_ms)

@@ -44,7 +44,10 @@ class RolloutNode:
         store = RolloutStore(self._link, settings.redis, audit)
         files = RolloutFiles(settings.state_dir)
         self.flags = Rollouts(settings.rollouts, secret, store, files, node, clock, metrics, active)
-        self._controller = RolloutController(settings.rollouts, store, node, clock, metrics)
+        digests = {name: arm.digest for name, arm in settings.arms.items()}
+        self._controller = RolloutController(
+            settings.rollouts, digests, store, node, clock, metrics
+        )
         self._deciding: asyncio.Task[None] | None = None
 
     async def open(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -13,6 +14,8 @@ from bridge.errors import BridgeError, ConfigError, InfrastructureError, Upstrea
 from bridge.live.services import Arm
 from bridge.live.upstream.models import ArmModel
 from bridge.realtime.session_config import SessionConfig
+from bridge.routing.session import read_config
+from bridge.routing.session_layers import arm_layers
 from bridge.session.realtime import RealtimeSession
 
 log = structlog.get_logger(__name__)
@@ -48,7 +51,10 @@ async def check_arms_answer(arms: Mapping[str, Arm], settings: Settings, clock: 
     """
     flagged = {arm for rollout in settings.rollouts.values() for arm in rollout.arms}
     for name, arm in arms.items():
-        error = await _first_answer(arm, settings.session, clock)
+        asked = read_config(arm_layers(name, settings.arms[name]))
+        # Without tools: they cost the service a visit to their server, and need secrets.
+        asked = replace(asked, tools=(), tool_choice=None)
+        error = await _first_answer(arm, asked, settings.session, clock)
         if error is None:
             continue
         if name not in flagged:
@@ -56,12 +62,14 @@ async def check_arms_answer(arms: Mapping[str, Arm], settings: Settings, clock: 
         log.warning("preflight.arm_silent", arm=name, error=str(error))
 
 
-async def _first_answer(arm: Arm, settings: SessionSettings, clock: Clock) -> UpstreamError | None:
+async def _first_answer(
+    arm: Arm, asked: SessionConfig, settings: SessionSettings, clock: Clock
+) -> UpstreamError | None:
     """Try an arm's models in order; return None once one answers, else the last one's refusal."""
     *others, last = arm.choices
     for choice in others:
         try:
-            await _open_once(arm, choice, settings, clock)
+            await _open_once(arm, choice, asked, settings, clock)
         except UpstreamError as error:
             log.warning(
                 "preflight.model_fallback",
@@ -72,13 +80,15 @@ async def _first_answer(arm: Arm, settings: SessionSettings, clock: Clock) -> Up
         else:
             return None
     try:
-        await _open_once(arm, last, settings, clock)
+        await _open_once(arm, last, asked, settings, clock)
     except UpstreamError as error:
         return error
     return None
 
 
-async def _open_once(arm: Arm, choice: ArmModel, settings: SessionSettings, clock: Clock) -> None:
+async def _open_once(
+    arm: Arm, choice: ArmModel, asked: SessionConfig, settings: SessionSettings, clock: Clock
+) -> None:
     credential = await choice.credentials.get()
     session = RealtimeSession(
         choice.endpoint.with_access(credential.access),
@@ -89,7 +99,7 @@ async def _open_once(arm: Arm, choice: ArmModel, settings: SessionSettings, cloc
         on_closed=lambda error: None,
     )
     try:
-        await session.open(SessionConfig(voice=choice.voice))
+        await session.open(replace(asked, voice=choice.voice))
     finally:
         await asyncio.shield(session.aclose())
 

@@ -106,4 +106,5 @@ class ArmWatch:
             caller=dealt.caller,
             code=seen.losses[0].code if seen.losses else "",
             rescued_by=rescued_by,
+            digest=dealt.digest,
         )

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from bridge.config.parts import Name, OneOrMore, Part, Text
-from bridge.routing.tools import ToolName
+from bridge.config.tool_templates import ToolName
 
 _OURS = frozenset(
     {"via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "content-length"}

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from bridge.config.parts import OneOrMore, Part, Text
-from bridge.routing.tools import ToolName
+from bridge.config.tool_templates import ToolName
 from bridge.speech.words import numbers_in
 
 

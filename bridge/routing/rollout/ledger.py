@@ -4,12 +4,14 @@ A fold over the log of ended calls, so that any node can take it up from the log
 """
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bridge.config.rollouts import RolloutSettings
 from bridge.routing.rollout.bounds import LatencyDifference, compare_p95
+from bridge.routing.rollout.evidence import HarmEvidence
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import Halt, RolloutState, guards_of
 from bridge.routing.rollout.verdict import Judgement, Trial, judge
@@ -36,11 +38,14 @@ class Ledger:
     Attributes:
         plan: the rollout.
         state: what was in force when the step began.
+        digests: of the arms' settings as they are now, by name. What an arm did with others
+            (another model, another session template) says nothing of it.
         latency: the last comparison of the arms.
     """
 
     plan: RolloutSettings
     state: RolloutState
+    digests: Mapping[str, str] = field(default_factory=dict)
     trial: Trial = field(init=False)
     latency: LatencyDifference | None = None
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -55,7 +60,7 @@ class Ledger:
         self.trial = Trial(
             guards_of(self.plan),
             state.step_ms / 1000,
-            evidence=state.evidence,
+            evidence=HarmEvidence() if self._is_stranger(state.arms) else state.evidence,
             permanent=state.halt is Halt.STOPPED,
         )
         self._turns = {arm: deque(maxlen=_CALLS_COMPARED) for arm in (False, True)}
@@ -63,6 +68,8 @@ class Ledger:
     def take(self, entry: CallEntry) -> None:
         """Count a call in, unless it is of an earlier trial, or a caller's repeated bad one."""
         if entry.version < self.state.trial or entry.arm not in self.plan.arms:
+            return
+        if self._is_stranger({entry.arm: entry.digest}):
             return
         if entry.bad and self._is_repeat(entry):
             return
@@ -117,6 +124,12 @@ class Ledger:
                 for (arm, code), calls in self.reasons.most_common(_TOP_REASONS)
             ],
         }
+
+    def _is_stranger(self, arms: Mapping[str, str]) -> bool:
+        """Return whether one of the arms had other settings than now, as far as both are known."""
+        return any(
+            digest and self.digests.get(arm, digest) != digest for arm, digest in arms.items()
+        )
 
     def _is_repeat(self, entry: CallEntry) -> bool:
         if not entry.caller:

@@ -102,6 +102,7 @@ class CallEntry:
         connected: see :class:`~bridge.routing.rollout.verdict.SampledCall`.
         code: the first failure's; empty without one.
         rescued_by: the other arm, where it took the call over.
+        digest: of the arm's settings; empty where nobody knows.
     """
 
     call_id: str
@@ -117,6 +118,7 @@ class CallEntry:
     code: str = ""
     rescued_by: str = ""
     node: str = ""
+    digest: str = ""
 
     def to_fields(self) -> dict[str, str]:
         """Return the fields of a stream entry."""
@@ -134,6 +136,7 @@ class CallEntry:
             "code": self.code,
             "rescued_by": self.rescued_by,
             "node": self.node,
+            "digest": self.digest,
         }
 
     @classmethod
@@ -157,6 +160,7 @@ class CallEntry:
             code=fields["code"],
             rescued_by=fields["rescued_by"],
             node=fields["node"],
+            digest=fields.get("digest", ""),  # an older node's entries have none
         )
 
     def result(self, treatment: str) -> SampledCall:

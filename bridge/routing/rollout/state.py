@@ -46,6 +46,8 @@ class RolloutState:
         trial: the version at which the evidence begins.
         step_ms: when the present share was set.
         evidence: of the trial, up to the call of the log at ``cursor``.
+        arms: digests of the settings of the arms that the evidence is about, by name; empty where
+            nobody knows.
         action, author, reason, at_ms: of the last change.
     """
 
@@ -62,6 +64,7 @@ class RolloutState:
     step_ms: int = 0
     evidence: HarmEvidence = field(default_factory=HarmEvidence)
     cursor: str = "0"
+    arms: Mapping[str, str] = field(default_factory=dict)
     action: str = "declared"
     author: str = ""
     reason: str = ""
@@ -89,6 +92,7 @@ class RolloutState:
             "step_ms": self.step_ms,
             "evidence": [evidence.log_ratios, evidence.bad_treatment, evidence.bad_control],
             "cursor": self.cursor,
+            "arms": dict(self.arms),
             "action": self.action,
             "author": self.author,
             "reason": self.reason,

@@ -6,13 +6,19 @@ from datetime import date
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.app.dialplans.arms import make_arms, make_route, warn_of_dropped_fields
+from bridge.app.dialplans.arms import (
+    make_arms,
+    make_route,
+    resolve_session_secrets,
+    warn_of_dropped_fields,
+)
 from bridge.clock import ManualClock
 from bridge.config.models import load_models
 from bridge.config.settings import ArmSettings
 from bridge.errors import ConfigError
 from bridge.live.services import Arm
 from bridge.realtime.dialects import DIALECTS
+from bridge.realtime.session_config import ServerVad
 from bridge.routing.models import Dialplan
 from bridge.session.access_reader import read_access
 from bridge.session.tokens import DirectKey, TokenProvider
@@ -102,3 +108,48 @@ def test_fields_that_a_dialect_drops_are_named_once_per_arm() -> None:
     (line,) = logs
     assert (line["arm"], line["log_level"]) == ("a", "warning")
     assert any("idle_timeout_ms" in name for name in line["fields"])
+
+
+def test_templates_voice_is_chosen_like_any_other() -> None:
+    """It stands below the arm's own; one that the model lacks is replaced."""
+    template = {"audio": {"output": {"voice": "cedar"}}}
+    for fields, agent, voice in (
+        ({}, {}, "cedar"),
+        ({"voice": "marin"}, {}, "marin"),
+        ({}, {"session": {"audio": {"output": {"voice": "ash"}}}}, "ash"),
+        ({"voice": "marin"}, {"session": {"audio": {"output": {"voice": "ash"}}}}, "ash"),
+        ({}, {"voice": "coral"}, "coral"),
+        ({"session": {"audio": {"output": {"voice": "nobody"}}}}, {}, "marin"),
+    ):
+        given = {"model": "gpt-realtime-2.1", "voice_fallback": "marin", "session": template}
+        settings = ArmSettings.model_validate({"url": URL, **given, **fields})
+        route = make_route(dialplan(**agent), arms({**given, **fields}), settings, TABLE, TODAY)
+        assert route.config(route.choices[0]).voice == voice
+
+
+def test_route_asks_for_what_the_arms_template_does_and_its_dialplan_knows() -> None:
+    vad = {"type": "server_vad", "silence_duration_ms": 4000}
+    given = {"model": "my-model", "session": {"audio": {"input": {"turn_detection": vad}}}}
+    settings = ArmSettings.model_validate({"url": URL, "api_key_env": "KEY", **given})
+    route = make_route(dialplan(), arms(given), settings, TABLE, TODAY)
+    asked = route.config(route.choices[0]).turn_detection
+    assert asked == ServerVad(
+        silence_duration_ms=4000, create_response=False, interrupt_response=False
+    )
+    assert route.dialplan.agent.policy(lambda text: text).turn_overdue_ms == 4_800
+    assert route.arm.digest == settings.digest
+
+
+def test_secret_of_a_template_that_is_not_set_is_named_with_its_place() -> None:
+    entry = {
+        "type": "mcp",
+        "server_label": "crm",
+        "server_url": "u",
+        "headers": {"X-Key": {"env": "CRM_KEY"}},
+        "authorization_env": "CRM_TOKEN",
+    }
+    configured = {"live": ArmSettings.model_validate({"url": URL, "session": {"tools": [entry]}})}
+    secrets = {"CRM_KEY": " hush\n", "CRM_TOKEN": "mum"}
+    assert resolve_session_secrets(configured, secrets) == {"CRM_KEY": "hush", "CRM_TOKEN": "mum"}
+    with pytest.raises(ConfigError, match=r"CRM_KEY is not set.*arms\.live\.session\.tools\[0\]"):
+        resolve_session_secrets(configured, {"CRM_TOKEN": "mum"})

@@ -34,12 +34,15 @@ class Bench:
         self.store = RolloutStore(link, RedisSettings())
         self.clock = ManualClock(wall_ns=1_800_000_000 * NS_PER_S)
         self.metrics = Metrics("test")
+        self.digests = {"old": "o1", "new": "n1"}
         self.controller = self.make("a")
         self._rng = random.Random(7)
         self._number = 0
 
     def make(self, node: str, plan: RolloutSettings = QUICK) -> RolloutController:
-        return RolloutController({"f": plan}, self.store, node, self.clock, self.metrics)
+        return RolloutController(
+            {"f": plan}, self.digests, self.store, node, self.clock, self.metrics
+        )
 
     @property
     def now_s(self) -> float:
@@ -97,6 +100,7 @@ class Bench:
                         for _ in range(4)
                     ),
                     caller=f"caller{self._number}",
+                    digest=self.digests[arm],
                 )
             )
         await self.store.report("f", entries)
@@ -188,6 +192,30 @@ async def test_a_new_leader_takes_up_what_the_old_one_had_added_up(bench: Bench)
     assert after is not None
     assert after["e_value"] == before["e_value"] != 1
     assert after["treatment"] == before["treatment"]
+
+
+async def test_arm_with_another_session_template_begins_anew(bench: Bench) -> None:
+    """A node that comes up with other settings judges what it runs, not what was run before."""
+    await bench.set(50)
+    await bench.calls(6, bad={"new": 1.0})
+    await bench.controller.decide()
+    before = await bench.store.verdict("f")
+    assert before is not None
+    assert before["e_value"] > 1  # type: ignore[operator]  # a figure
+    bench.digests = {"old": "o1", "new": "n2"}
+    other = bench.make("b")
+    await bench.controller.resign()
+    await other.decide()
+    after = await bench.store.verdict("f")
+    assert after is not None
+    assert after["e_value"] == 1
+    assert after["treatment"] == {"bad": 0, "calls": 0}
+    assert after["control"] == before["control"]
+    await bench.calls(6, bad={"new": 1.0})
+    await other.decide()
+    again = await bench.store.verdict("f")
+    assert again is not None
+    assert again["treatment"] != {"bad": 0, "calls": 0}
 
 
 async def test_evidence_outlives_a_step_that_a_person_takes(bench: Bench) -> None:

@@ -27,6 +27,10 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
         "turns": ("audio", "input", "turn_detection"),
         "transcription": ("audio", "input", "transcription"),
         "tools": ("tools",),
+        "noise_reduction": ("audio", "input", "noise_reduction"),
+        "speed": ("audio", "output", "speed"),
+        "truncation": ("truncation",),
+        "reasoning": ("reasoning",),
     },
     "beta": {
         "input_format": ("input_audio_format",),
@@ -35,7 +39,17 @@ PATHS: dict[str, dict[str, tuple[str, ...]]] = {
         "turns": ("turn_detection",),
         "transcription": ("input_audio_transcription",),
         "tools": ("tools",),
+        "noise_reduction": ("input_audio_noise_reduction",),
+        "speed": ("speed",),
+        "temperature": ("temperature",),
     },
+}
+TEMPLATES: dict[str, dict[str, object]] = {
+    "ga": {"truncation": "disabled", "reasoning": {"effort": "low"}},
+    "beta": {"temperature": 0.7},
+}
+SHARED: dict[str, object] = {
+    "audio": {"input": {"noise_reduction": {"type": "near_field"}}, "output": {"speed": 1.1}}
 }
 ULAW: dict[str, Any] = {"ga": {"type": "audio/pcmu"}, "beta": "g711_ulaw"}  # Any: wire values
 PCM: dict[str, Any] = {"ga": {"type": "audio/pcm"}, "beta": "pcm16"}  # Any: as above
@@ -56,10 +70,16 @@ def saying(dialect: str, field: str, value: object) -> Callable[[Json, Visit], J
     return confirm
 
 
-async def place(start_gateway: StartGateway, service: OddService) -> tuple[int, str]:
+async def place(
+    start_gateway: StartGateway, service: OddService, session: object = None
+) -> tuple[int, str]:
     """Place a call; return its final status and the metrics after it."""
     gateway, port = await start_gateway(
-        service.url, dialect=service.dialect, voice="marin", dialplan={"agent": AGENT}
+        service.url,
+        dialect=service.dialect,
+        voice="marin",
+        session=session,
+        dialplan={"agent": AGENT},
     )
     async with RtpCaller(port) as caller:
         status = await caller.call()
@@ -115,6 +135,32 @@ async def test_difference_that_is_not_heard_is_counted(
     assert status == 200
     line = f'bridge_upstream_session_differences_total{{arm="peer",field="{label}"}} 1.0'
     assert line in text
+
+
+@pytest.mark.parametrize(
+    ("dialect", "field", "value", "differs"),
+    [
+        *((dialect, "noise_reduction", None, True) for dialect in DIALECTS),
+        *(
+            (dialect, "noise_reduction", {"type": "near_field", "strength": 1}, False)
+            for dialect in DIALECTS
+        ),
+        *((dialect, "speed", 1.0, True) for dialect in DIALECTS),
+        *((dialect, "speed", 1.100000001, False) for dialect in DIALECTS),
+        ("ga", "truncation", "auto", True),
+        ("ga", "reasoning", None, True),
+        ("beta", "temperature", 0.8, True),
+    ],
+)
+async def test_template_that_a_service_did_not_take_is_counted(
+    start_gateway: StartGateway, dialect: str, field: str, value: object, differs: bool
+) -> None:
+    async with odd_service(dialect) as service:
+        service.confirm = saying(dialect, field, value)
+        status, text = await place(start_gateway, service, session={**SHARED, **TEMPLATES[dialect]})
+    assert status == 200
+    line = f'bridge_upstream_session_differences_total{{arm="peer",field="{field}"}} 1.0'
+    assert (line in text) is differs
 
 
 def filled_in(dialect: str) -> list[Callable[[Json, Visit], Json]]:

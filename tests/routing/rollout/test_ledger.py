@@ -5,6 +5,7 @@ import random
 import pytest
 
 from bridge.config.rollouts import RolloutSettings
+from bridge.routing.rollout.evidence import HarmEvidence
 from bridge.routing.rollout.ledger import Ledger
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
 from bridge.routing.rollout.signed_arm import checked_arm, sign_arm
@@ -60,8 +61,34 @@ def test_a_caller_who_hung_up_before_a_session_says_nothing() -> None:
 
 
 def test_an_entry_is_read_as_it_was_written() -> None:
-    call = entry(1, "new", good=False, turns_ms=(1, 2), rescued_by="old", share=None)
+    call = entry(1, "new", good=False, turns_ms=(1, 2), rescued_by="old", share=None, digest="d")
     assert CallEntry.from_fields(call.to_fields()) == call
+    older = {key: value for key, value in call.to_fields().items() if key != "digest"}
+    assert CallEntry.from_fields(older).digest == ""
+
+
+NOW = {"old": "o2", "new": "n2"}
+
+
+def test_what_an_arm_did_with_other_settings_says_nothing_of_it() -> None:
+    ledger = Ledger(PLAN, RolloutState(), NOW)
+    for number, (arm, digest) in enumerate(
+        [("new", "n1"), ("old", "o1"), ("new", "n2"), ("old", "o2"), ("new", "")]
+    ):
+        ledger.take(entry(number, arm, good=False, digest=digest))
+    judgement = ledger.judge(10.0)
+    assert (judgement.treatment.calls, judgement.control.calls) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("known", "kept"),
+    [({}, True), (NOW, True), ({"old": "o2", "new": "n1"}, False), ({"old": "o1"}, False)],
+)
+def test_evidence_of_an_arm_with_other_settings_is_left(known: dict[str, str], kept: bool) -> None:
+    evidence = HarmEvidence().bad_call(in_treatment=True, share=0.5)
+    state = RolloutState(evidence=evidence, arms=known)
+    assert Ledger(PLAN, state, NOW).trial.evidence == (evidence if kept else HarmEvidence())
+    assert RolloutState.from_fields(state.to_fields()) == state
 
 
 def test_a_callers_bad_calls_count_once_an_hour() -> None:

@@ -1,0 +1,141 @@
+"""Finds what is wrong with the sessions that templates ask for, before any call is taken. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+from bridge.config.rollouts import RolloutSettings
+from bridge.config.session_template import TOOL
+from bridge.config.settings import ArmSettings
+from bridge.errors import ConfigError
+from bridge.realtime.dialects import DIALECTS
+from bridge.routing.models import Dialplan
+from bridge.routing.session import GA_PATHS, read_config
+from bridge.routing.session_layers import (
+    BY_SERVICE,
+    TRANSCRIPTION,
+    TURNS,
+    Layers,
+    arm_layers,
+    session_layers,
+)
+
+PROMPTS_END = date(2026, 11, 30)
+"""First day without stored prompts (`PROTOCOL.md`, section "Status you must know first")."""
+
+Problem = tuple[str, str]
+"""A field's path, and why it can't be asked for."""
+
+
+def arms_of(dialplan: Dialplan, rollouts: Mapping[str, RolloutSettings]) -> tuple[str, ...]:
+    """Return the arms that a dialplan's calls may get; with a flag the old one first."""
+    if dialplan.rollout is not None:
+        return rollouts[dialplan.rollout].arms
+    return () if dialplan.arm is None else (dialplan.arm,)
+
+
+def check_sessions(
+    dialplans: Sequence[Dialplan],
+    arms: Mapping[str, ArmSettings],
+    rollouts: Mapping[str, RolloutSettings],
+) -> None:
+    """Check that what templates ask for can be asked for, on each arm that it may be asked on.
+
+    Args:
+        dialplans: whose arms and flags are there (:func:`bridge.routing.matching.check_arms`).
+
+    Raises:
+        ConfigError: naming the field, where it is written, the arm and the reason.
+    """
+    for name, arm in arms.items():
+        layers = arm_layers(name, arm)
+        for path, why in _unsayable(layers, arm):
+            raise _complaint(None, name, layers, path, why)
+    for dialplan in dialplans:
+        for name in arms_of(dialplan, rollouts):
+            layers = session_layers(dialplan, name, arms[name])
+            for path, why in _problems(dialplan, layers, arms[name]):
+                raise _complaint(dialplan, name, layers, path, why)
+
+
+def session_warnings(
+    dialplans: Sequence[Dialplan],
+    arms: Mapping[str, ArmSettings],
+    rollouts: Mapping[str, RolloutSettings],
+) -> Iterator[str]:
+    """Yield what an operator should know of sessions that can be asked for all the same."""
+    for dialplan in dialplans:
+        names = arms_of(dialplan, rollouts)
+        for name in names:
+            prompt = session_layers(dialplan, name, arms[name]).get("prompt")
+            if prompt is not None and prompt.value is not None:
+                yield (
+                    f"dialplan {dialplan.name} on arm {name}: {prompt.source}.prompt names a stored"
+                    f" prompt, and the service has none from {PROMPTS_END} on: write"
+                    " agent.instructions"
+                )
+        if len(names) > 1 and _differ_in_vain(dialplan, [arms[name] for name in names]):
+            yield (
+                f"dialplan {dialplan.name}: the arms {' and '.join(names)} differ in their session"
+                " alone, and not for its calls: agent.session and the agent's own fields stand"
+                " above the arms'"
+            )
+
+
+def _differ_in_vain(dialplan: Dialplan, arms: Sequence[ArmSettings]) -> bool:
+    without = [arm.model_copy(update={"session": None}) for arm in arms]
+    asked = [read_config(session_layers(dialplan, "", arm)) for arm in arms]
+    return all(each == without[0] for each in without) and all(each == asked[0] for each in asked)
+
+
+def _problems(dialplan: Dialplan, layers: Layers, arm: ArmSettings) -> Iterator[Problem]:
+    yield from _unsayable(layers, arm)
+    yield from _deciders(dialplan, arm)
+    described = [path for path in layers if path.startswith(f"{TRANSCRIPTION}.")]
+    if described and f"{TRANSCRIPTION}.model" not in layers:
+        yield described[0], "nothing names the transcription's model"
+    choice = layers.get("tool_choice")
+    if choice is not None and isinstance(choice.value, dict):
+        kind = choice.value["type"]
+        wanted = choice.value["name" if kind == "function" else "server_label"]
+        if f"{TOOL}{kind} {wanted}]" not in layers:
+            yield "tool_choice", f"the agent has no {kind} '{wanted}'"
+
+
+def _deciders(dialplan: Dialplan, arm: ArmSettings) -> Iterator[Problem]:
+    turns = None if arm.session is None else arm.session.turns
+    if dialplan.agent.barge_in.is_ours and turns is not None:
+        for each in BY_SERVICE:
+            if getattr(turns, each) is not None:
+                why = f"the bridge decides it on calls of dialplan {dialplan.name}, which lacks"
+                yield f"{TURNS}.{each}", f"{why} `barge_in: {{decided_by: service}}`"
+
+
+def _unsayable(layers: Layers, arm: ArmSettings) -> Iterator[Problem]:
+    """Yield fields of templates that the arm's dialect can't say.
+
+    What a dialplan says in its own words is left out instead, with a warning: the same dialplan
+    may be for arms of both dialects.
+    """
+    dialect = DIALECTS[arm.dialect](arm.takes)
+    for name, why in dialect.unsupported(read_config(layers)).items():
+        setting, _, inner = name.partition(".")
+        path = GA_PATHS.get(setting, "")
+        path = f"{path}.{inner}" if inner else path
+        for each, asked in layers.items():
+            is_tool = setting.startswith("tools") and each.startswith(f"{TOOL}mcp ")
+            if asked.is_of_a_template and (is_tool or each == path or each.startswith(f"{path}.")):
+                yield each, f"{why} (the arm's dialect is {dialect.name})"
+
+
+def _complaint(
+    dialplan: Dialplan | None, arm: str, layers: Layers, path: str, why: str
+) -> ConfigError:
+    """Return the error about a field, at its place: the arm's settings or the dialplan's file."""
+    source = layers[path].source if path in layers else ""
+    if dialplan is not None and source == "agent.session":
+        return dialplan.complain(
+            f"agent.session.{path} can't be asked for on arm '{arm}': {why}",
+            ("agent", "session", *path.split(".")),
+            remedy="take it out, or write it in the session of those arms that can",
+        )
+    return ConfigError(f"arms.{arm}.session.{path} can't be asked for: {why}", remedy="take it out")
