@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import gc
+import logging
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -8,10 +9,12 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+import structlog
 from _pytest.runner import runtestprotocol
 from hypothesis import settings
 
 from bridge.store.local import LocalRedis, start_local_redis
+from bridge.telemetry.logs import LEAST_LEVELS
 from tests.support.dead_workers import watch_workers
 from tests.support.longest_first import longest_first
 from tests.support.machine import MachineWatch, Timing, all_inconclusive
@@ -55,6 +58,23 @@ def redis() -> Iterator[LocalRedis]:
     """A Redis of the module's own."""
     with start_local_redis() as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """Undo what a command that ran in this process set up for its logs."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.contextvars.clear_contextvars()
+    if not structlog.is_configured():
+        return
+    for handler in set(root.handlers) - set(handlers):
+        root.removeHandler(handler)
+    root.setLevel(level)
+    for name in LEAST_LEVELS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import structlog
 from websockets.asyncio.client import ClientConnection
@@ -148,7 +147,6 @@ class Connection:
             user_agent_header="telephony-bridge",
             compression=None,
             proxy=None if proxy is None else proxy.secret_url,
-            ssl=access.tls_context if urlsplit(self._url).scheme == "wss" else None,
             create_connection=AlertedConnection,
             open_timeout=None,
             close_timeout=settings.close_timeout_s,
@@ -158,6 +156,7 @@ class Connection:
             logger=_wire_log,
         )
         attempt.allowed = self._redirect_hosts
+        attempt.tls_context = access.tls_context
         socket = await attempt
         self._socket = socket
         self._task = asyncio.create_task(self._run(socket), name="realtime-connection")

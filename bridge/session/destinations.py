@@ -47,9 +47,11 @@ class GuardedConnect(connect):
 
     Attributes:
         allowed: ``host`` or ``host:port``; these are given the same headers, the key among them.
+        tls_context: for wss://, which a redirect may lead to from ws://.
     """
 
     allowed: Collection[str] = ()
+    tls_context: ssl.SSLContext
 
     async def open_tcp_connection(self) -> ClientConnection:
         """Connect, through the proxy if there is one.
@@ -59,6 +61,8 @@ class GuardedConnect(connect):
             ProxyUnreachable: the proxy could not be connected to, or ended it.
             OSError: the same of the service, without a proxy.
         """
+        if self.ws_uri.secure:
+            self.create_connection_kwargs["ssl"] = self.tls_context
         try:
             return await super().open_tcp_connection()
         except ssl.SSLError:

@@ -18,7 +18,7 @@ from bridge.config.settings import TelemetrySettings
 from bridge.telemetry.log_limits import LogLimits, cut
 from bridge.telemetry.redaction import redact, without_secrets
 
-_LEAST_LEVELS = {
+LEAST_LEVELS = {
     # At DEBUG, websockets logs every frame: the caller's audio and words. It must never get there.
     "websockets": logging.INFO,
     # One line a scrape and probe is of no use.
@@ -59,7 +59,7 @@ def configure(settings: TelemetrySettings) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    for name, least in _LEAST_LEVELS.items():
+    for name, least in LEAST_LEVELS.items():
         logging.getLogger(name).setLevel(max(level, least))
 
 

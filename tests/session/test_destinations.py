@@ -341,13 +341,15 @@ async def test_a_redirect_to_a_host_that_is_named_carries_all() -> None:
 async def test_a_redirect_to_tls_is_followed_with_the_arms_own_signers(
     authority: Authority,
 ) -> None:
-    async with serving(talk, server_tls(authority.sign("server"))) as secure:
-        async with answering(HTTPStatus.FOUND, Location=secure) as (url, _):
-            access = access_of(secure, ca_file=authority.cert_file)
-            session = make_session(url, Heard(), access=access)
-            session._connection._redirect_hosts = (secure.split("/")[2],)
-            await session.open(CONFIG)
-            await session.aclose()
+    async with (
+        serving(talk, server_tls(authority.sign("server"))) as secure,
+        answering(HTTPStatus.FOUND, Location=secure) as (url, _),
+    ):
+        access = access_of(secure, ca_file=authority.cert_file)
+        session = make_session(url, Heard(), access=access)
+        session._connection._redirect_hosts = (secure.split("/")[2],)
+        await session.open(CONFIG)
+        await session.aclose()
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])

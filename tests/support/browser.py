@@ -14,6 +14,7 @@ from typing import Literal
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import (
     Browser,
+    Error,
     Page,
     Request,
     Route,
@@ -140,10 +141,18 @@ async def accessibility_faults(
 
 
 async def until_true(page: Page, expression: str) -> None:
-    """Wait until an expression holds; a page whose policy forbids `eval` can't wait by itself."""
+    """Wait until an expression holds; a page whose policy forbids `eval` can't wait by itself.
+
+    An element that is not there yet holds nothing.
+    """
 
     async def holds() -> bool:
-        return bool(await page.evaluate(expression))
+        try:
+            return bool(await page.evaluate(expression))
+        except Error as error:
+            if "properties of null" in error.message:
+                return False
+            raise
 
     await wait_until(holds, f"{expression} did not come true")
 

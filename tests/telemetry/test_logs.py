@@ -1,7 +1,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -16,20 +15,6 @@ from bridge.telemetry.logs import (
 )
 
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def _own_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    for handler in set(root.handlers) - set(before):
-        root.removeHandler(handler)
-    root.setLevel(level)
-    for name in ("websockets", "aiohttp.access"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def lines(capsys: Capture) -> list[dict[str, object]]:
