@@ -1,19 +1,18 @@
 """Session templates: what may be asked for, what not and why, held against the official types."""
 
-import types
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
-from openai.types.realtime.session_update_event import SessionUpdateEvent
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from bridge.config.loading import load_settings
 from bridge.config.session_template import SessionTemplate, nested_fields
 from bridge.config.settings import ArmSettings
 from bridge.config.tool_templates import McpTemplate
 from bridge.errors import ConfigError
+from tests.config.official_fields import GA_SESSION, paths, walked
 
 WHOLE: dict[str, object] = {
     "audio": {
@@ -77,7 +76,7 @@ WHOLE: dict[str, object] = {
 
 OURS = {
     "temperature": "the beta's",
-    "tools[].approve": "the bridge's own answer to the service's question",
+    "tools[].approve[]": "the bridge's own answer to the service's question",
     "tools[].authorization_env": "names the variable with what is sent as authorization",
     "tools[].headers{}.env": "likewise, of a header",
     "tools[].headers{}.file": "likewise",
@@ -101,35 +100,19 @@ LISTED = {
 """Fields of GA's that no template may have, and words of the reason that is given."""
 
 
-def members(annotation: object) -> Iterator[object]:
-    """Yield what a union is made of; of an annotated type the type."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        yield from members(typing.get_args(annotation)[0])
-    elif typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        for each in typing.get_args(annotation):
-            yield from members(each)
-    else:
-        yield annotation
+OFFICIAL = paths(GA_SESSION)
+SETTABLE = paths(SessionTemplate)
 
 
-def paths(annotation: object, path: str = "") -> Iterator[str]:
-    """Yield the paths of all that can be written: `tools[].name`, `prompt.variables{}`."""
-    for kind in members(annotation):
-        arguments = typing.get_args(kind)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            for name, field in kind.model_fields.items():
-                yield from paths(field.annotation, f"{path}.{name}" if path else name)
-        elif typing.get_origin(kind) in (list, tuple) and path == "tools":
-            yield from paths(arguments[0], f"{path}[]")
-        elif typing.get_origin(kind) is dict:
-            yield from paths(arguments[1], f"{path}{{}}")
-        elif kind is not type(None):
-            yield path
-
-
-SESSIONS = SessionUpdateEvent.model_fields["session"].annotation
-OFFICIAL = frozenset(paths(SESSIONS))
-SETTABLE = frozenset(paths(SessionTemplate))
+MODELS = sorted(
+    {
+        kind
+        for _, kind in walked(GA_SESSION)
+        if isinstance(kind, type) and issubclass(kind, BaseModel)
+    },
+    key=lambda model: model.__name__,
+)
+"""Every type that the walk goes through."""
 
 
 def is_settable(path: str) -> bool:
@@ -137,6 +120,10 @@ def is_settable(path: str) -> bool:
     above = (path[: at + len("{}")] for at in range(len(path)) if path[at:].startswith("{}"))
     in_parts = any(each.startswith((f"{path}.", f"{path}{{}}")) for each in SETTABLE)
     return path in SETTABLE or in_parts or any(each in SETTABLE for each in above)
+
+
+def unsettable(official: Iterable[str]) -> list[str]:
+    return sorted(path for path in official if not is_settable(path))
 
 
 def test_the_walk_goes_into_unions_lists_and_mappings() -> None:
@@ -147,11 +134,23 @@ def test_the_walk_goes_into_unions_lists_and_mappings() -> None:
         "truncation.token_limits.post_instructions",
         "prompt.variables{}.image_url",
         "tool_choice.server_label",
+        "include[]",
     } <= OFFICIAL
 
 
 def test_every_writable_field_of_the_official_types_is_settable_or_listed_with_its_reason() -> None:
-    assert [path for path in sorted(OFFICIAL) if not is_settable(path)] == sorted(LISTED)
+    assert unsettable(OFFICIAL) == sorted(LISTED)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_field_that_the_sdk_would_add_to_any_of_its_types_is_missed(
+    model: type[BaseModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(model.model_fields, "sparkle", FieldInfo(annotation=str))
+    grown = paths(GA_SESSION) - OFFICIAL
+    assert grown
+    unread = {path for path in grown if path.startswith("prompt.variables{}.")}
+    assert unsettable(grown) == sorted(grown - unread)
 
 
 def test_template_has_no_field_that_the_official_types_lack() -> None:

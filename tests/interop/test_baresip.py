@@ -11,7 +11,7 @@ from bridge.speech.recognition import Recognizer
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from tests.interop.conftest import ANSWER, GREETING, QUESTION
-from tests.support.baresip import baresip
+from tests.support.baresip import RATE_HZ, baresip
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, serving, write_dialplan
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
@@ -58,5 +58,4 @@ async def test_baresip_is_heard_and_answered(
     recording, rate_hz = read_wav(record["recording"])
     assert [each.text for each in hears.hear_all(recording[:, 0], rate_hz)] == [QUESTION]
     assert [each.text for each in hears.hear_all(recording[:, 1], rate_hz)] == [GREETING, ANSWER]
-    decoded, rate_hz = read_wav(phone.heard())
-    assert [each.text for each in hears.hear_all(decoded[:, 0], rate_hz)] == [GREETING, ANSWER]
+    assert [each.text for each in hears.hear_all(phone.heard(), RATE_HZ)] == [GREETING, ANSWER]

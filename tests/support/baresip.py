@@ -13,11 +13,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tests.support.ports import free_port
 from tests.support.programs import need_program
 from tests.support.waiting import wait_until
 
 _END_WITHIN_S = 5.0
+RATE_HZ = 8000
 _MODULES = Path("/usr/lib/baresip/modules")
 
 _CONFIG = """\
@@ -26,10 +30,10 @@ sip_listen 127.0.0.1:{sip_port}
 call_max_calls 1
 audio_source aufile,{speech}
 audio_player aubridge,nowhere
-audio_srate 8000
+audio_srate {rate_hz}
 audio_channels 1
-ausrc_srate 8000
-auplay_srate 8000
+ausrc_srate {rate_hz}
+auplay_srate {rate_hz}
 ausrc_channels 1
 auplay_channels 1
 rtp_ports 20000-40000
@@ -123,10 +127,14 @@ class Baresip:
         found = _ANY_SUITE.findall((self._directory / "baresip.log").read_text("utf-8", "replace"))
         return found[-1] if found else ""
 
-    def heard(self) -> Path:
-        """Return the WAV file of what it has decoded; complete when it has quit."""
-        (path,) = self._directory.glob("dump-*-dec.wav")
-        return path
+    def heard(self) -> NDArray[np.int16]:
+        """Return what it has decoded so far: (n,) samples at `RATE_HZ`.
+
+        The header of its WAV file has the length only when the call is over.
+        """
+        files = self._directory.glob("dump-*-dec.wav")
+        content = b"".join(path.read_bytes() for path in files).partition(b"data")[2]
+        return np.frombuffer(content[4 : len(content) // 2 * 2], "<i2")
 
     async def listen(self) -> None:
         """Take its messages, netstrings of JSON, for ever; cancel to end."""
@@ -182,6 +190,7 @@ def _start(
         modules=_MODULES,
         port=port,
         directory=directory,
+        rate_hz=RATE_HZ,
         sip_port=account.sip_port,
         more=f"sip_certificate {account.shown}\n" if account.shown else "",
     )

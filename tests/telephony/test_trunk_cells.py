@@ -16,16 +16,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bridge.audio.wav import read_wav, write_wav
+from bridge.audio.wav import write_wav
 from tests.audio.signals import tone
 from tests.docs.pages import ROOT
-from tests.support.baresip import Account, Baresip, baresip
+from tests.support.baresip import RATE_HZ, Account, Baresip, baresip
 from tests.support.certificates import Authority, make_certificate
 from tests.support.digest import hashed
 from tests.support.kamailio import PING_INTERVAL_S, Kamailio, TlsOutside, kamailio
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
-from tests.telephony.fake_ports import RATE_HZ
 from tests.telephony.rig import Call, Rig, running
 from tests.telephony.trunk_cells import CELLS, QUICK, SRTP, Cell
 from tests.telephony.trunk_far_end import SECRET as TRUNK_SECRET
@@ -162,16 +161,16 @@ def is_tone(sound: NDArray[np.int16], rate_hz: int, hz: int) -> bool:
     return bool(abs(np.argmax(spectrum) * rate_hz / len(sound) - hz) < 20)
 
 
-async def talk(call: Call) -> None:
-    """Hear the far end's tone, and sound another one."""
+async def talk(call: Call, phone: Baresip) -> None:
+    """Hear the far end's tone, and sound another one until it is heard there."""
     await call.until(lambda: bool(call.pieces), "media")
-    call.play_tone(AGENT_HZ, 600)
+    heard = False
     for _ in range(20):
-        if is_tone(await call.hear(200), 24_000, CALLER_HZ):
-            break
-    else:
-        pytest.fail("the far end is not heard")
-    await call.until(lambda: len(call.playout) > 1, "the end of the tone")
+        call.play_tone(AGENT_HZ, 600)
+        heard = is_tone(await call.hear(600), 24_000, CALLER_HZ) or heard
+        if heard and is_tone(phone.heard(), RATE_HZ, AGENT_HZ):
+            return
+    pytest.fail("the far end hears nothing" if heard else "the far end is not heard")
 
 
 def seen(closed: str) -> str:
@@ -200,7 +199,7 @@ async def becomes(cell: Cell, place: Place, phone: Baresip) -> str:
             assert not rig.calls
             return seen(phone.closed)
         call = await rig.call_in()
-    await talk(call)
+    await talk(call, phone)
     call.leg.hangup()
     await phone.until("CALL_CLOSED")
     return "secure" if phone.suite() else "plain"
@@ -221,9 +220,6 @@ async def test_baresip(cell: Cell, tmp_path: Path) -> None:
         far_end(cell, authority, tmp_path) as phone,
     ):
         outcome = await becomes(cell, place, phone)
-    if outcome in {"plain", "secure"}:
-        decoded, rate_hz = read_wav(phone.heard())
-        assert is_tone(decoded[:, 0], rate_hz, AGENT_HZ)
     assert outcome == cell.expected
 
 
