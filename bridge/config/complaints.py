@@ -89,6 +89,8 @@ def _message(detail: ErrorDetails) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
         read_as = "true or false" if isinstance(value, bool) else "a number"
         return f"should be text, and YAML reads it as {read_as}: put it in quotes"
+    if kind == "invalid-json-value":
+        return f"has no form in JSON: YAML reads it as a {type(value).__name__}; put it in quotes"
     message = detail["msg"].removeprefix("Value error, ")
     message = message.removeprefix("Input ").replace("String should", "should", 1)
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -55,7 +55,8 @@ class SipUser(BaseModel):
     Attributes:
         sha256: SHA-256 of `name:realm:secret`, with the name of the user and `sip.realm`.
         md5: MD5 of the same, for phones that know no other.
-        trunk: the name in `sip.trunks` that its calls count as: trust, limits, dialplans.
+        trunk: the name in `sip.trunks` that its calls count as: trust, limits, dialplans,
+            SRTP, codecs, `media_from`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -79,7 +79,7 @@ class Part(BaseModel):
         why_not: keys that a person may well expect here, and why there are none.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     bare: ClassVar[str | None] = None
     why_not: ClassVar[Mapping[str, str]] = MappingProxyType({})
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, JsonValue, StringConstraints, field_validator
 
 from bridge.config.parts import Part, Text
 from bridge.config.tool_templates import FunctionChoiceTemplate, McpChoiceTemplate, McpTemplate
+from bridge.realtime.conversion import GA_PLACES
 
 SessionFields = Mapping[str, object]
 """What is asked for, by its path in GA's session object: ``audio.output.speed``.
@@ -204,7 +205,7 @@ class TracingTemplate(Part):
 
     workflow_name: Text | None = None
     group_id: Text | None = None
-    metadata: dict[str, Any] | None = None  # Any: JSON that passes through
+    metadata: dict[str, JsonValue] | None = None
 
 
 class PromptTemplate(Part):
@@ -218,7 +219,13 @@ class PromptTemplate(Part):
 
     id: Text
     version: Text | None = None
-    variables: dict[str, str | dict[str, Any]] | None = None  # Any: JSON that passes through
+    variables: dict[str, str | dict[str, JsonValue]] | None = None
+
+
+_BETAS_WORD = (
+    "it is the beta's word (`bridge check --convert-session FILE --template` converts a whole"
+    " session); GA's is"
+)
 
 
 class SessionTemplate(Part):
@@ -245,6 +252,7 @@ class SessionTemplate(Part):
             "type": "a call's session is always `realtime`",
             "model": "the arm's `model` names it, and the connection's URL carries it",
             "instructions": "the dialplan's `agent.instructions` are these, and would always win",
+            **{beta: f"{_BETAS_WORD} {ga}" for beta, ga in GA_PLACES.items() if beta != ga},
         }
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import chain
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -308,11 +308,6 @@ class SipSettings(BaseModel):
     def trunk_of(self, host: str) -> str:
         """Return the name of the first trunk that an address belongs to, "" for none."""
         return self.sender_at(host) or ""
-
-    def media_networks_at(self, host: str) -> tuple[IPv4Network | IPv6Network, ...]:
-        """Return the networks that the media of the trunk at an address may come from."""
-        trunk = self.trunks.get(self.trunk_of(host))
-        return () if trunk is None else trunk.media_from
 
     def media_terms(self, trunk: str) -> MediaTerms:
         """Return what calls with a trunk have; ``trunk`` is "" for none."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import StringConstraints, model_validator
+from pydantic import StringConstraints, field_validator, model_validator
 
 from bridge.config.parts import HeaderName, Part, Text
 from bridge.config.secret_places import SecretPlace, Variable
@@ -22,6 +22,13 @@ class FunctionChoiceTemplate(Part):
 
     type: Literal["function"]
     name: ToolName
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_mode(cls, name: str) -> str:
+        if name in ("auto", "none", "required"):
+            raise ValueError(f"is what a choice without a name is called: {name} (rename the tool)")
+        return name
 
 
 class McpChoiceTemplate(Part):

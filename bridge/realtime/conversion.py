@@ -106,6 +106,11 @@ _TALK: Mapping[str, tuple[GaPath, Convert]] = MappingProxyType(
 )
 """Of sessions that talk; one that transcribes has no output."""
 
+GA_PLACES: Mapping[str, str] = MappingProxyType(
+    {name: ".".join(path) for name, (path, _) in {**_INPUT, **_TALK}.items()}
+)
+"""The beta's name of a field -> GA's path of it."""
+
 _DROPPED: Mapping[str, str] = MappingProxyType(
     {
         "temperature": "GA has none; a server refuses the whole update for it",

@@ -16,6 +16,7 @@ from bridge.routing.session_layers import (
     TURNS,
     Layers,
     arm_layers,
+    is_asked_for,
     session_layers,
 )
 
@@ -90,8 +91,12 @@ def _differ_in_vain(dialplan: Dialplan, arms: Sequence[ArmSettings]) -> bool:
 def _problems(dialplan: Dialplan, layers: Layers, arm: ArmSettings) -> Iterator[Problem]:
     yield from _unsayable(layers, arm)
     yield from _deciders(dialplan, arm)
-    described = [path for path in layers if path.startswith(f"{TRANSCRIPTION}.")]
-    if described and f"{TRANSCRIPTION}.model" not in layers:
+    described = [
+        path
+        for path in layers
+        if path.startswith(f"{TRANSCRIPTION}.") and is_asked_for(layers, path)
+    ]
+    if described and not is_asked_for(layers, f"{TRANSCRIPTION}.model"):
         yield described[0], "nothing names the transcription's model"
     choice = layers.get("tool_choice")
     if choice is not None and isinstance(choice.value, dict):

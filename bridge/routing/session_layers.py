@@ -89,6 +89,11 @@ def arm_layers(name: str, arm: ArmSettings) -> Layers:
     return merged
 
 
+def is_asked_for(layers: Layers, path: str) -> bool:
+    """Return whether a field is asked for: null takes back what a lower layer asks for."""
+    return path in layers and layers[path].value is not None
+
+
 def on_arm(dialplan: Dialplan, arm: ArmSettings) -> Dialplan:
     """Return a dialplan as it is for calls on an arm: with the arm's template in its own.
 
@@ -176,8 +181,9 @@ def _transcription_fields(choice: TranscriptionChoice | None) -> SessionFields:
 
 def _spoken_language(agent: Agent, merged: Layers) -> SessionFields:
     said = agent.transcription is not None and agent.transcription.language is not None
-    transcribed = f"{TRANSCRIPTION}.model" in merged
-    if agent.language is None or said or not transcribed or f"{TRANSCRIPTION}.languages" in merged:
+    transcribed = is_asked_for(merged, f"{TRANSCRIPTION}.model")
+    listed = is_asked_for(merged, f"{TRANSCRIPTION}.languages")
+    if agent.language is None or said or not transcribed or listed:
         return {}
     return {f"{TRANSCRIPTION}.language": _iso_639(agent.language)}
 

@@ -157,11 +157,7 @@ class SipEndpoint:
         self._log_writer = LogWriter()
         self._calls: PjCalls[PjCall] = PjCalls(self._symbols)
         self._port_draw = PortDraw(self._accounts, settings.rtp_ports, bound_address(settings))
-        self._rtp_locks = RtpLocks(
-            *(self._symbols, SystemClock()),
-            media_from=lambda host: self._settings.media_networks_at(host),
-            on_dropped=on_stray_packets,
-        )
+        self._rtp_locks = RtpLocks(self._symbols, SystemClock(), on_stray_packets)
         self._far_ends = FarEnds(settings.far_end_silent_s, SystemClock())
         self._no_legs = asyncio.Event()
         self._no_legs.set()

@@ -153,7 +153,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self._sip_signs = 0
         self._farewell: Any = None  # a CallOpParam, a SWIG object without types
         self._calls = calls
-        self._lock = locks.lock(self, self.getId, host)
+        self._lock = locks.lock(self, self.getId, host, () if trunk is None else trunk.media_from)
         calls.add(self)
 
     def end(self, parameters: Any) -> bool:

@@ -24,8 +24,6 @@ _RTCP_AWAITED_NS = 10 * NS_PER_S
 """Most of the time to the first report is over by then (there, 6.3.1); a far end that sends none is
 not worth ten looks a second."""
 
-NetworksOf = Callable[[str], tuple[Network, ...]]
-"""Given the host that a far end's SIP comes from, the networks that its media may come from."""
 OnDropped = Callable[[str, int], None]
 """Given the host that a far end's SIP comes from, and a number of packets that were dropped."""
 
@@ -75,6 +73,7 @@ class CallLock:
         call: PJSUA's, for its counts.
         pj_call_id: returns its number.
         host: that the far end's SIP comes from; "" while that isn't known.
+        media_from: networks that its media may come from, beside what SDP and SIP say.
     """
 
     def __init__(
@@ -83,13 +82,14 @@ class CallLock:
         call: CountedCall,
         pj_call_id: Callable[[], int],
         host: str,
+        media_from: tuple[Network, ...],
     ) -> None:
         self._locks = locks
         self._call = call
         self._pj_call_id = pj_call_id
         self._host = host
         self._media = -1
-        self._media_from: dict[str, tuple[Network, ...]] = {}  # as they were when first needed
+        self._media_from = media_from
         self._described: tuple[str, ...] = ()
         self._doors = _Door(_RTP_SILENT_NS), _Door(_RTCP_SILENT_NS)
 
@@ -123,10 +123,7 @@ class CallLock:
         sockets = self._sockets()
         if sockets is None:
             return
-        if self._host not in self._media_from:
-            self._media_from[self._host] = tuple(self._locks.media_from(self._host))
-        more = self._media_from[self._host]
-        networks = (*networks_of([*self._described, self._host]), *more)
+        networks = (*networks_of([*self._described, self._host]), *self._media_from)
         for door, fd, packets in zip(self._doors, (sockets.rtp, sockets.rtcp), counts, strict=True):
             door.open(fd, networks, packets)
         self._locks.watch(self)
@@ -184,14 +181,10 @@ class RtpLocks:
 
     Args:
         lib: PJSIP's symbols.
-        media_from: networks of a trunk's media, beside what its SDP says.
         on_dropped: gets the number of packets that strangers sent.
     """
 
-    def __init__(
-        self, lib: ctypes.CDLL, clock: Clock, media_from: NetworksOf, on_dropped: OnDropped
-    ) -> None:
-        self.media_from = media_from
+    def __init__(self, lib: ctypes.CDLL, clock: Clock, on_dropped: OnDropped) -> None:
         self.on_dropped = on_dropped
         self._lib = lib
         self._clock = clock
@@ -200,9 +193,15 @@ class RtpLocks:
         """Those that await a source -> until when they await that of RTCP."""
         self._learn_ns = self._look_ns = 0
 
-    def lock(self, call: CountedCall, pj_call_id: Callable[[], int], host: str) -> CallLock:
-        """Make the lock of a new call."""
-        return CallLock(self, call, pj_call_id, host)
+    def lock(
+        self,
+        call: CountedCall,
+        pj_call_id: Callable[[], int],
+        host: str,
+        media_from: tuple[Network, ...],
+    ) -> CallLock:
+        """Make the lock of a new call, which has the arguments of :class:`CallLock`."""
+        return CallLock(self, call, pj_call_id, host, media_from)
 
     def sockets(self, pj_call_id: int, media: int) -> MediaSockets | None:
         """Find the sockets of a call's m= line."""

@@ -79,6 +79,14 @@ BETA_SESSION = session_of(
 """Both kinds of session: those that talk, and those that transcribe."""
 
 
+def models(annotation: object) -> list[type[BaseModel]]:
+    """Return the models that a walk goes through."""
+    found = {kind for _, kind in walked(annotation) if isinstance(kind, type)}
+    return sorted(
+        (kind for kind in found if issubclass(kind, BaseModel)), key=lambda kind: kind.__qualname__
+    )
+
+
 def leaves(value: object, path: str) -> bool:
     """Return whether a JSON object has something at a path."""
     head, _, rest = path.partition(".")

@@ -1,6 +1,8 @@
 """Session templates: what may be asked for, what not and why, held against the official types."""
 
+import math
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from bridge.config.session_template import SessionTemplate, nested_fields
 from bridge.config.settings import ArmSettings
 from bridge.config.tool_templates import McpTemplate
 from bridge.errors import ConfigError
-from tests.config.official_fields import GA_SESSION, paths, walked
+from tests.config.official_fields import GA_SESSION, models, paths
 
 WHOLE: dict[str, object] = {
     "audio": {
@@ -104,17 +106,6 @@ OFFICIAL = paths(GA_SESSION)
 SETTABLE = paths(SessionTemplate)
 
 
-MODELS = sorted(
-    {
-        kind
-        for _, kind in walked(GA_SESSION)
-        if isinstance(kind, type) and issubclass(kind, BaseModel)
-    },
-    key=lambda model: model.__name__,
-)
-"""Every type that the walk goes through."""
-
-
 def is_settable(path: str) -> bool:
     """Whether a template has the field, has it in parts, or passes what is around it unread."""
     above = (path[: at + len("{}")] for at in range(len(path)) if path[at:].startswith("{}"))
@@ -142,7 +133,7 @@ def test_every_writable_field_of_the_official_types_is_settable_or_listed_with_i
     assert unsettable(OFFICIAL) == sorted(LISTED)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", models(GA_SESSION), ids=lambda model: model.__name__)
 def test_field_that_the_sdk_would_add_to_any_of_its_types_is_missed(
     model: type[BaseModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +202,15 @@ def test_example_of_all_fields_is_one() -> None:
             "keep one",
         ),
         ({"tools": [{"type": "mcp", "server_label": "a", "tunnel_id": "t"}] * 2}, "twice: a"),
-        ({"voice": "marin"}, "Extra inputs"),
+        ({"sparkle": 1}, "Extra inputs"),
+        ({"voice": "marin"}, "GA's is audio.output.voice"),
+        ({"turn_detection": None}, "GA's is audio.input.turn_detection"),
+        ({"max_response_output_tokens": 9}, "GA's is max_output_tokens"),
+        ({"tool_choice": {"type": "function", "name": "auto"}}, "rename the tool"),
+        ({"tracing": {"metadata": {"since": date(2026, 1, 1)}}}, "not a valid JSON value"),
+        ({"tracing": {"metadata": {"a": [{"b": math.nan}]}}}, "finite number"),
+        ({"prompt": {"id": "p", "variables": {"a": {"b": b"c"}}}}, "not a valid JSON value"),
+        ({"temperature": math.inf}, "finite number"),
     ],
 )
 def test_mistake_is_refused(session: dict[str, object], words: str) -> None:
@@ -245,6 +244,18 @@ def test_mistake_in_the_settings_has_its_line_and_the_reason(tmp_path: Path) -> 
     assert f"{path}:6: arms.live.session.audio.input can't have 'format': the bridge" in first
     assert "8: arms.live.session.tools[0] can't have 'authorization': a secret" in second
     assert "hush" not in str(caught.value)
+
+
+def test_date_in_the_metadata_has_its_line_and_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    path.write_text(
+        "arms:\n  live:\n    url: ws://x/v1/realtime\n"
+        "    session: {tracing: {metadata: {since: 2026-01-01}}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path, {})
+    words = "metadata.since has no form in JSON: YAML reads it as a date; put it in quotes"
+    assert words in str(caught.value)
 
 
 def test_settings_of_the_environment_keep_null_and_absence_apart(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_carriers_addresses_are_known(
 
 
 def test_twilios_audio_comes_from_its_own_network() -> None:
-    (network,) = sip(preset="twilio").media_networks_at("54.172.60.1")
+    (network,) = sip(preset="twilio").trunks["carrier"].media_from
     assert (str(network), network.num_addresses) == ("168.86.128.0/18", 16_384)
 
 

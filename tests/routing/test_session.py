@@ -1,6 +1,12 @@
-import pytest
-from pydantic import ValidationError
+import json
 
+import pytest
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from bridge.config.settings import ArmSettings
+from bridge.realtime.commands import UpdateSession
+from bridge.realtime.dialects import DIALECTS
 from bridge.realtime.session_config import (
     AudioFormat,
     FunctionTool,
@@ -13,8 +19,11 @@ from bridge.realtime.session_config import (
 )
 from bridge.routing.agent import AgentPolicy
 from bridge.routing.models import Dialplan
-from bridge.routing.session import session_config
+from bridge.routing.session import read_config, session_config
+from bridge.routing.session_layers import session_layers
 from bridge.routing.tools import BUILT_IN
+from tests.config.official_fields import BETA_SESSION, GA_SESSION, leaves, models, paths
+from tests.config.test_session_template import WHOLE
 
 
 def dialplan(**agent: object) -> Dialplan:
@@ -143,3 +152,86 @@ def test_turns_are_overdue_when_the_service_should_have_ended_them(
     turns: dict[str, object] | None, overdue_ms: int | None
 ) -> None:
     assert agent_policy(turn_detection=turns).turn_overdue_ms == overdue_ms
+
+
+def heard(**turn_detection: object) -> dict[str, object]:
+    return {"audio": {"input": {"turn_detection": turn_detection}}}
+
+
+BETA_WHOLE: dict[str, object] = {
+    "audio": {
+        "input": {
+            "noise_reduction": {"type": "far_field"},
+            "transcription": {"model": "whisper-1", "language": "en", "prompt": "Orders."},
+            "turn_detection": {
+                "type": "server_vad",
+                "threshold": 0.4,
+                "prefix_padding_ms": 200,
+                "silence_duration_ms": 300,
+                "create_response": True,
+                "interrupt_response": True,
+            },
+        },
+        "output": {"voice": "sage", "speed": 1.25},
+    },
+    "tool_choice": "required",
+    "max_output_tokens": 500,
+    "temperature": 0.8,
+    "tracing": {"workflow_name": "calls", "group_id": "a", "metadata": {"b": 1}},
+}
+LISTED_TOOLS: dict[str, object] = {
+    "tools": [
+        {"type": "mcp", "server_label": "a", "server_url": "https://a", "allowed_tools": ["find"]}
+    ]
+}
+SENT = {
+    "ga": (GA_SESSION, [WHOLE, LISTED_TOOLS, heard(type="semantic_vad", eagerness="low")]),
+    "beta": (BETA_SESSION, [BETA_WHOLE, heard(type="semantic_vad", eagerness="low")]),
+}
+"""Dialect -> the official types of its session, and templates that have all of it together."""
+
+IN_THE_URL = "the connection's URL has it"
+OF_TOKENS = "of tokens for browsers, which the bridge asks for none of"
+SILENT = {
+    "ga": {"model": IN_THE_URL},
+    "beta": {
+        "model": IN_THE_URL,
+        "client_secret.expires_after.anchor": OF_TOKENS,
+        "client_secret.expires_after.seconds": OF_TOKENS,
+        "client_secret.expires_at.anchor": OF_TOKENS,
+        "client_secret.expires_at.seconds": OF_TOKENS,
+        "include[]": "of sessions that transcribe, and a call's session talks",
+    },
+}
+"""Dialect -> what leaves in no session.update, and why."""
+
+
+def session_sent(dialect: str, template: object) -> object:
+    """Return what leaves for an arm with a template and an agent with a function."""
+    plan = dialplan(tools=[{"name": "end_call"}], barge_in={"decided_by": "service"})
+    arm = ArmSettings.model_validate({"url": "ws://x/v1/realtime", "session": template})
+    config = read_config(session_layers(plan, "live", arm), {"CRM_TOKEN": "t", "TEAM": "t"})
+    return json.loads(DIALECTS[dialect]().encode(UpdateSession(config)))["session"]
+
+
+def silent(dialect: str) -> set[str]:
+    """Return the fields of a dialect's official types that no template's session.update has."""
+    official, templates = SENT[dialect]
+    sent = [session_sent(dialect, each) for each in templates]
+    read = {path for path in paths(official) if not path.startswith("prompt.variables{}.")}
+    return {path for path in read if not any(leaves(each, path) for each in sent)}
+
+
+@pytest.mark.parametrize("dialect", SENT)
+def test_every_field_of_the_official_types_leaves_or_is_listed_with_its_reason(
+    dialect: str,
+) -> None:
+    assert silent(dialect) == set(SILENT[dialect])
+
+
+@pytest.mark.parametrize("model", models(BETA_SESSION), ids=lambda model: model.__qualname__)
+def test_field_that_the_sdk_would_add_to_the_betas_types_is_missed(
+    model: type[BaseModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(model.model_fields, "sparkle", FieldInfo(annotation=str))
+    assert {path.rpartition(".")[2] for path in silent("beta") - set(SILENT["beta"])} == {"sparkle"}

@@ -136,6 +136,10 @@ def test_two_deciders_are_refused() -> None:
     ("session", "words"),
     [
         (heard(transcription={"delay": "low"}), "nothing names the transcription's model"),
+        (
+            heard(transcription={"model": None, "language": "de"}),
+            "nothing names the transcription's model",
+        ),
         ({"tool_choice": {"type": "function", "name": "find"}}, "no function 'find'"),
         ({"tool_choice": {"type": "mcp", "server_label": "crm"}}, "no mcp 'crm'"),
     ],

@@ -166,6 +166,12 @@ def test_bridge_decides_on_turns_above_all_templates() -> None:
         ({"language": "de"}, {"language": "en-GB"}, "en", ()),
         ({"languages": ["de", "fr"]}, {"language": "en"}, None, ("de", "fr")),
         (
+            {"languages": ["de", "fr"]},
+            {"language": "en", "session": heard(transcription={"languages": None})},
+            "en",
+            (),
+        ),
+        (
             {"language": "de"},
             {"language": "en", "transcription": {"model": "m", "language": "fr-CA"}},
             "fr",

@@ -11,10 +11,11 @@ from tests.support.raw_sip import RawSip, RawTalk, Reply, sdp
 from tests.support.sipp import sipp
 from tests.support.waiting import wait_until
 from tests.telephony.rig import Rig, running
+from tests.telephony.test_rtp_lock import Media, Stage, rtp_port_of
 
 pytestmark = [pytest.mark.sip, pytest.mark.usefixtures("garbage_in_this_thread")]
 
-TRUNK, PHONE, ANOTHER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+TRUNK, PHONE, ANOTHER, RELAY = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.8"
 REALM = "bridge.example"
 SCENARIO = Path(__file__).with_name("scenarios") / "call_with_digest.xml"
 
@@ -72,6 +73,26 @@ async def test_a_phone_that_authenticates_calls_as_its_trunk(place: int) -> None
         talk.acknowledge()
         assert (await talk.ask("BYE")).code == 200
         assert rig.turned_away == [(PHONE, "INVITE", TurnedAway.CHALLENGED)]
+
+
+async def test_a_users_audio_may_come_from_the_relay_of_its_trunk() -> None:
+    pbx = {"addresses": [TRUNK], "media_from": [RELAY]}
+    media = Media(RELAY)
+    async with started(trunks={"pbx": pbx}) as rig, RawSip(rig.endpoint.port, PHONE) as phone:
+        talk = phone.talk()
+        line = signed(talk, await challenged(talk))
+        answer = await talk.invite(sdp(port=media.port, at="IP4 127.99.0.1"), (line,))
+        talk.acknowledge()
+        call = await rig.call_in()
+        await call.until(lambda: call.media, "media")
+        one = Stage(call, media, rtp_port_of(answer.body.decode()), sends=True)
+        one.begin()
+        try:
+            await one.hears_agent()
+        finally:
+            await one.close()
+            assert (await talk.ask("BYE")).code == 200
+        assert not rig.strays
 
 
 @pytest.mark.parametrize(

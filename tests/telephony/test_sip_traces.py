@@ -1,5 +1,9 @@
 """The collector of SIP messages: whose they are, how many, and how much memory they take."""
 
+import tracemalloc
+
+import pytest
+
 from bridge.clock import ManualClock
 from bridge.sip.trace import TraceBounds
 from bridge.telephony.sip_traces import KeptTrace, SipTraces
@@ -88,11 +92,32 @@ def test_long_messages_and_many_calls_stay_within_their_memory() -> None:
     assert found.kept_bytes <= 200_000 + 20_000
 
 
+@pytest.mark.parametrize("letter", ["x", "\xe9", "\u9774", "\U0001f4de", "\udc80"])
+@pytest.mark.parametrize("filling", [0, 3_000])
+def test_refused_invites_take_the_memory_that_they_are_counted_with(
+    letter: str, filling: int
+) -> None:
+    found = traces(ManualClock(), all_bytes=8_000_000)
+    tracemalloc.start()
+    try:
+        for number in range(800):
+            invite = request("INVITE", f"s{number}", filling=filling)
+            found.take(invite + letter, FAR_END, sent=False)
+            found.take(
+                invite.replace("INVITE sip:x@y SIP/2.0", "SIP/2.0 404 No"), FAR_END, sent=True
+            )
+        took = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert 500_000 < found.kept_bytes <= 1_000_000
+    assert took <= 1.1 * found.kept_bytes
+
+
 def test_invites_that_no_call_claims_are_forgotten() -> None:
     found = traces(ManualClock(), all_bytes=100_000_000)
     for number in range(10_000):
         found.take(request("INVITE", f"s{number}"), FAR_END, sent=False)
-    assert found.kept_bytes < 256 * 1_000
+    assert found.kept_bytes < 256 * 3_000
     begin(found, "c_1", "a")
     assert methods(end(found, "c_1")) == ["INVITE"]
 

@@ -6,6 +6,7 @@ The others than those of `QUICK`: ``pytest -m nightly tests/telephony/test_trunk
 capacity build.
 """
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -229,6 +230,14 @@ def test_the_handbook_has_the_table() -> None:
         for ours, outcomes in rows.items():
             cells = [f"`{ours}`", *(outcomes[theirs] for theirs in ("off", "optional", "required"))]
             assert f"| {way} | {' | '.join(cells)} |" in text
+
+
+def test_the_handbook_counts_the_cells() -> None:
+    text = (_PAGE.parent / "TESTING.md").read_text(encoding="utf-8")
+    section = text.partition("## The matrix of trunks\n")[2].partition("\n## ")[0]
+    counts = re.findall(r"(?m)\| (\d+) \|$", section)
+    assert sum(map(int, counts)) == len(CELLS)
+    assert f"{len(QUICK)} of them run with every change" in section
 
 
 def test_cells_are_told_apart() -> None:
