@@ -4,10 +4,8 @@ Pure and stateless: one instance serves every session.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from bridge.realtime.commands import (
-    Command,
     CreateItem,
     CreateResponse,
     ProbeSession,
@@ -164,11 +162,9 @@ class GaDialect(TableDialect):
         """Return no header: GA has none of its own, and the beta one is fatal."""
         return {}
 
-    def encode(self, command: Command, event_id: str | None = None) -> str:
-        """Turn a command into one text frame, with the settings that this server takes."""
-        if isinstance(command, UpdateSession):
-            command = replace(command, config=sayable_in_ga(command.config, self.takes))
-        return super().encode(command, event_id)
+    def sayable(self, config: SessionConfig) -> SessionConfig:
+        """Return a session without the settings that this server does not take."""
+        return sayable_in_ga(config, self.takes)
 
     def unsupported(self, config: SessionConfig) -> Mapping[str, str]:
         """Name the fields of ``config`` that GA has no word for, and why."""

@@ -12,9 +12,10 @@ from typing import ClassVar, NamedTuple, NoReturn
 import pybase64
 
 from bridge.errors import ProtocolError
-from bridge.realtime.commands import AppendAudio, Command
+from bridge.realtime.commands import AppendAudio, Command, UpdateSession
 from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
 from bridge.realtime.ids import ItemId
+from bridge.realtime.session_config import SessionConfig
 from bridge.realtime.wire import FieldError, WireObject, encodable
 from bridge.realtime.wire_tables import EventTable, Tables
 
@@ -139,12 +140,18 @@ class TableDialect:
             event_id=encodable(event_id) if isinstance(event_id, str) else None,
         )
 
+    def sayable(self, config: SessionConfig) -> SessionConfig:
+        """Return a session as this server may be asked for it."""
+        return config
+
     def encode(self, command: Command, event_id: str | None = None) -> str:
         """Turn a command into one text frame: its type, our name for it, what stands beside them.
 
         Raises:
             ValueError: the dialect cannot say it.
         """
+        if isinstance(command, UpdateSession):
+            command = replace(command, config=self.sayable(command.config))
         row = self.tables.commands[type(command)]
         head: WireObject = {"type": row.wire_types[0]}
         if event_id is not None:

@@ -60,7 +60,7 @@ async def test_sipp_echoes_the_callers_own_voice(
     for channel in (0, 1):
         heard = loud_part(samples[:, channel])
         assert loudest_hz(heard, rate_hz) == pytest.approx(_TONE_HZ, abs=10)
-    assert done.result["agent_heard_ms"] == pytest.approx(800, rel=0.25)
+    assert done.result["agent_heard_ms"] >= 600
 
 
 async def test_an_answering_side_without_audio_is_a_call_of_silence(
