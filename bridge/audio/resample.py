@@ -138,8 +138,13 @@ def _rational_kernel(up: int, down: int) -> _Kernel:
     return _kernel(prototype, up, down, max(1, _STEP_SAMPLES * _RATIO // larger))
 
 
-class _BlockResampler:
-    """What both directions share.
+class BlockResampler:
+    """Converts blocks between the phone's rate and another one, either way.
+
+    Args:
+        block_samples: samples of one block at the phone's rate: a multiple of 4 ms is fastest.
+        phone_hz: :data:`PHONE_HZ` or :data:`WIDE_HZ`; it is one of the two rates.
+        from_hz, to_hz: of what comes and what is made; not the same.
 
     Attributes:
         block_samples: samples of one block at the phone's rate.
@@ -149,7 +154,7 @@ class _BlockResampler:
     """
 
     def __init__(self, block_samples: int, phone_hz: int, from_hz: int, to_hz: int) -> None:
-        pattern = phone_hz // math.gcd(phone_hz, REALTIME_HZ)
+        pattern = phone_hz // math.gcd(from_hz, to_hz)
         cycles, rest = divmod(block_samples, pattern)
         if cycles < 1 or rest:
             raise ValueError(
@@ -184,34 +189,8 @@ class _BlockResampler:
         return self._kernel.apply(windows)
 
 
-class Upsampler(_BlockResampler):
-    """The phone's rate to 24 kHz: at 8 kHz (calls, history + block) to (calls, 3 * block) int16.
-
-    Args:
-        block_samples: input samples of a block, without the history (4 ms). At 8 kHz a multiple of
-            20 is fastest, and any is right; at 16 kHz a multiple of 40, or of 2.
-        phone_hz: :data:`PHONE_HZ` or :data:`WIDE_HZ`.
-    """
-
-    def __init__(self, block_samples: int, phone_hz: int = PHONE_HZ) -> None:
-        super().__init__(block_samples, phone_hz, phone_hz, REALTIME_HZ)
-
-
-class Downsampler(_BlockResampler):
-    """24 kHz to the phone's rate: at 8 kHz (calls, history + 3 * block) to (calls, block) int16.
-
-    Args:
-        block_samples: output samples of a block; the input block has as much time, after the
-            history (96 samples). Sizes as of :class:`Upsampler`.
-        phone_hz: :data:`PHONE_HZ` or :data:`WIDE_HZ`.
-    """
-
-    def __init__(self, block_samples: int, phone_hz: int = PHONE_HZ) -> None:
-        super().__init__(block_samples, phone_hz, REALTIME_HZ, phone_hz)
-
-
 def upsample_whole(x: NDArray[np.int16], *, aligned: bool = True) -> NDArray[np.int16]:
-    """Convert a whole signal from 8 kHz to 24 kHz with the filter of :class:`Upsampler`.
+    """Convert a whole signal from 8 kHz to 24 kHz with the filter that blocks have.
 
     Args:
         x: (n,) int16 at 8 kHz.
@@ -226,7 +205,7 @@ def upsample_whole(x: NDArray[np.int16], *, aligned: bool = True) -> NDArray[np.
 
 
 def downsample_whole(x: NDArray[np.int16], *, aligned: bool = True) -> NDArray[np.int16]:
-    """Convert a whole signal from 24 kHz to 8 kHz with the filter of :class:`Downsampler`.
+    """Convert a whole signal from 24 kHz to 8 kHz with the filter that blocks have.
 
     Args:
         x: (n,) int16 at 24 kHz.

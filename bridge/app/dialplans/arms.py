@@ -178,7 +178,8 @@ def _make_arm(
         )
         for each in chosen
     )
-    return Arm(name, DIALECTS[arm.dialect](arm.takes), choices, digest=arm.digest)
+    dialect = DIALECTS[arm.dialect](arm.takes)
+    return Arm(name, dialect, choices, digest=arm.digest, audio=arm.audio_formats)
 
 
 def _credentials(
