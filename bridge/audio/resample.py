@@ -138,8 +138,13 @@ def _rational_kernel(up: int, down: int) -> _Kernel:
     return _kernel(prototype, up, down, max(1, _STEP_SAMPLES * _RATIO // larger))
 
 
-class _BlockResampler:
-    """What both directions share.
+class BlockResampler:
+    """Converts blocks between the phone's rate and another one, either way.
+
+    Args:
+        block_samples: samples of one block at the phone's rate: a multiple of 4 ms is fastest.
+        phone_hz: :data:`PHONE_HZ` or :data:`WIDE_HZ`; it is one of the two rates.
+        from_hz, to_hz: of what comes and what is made; not the same.
 
     Attributes:
         block_samples: samples of one block at the phone's rate.
@@ -149,7 +154,7 @@ class _BlockResampler:
     """
 
     def __init__(self, block_samples: int, phone_hz: int, from_hz: int, to_hz: int) -> None:
-        pattern = phone_hz // math.gcd(phone_hz, REALTIME_HZ)
+        pattern = phone_hz // math.gcd(from_hz, to_hz)
         cycles, rest = divmod(block_samples, pattern)
         if cycles < 1 or rest:
             raise ValueError(
@@ -184,7 +189,7 @@ class _BlockResampler:
         return self._kernel.apply(windows)
 
 
-class Upsampler(_BlockResampler):
+class Upsampler(BlockResampler):
     """The phone's rate to 24 kHz: at 8 kHz (calls, history + block) to (calls, 3 * block) int16.
 
     Args:
@@ -197,7 +202,7 @@ class Upsampler(_BlockResampler):
         super().__init__(block_samples, phone_hz, phone_hz, REALTIME_HZ)
 
 
-class Downsampler(_BlockResampler):
+class Downsampler(BlockResampler):
     """24 kHz to the phone's rate: at 8 kHz (calls, history + 3 * block) to (calls, block) int16.
 
     Args:

@@ -29,6 +29,7 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.config.session_template import SessionTemplate
 from bridge.config.sip import SipSettings
 from bridge.realtime.flavours import FLAVOURS
+from bridge.realtime.session_config import AudioFormat, AudioFormats
 
 FlavourName = Literal["openai", "azure", "xai", "inworld", "qwen", "vllm-omni", "localai"]
 
@@ -177,6 +178,18 @@ class TelemetrySettings(_Settings):
     reveal_pii: bool = False
 
 
+class AudioPair(_Settings):
+    """The audio of an arm whose server hears one format and speaks another.
+
+    Attributes:
+        input: what it hears.
+        output: what it says.
+    """
+
+    input: AudioFormat = AudioFormat.PCM_24KHZ
+    output: AudioFormat = AudioFormat.PCM_24KHZ
+
+
 class ArmSettings(AccessSettings):
     """A way to a Realtime service: dialect, endpoint, model.
 
@@ -196,6 +209,9 @@ class ArmSettings(AccessSettings):
         token_url: where tokens are fetched; None takes the dialect's place beside `url`.
         redirect_hosts: other hosts (`host` or `host:port`) that `url` may redirect to; they get the
             key and all headers. A redirect to any other host is refused.
+        audio: of its sessions: `pcm24k`, or what a phone has, `pcmu` or `pcma` (G.711, which goes
+            straight through); `pcm16k` and `pcm8k` for servers that want it. Where it hears one
+            format and speaks another: `{input: pcm16k, output: pcm24k}`.
         session: fields of its calls' Realtime sessions, in GA's words whatever the dialect; what a
             dialplan's agent says of the same field stands above it.
         takes: `temperature`, where a GA server takes it all the same.
@@ -214,6 +230,7 @@ class ArmSettings(AccessSettings):
     token_ttl_s: int = Field(120, ge=60, le=300)
     token_url: str | None = Field(None, pattern=r"^https?://")
     redirect_hosts: tuple[str, ...] = ()
+    audio: AudioFormat | AudioPair = AudioFormat.PCM_24KHZ
     session: SessionTemplate | None = None
     takes: tuple[Literal["temperature"], ...] = ()
     flavour: FlavourName = "openai"
@@ -249,6 +266,14 @@ class ArmSettings(AccessSettings):
                 " set api_key_env or api_key_file"
             )
         return self
+
+    @property
+    def audio_formats(self) -> AudioFormats:
+        """What its sessions hear and say."""
+        audio = self.audio
+        if isinstance(audio, AudioPair):
+            return AudioFormats(audio.input, audio.output)
+        return AudioFormats(audio, audio)
 
     @property
     def digest(self) -> str:

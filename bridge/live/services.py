@@ -12,7 +12,7 @@ from bridge.live.phrases import Phrases
 from bridge.live.records.keeper import RecordKeeper
 from bridge.live.upstream.models import ArmModel, RefusedModels
 from bridge.realtime.dialect import Dialect
-from bridge.realtime.session_config import SessionConfig
+from bridge.realtime.session_config import PCM_24KHZ_BOTH_WAYS, AudioFormats, SessionConfig
 from bridge.recordings.files import CallFiles
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during, has_agent
@@ -40,6 +40,7 @@ class Arm:
         choices: models in the order in which they are wanted; empty only for :data:`NO_ARM`.
         refused: which of them gave no session of late.
         digest: of its settings.
+        audio: the formats of its sessions.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Arm:
     choices: tuple[ArmModel, ...]
     refused: RefusedModels = field(default_factory=RefusedModels, compare=False)
     digest: str = ""
+    audio: AudioFormats = PCM_24KHZ_BOTH_WAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,13 @@ class Route:
 
     def config(self, choice: ArmModel) -> SessionConfig:
         """Return the session settings with which a choice is opened."""
-        return replace(session_config(self.dialplan, self.secrets), voice=choice.voice)
+        audio = self.arm.audio
+        return replace(
+            session_config(self.dialplan, self.secrets),
+            voice=choice.voice,
+            input_format=audio.input,
+            output_format=audio.output,
+        )
 
 
 @dataclass(frozen=True, slots=True)

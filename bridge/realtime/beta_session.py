@@ -55,10 +55,14 @@ _PART_NAMES: PartNames = {
 
 _FORMATS: dict[AudioFormat, str] = {
     AudioFormat.PCM_24KHZ: "pcm16",
+    # The beta has no word for a rate: "pcm16" is of whatever rate its server works at.
+    AudioFormat.PCM_16KHZ: "pcm16",
+    AudioFormat.PCM_8KHZ: "pcm16",
     AudioFormat.PCMU: "g711_ulaw",
     AudioFormat.PCMA: "g711_alaw",
 }
-_FORMAT_NAMES = {wire: ours for ours, wire in _FORMATS.items()}
+_FORMAT_NAMES = {wire: ours for ours, wire in reversed(_FORMATS.items())}
+"""Of several, the first: the beta's own is 24 kHz."""
 
 
 def encode_beta_item(item: Item) -> WireObject:

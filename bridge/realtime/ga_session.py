@@ -54,6 +54,8 @@ _PART_NAMES: PartNames = {
 
 _FORMATS: dict[AudioFormat, WireObject] = {
     AudioFormat.PCM_24KHZ: {"type": "audio/pcm", "rate": 24000},
+    AudioFormat.PCM_16KHZ: {"type": "audio/pcm", "rate": 16000},
+    AudioFormat.PCM_8KHZ: {"type": "audio/pcm", "rate": 8000},
     AudioFormat.PCMU: {"type": "audio/pcmu"},
     AudioFormat.PCMA: {"type": "audio/pcma"},
 }
@@ -210,7 +212,7 @@ def encode_response(config: ResponseConfig) -> WireObject:
 
 
 def _read_format(obj: WireObject) -> AudioFormat | None:
-    # The rate may be left out: there is only one.
+    # Where the rate is left out, it is GA's own, the first of them.
     return next((ours for ours, wire in _FORMATS.items() if wire == wire | obj), None)
 
 

@@ -23,11 +23,47 @@ class SessionKind(enum.StrEnum):
 
 
 class AudioFormat(enum.StrEnum):
-    """Wire format of audio: 24 kHz 16-bit mono little-endian PCM, or 8 kHz G.711."""
+    """Wire format of audio, mono: 16-bit little-endian PCM, or G.711's bytes at 8 kHz."""
 
-    PCM_24KHZ = "pcm_24khz"
+    PCM_24KHZ = "pcm24k"
+    PCM_16KHZ = "pcm16k"
+    PCM_8KHZ = "pcm8k"
     PCMU = "pcmu"
     PCMA = "pcma"
+
+    @property
+    def is_pcm(self) -> bool:
+        """Whether its samples are 16-bit numbers; else G.711's codes, a byte each."""
+        return self not in (AudioFormat.PCMU, AudioFormat.PCMA)
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples a second."""
+        return _RATES_HZ.get(self, 8_000)
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of a sample."""
+        return 2 if self.is_pcm else 1
+
+    @property
+    def bytes_per_ms(self) -> int:
+        """Bytes of a millisecond: 48 of 24 kHz PCM, 8 of G.711."""
+        return self.rate_hz * self.sample_bytes // 1000
+
+
+_RATES_HZ = {AudioFormat.PCM_24KHZ: 24_000, AudioFormat.PCM_16KHZ: 16_000}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormats:
+    """The wire formats of a session: of what it hears, and of what it says."""
+
+    input: AudioFormat = AudioFormat.PCM_24KHZ
+    output: AudioFormat = AudioFormat.PCM_24KHZ
+
+
+PCM_24KHZ_BOTH_WAYS = AudioFormats()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,17 @@
-"""Wire audio formats as samples: rates, decoding, encoding."""
+"""Wire audio formats as samples: decoding, encoding.
+
+G.711 is the standard library's here, so that no table of the gateway's is judged by itself.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.audio.g711 import Law, decode, encode
-from bridge.audio.resample import downsample_whole
+from bridge.audio.resample import downsample_whole, resample_rational
 from bridge.realtime.session_config import AudioFormat
 
 _LAWS = {AudioFormat.PCMU: Law.PCMU, AudioFormat.PCMA: Law.PCMA}
-
-
-def rate_hz(audio_format: AudioFormat) -> int:
-    """Return the format's sample rate."""
-    return 8_000 if audio_format in _LAWS else 24_000
-
-
-def bytes_per_ms(audio_format: AudioFormat) -> int:
-    """Return how many bytes a millisecond takes."""
-    return 8 if audio_format in _LAWS else 48
+_SPEECH_HZ = AudioFormat.PCM_24KHZ.rate_hz
 
 
 def decode_audio(audio_format: AudioFormat, audio: bytes) -> NDArray[np.int16]:
@@ -37,4 +31,4 @@ def encode_speech(audio_format: AudioFormat, speech: NDArray[np.int16]) -> bytes
     law = _LAWS.get(audio_format)
     if law is not None:
         return encode(law, downsample_whole(speech))
-    return speech.astype("<i2").tobytes()
+    return resample_rational(speech, _SPEECH_HZ, audio_format.rate_hz).astype("<i2").tobytes()

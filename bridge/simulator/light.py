@@ -69,8 +69,6 @@ _TYPE_WITHIN = 120
 """Characters at either end of an event in which its type is looked for."""
 
 _AUDIO_KEY = '"audio"'
-_BASE64_CHARACTERS_PER_MS = 64
-"""48 bytes of PCM."""
 
 _LARGEST_FRAME_BYTES = 4 * 1024 * 1024
 
@@ -201,7 +199,9 @@ class _Talk:
         if _APPEND not in text[:_TYPE_WITHIN] and _APPEND not in text[-_TYPE_WITHIN:]:
             return False
         begins = text.find('"', text.find(_AUDIO_KEY) + len(_AUDIO_KEY)) + 1
-        audio_ms = (text.find('"', begins) - begins) / _BASE64_CHARACTERS_PER_MS
+        ends = text.find('"', begins)
+        audio_bytes = (ends - begins) * 3 // 4 - text.count("=", max(begins, ends - 2), ends)
+        audio_ms = audio_bytes / self._wire.config.input_format.bytes_per_ms
         self._heard_ms += audio_ms
         self._stats.audio_ms += audio_ms
         self._stats.appends += 1

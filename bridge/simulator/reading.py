@@ -37,7 +37,6 @@ from bridge.simulator.session_reading import read_response
 from bridge.simulator.wire import ClientRequest, WireObject
 
 _LARGEST_APPEND_BYTES = 15 * 1024 * 1024
-_PCM_SAMPLE_BYTES = 2
 
 _Reader = Callable[[WireObject], c.Command]
 
@@ -102,7 +101,7 @@ def read_append(event: WireObject, audio_format: AudioFormat) -> c.Command:
         raise refuse("invalid_value", "Invalid 'audio': not base64.", "audio") from None
     if len(audio) > _LARGEST_APPEND_BYTES:
         raise refuse("invalid_value", "Invalid 'audio': more than 15 MiB.", "audio")
-    if audio_format is AudioFormat.PCM_24KHZ and len(audio) % _PCM_SAMPLE_BYTES:
+    if len(audio) % audio_format.sample_bytes:
         raise refuse("invalid_value", "Invalid 'audio': half a 16-bit sample.", "audio")
     return c.AppendAudio(audio)
 

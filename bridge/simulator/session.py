@@ -47,7 +47,7 @@ from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import Channel
 from bridge.simulator.conversation import Conversation, ConversationEntry
 from bridge.simulator.dialect_wire import Wire
-from bridge.simulator.formats import decode_audio, rate_hz
+from bridge.simulator.formats import decode_audio
 from bridge.simulator.hearing import TurnHearing
 from bridge.simulator.listening import Idle, InputBuffer, Onset, SpeechPause
 from bridge.simulator.mcp import McpServers
@@ -81,7 +81,7 @@ class ServerSession:
         self._wire = wire
         self._channel = Channel(wire, outbox, tasks)
         self._config = wire.config
-        self._input = InputBuffer(rate_hz(self._config.input_format), self._config.turn_detection)
+        self._input = InputBuffer(self._config.input_format.rate_hz, self._config.turn_detection)
         self._conversation = Conversation()
         self._speech_item: ItemId | None = None
         self._mcp = McpServers(agent.scenario.mcp_servers)
@@ -176,7 +176,7 @@ class ServerSession:
     def _update(self, config: SessionConfig) -> None:
         old, self._config = self._config, config
         if (old.input_format, old.turn_detection) != (config.input_format, config.turn_detection):
-            self._input = self._input.successor(rate_hz(config.input_format), config.turn_detection)
+            self._input = self._input.successor(config.input_format.rate_hz, config.turn_detection)
             self._speech_item = None
         self._channel.emit(SessionUpdated(self._wire.info))
         self._list_mcp_tools()

@@ -180,7 +180,8 @@ def _make_arm(
         )
         for each in chosen
     )
-    return Arm(name, dialect_of(arm.dialect, arm.flavour, arm.takes), choices, digest=arm.digest)
+    dialect = dialect_of(arm.dialect, arm.flavour, arm.takes)
+    return Arm(name, dialect, choices, digest=arm.digest, audio=arm.audio_formats)
 
 
 def _credentials(
