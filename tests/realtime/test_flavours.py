@@ -277,10 +277,7 @@ def test_audio_is_read_as_ever() -> None:
     ("path", "left"),
     [
         ("voice", replace(CONFIG, voice=None)),
-        (
-            "transcription.language",
-            replace(CONFIG, transcription=Transcription("w-1", None, keywords=("Northwind",))),
-        ),
+        ("transcription.keywords", replace(CONFIG, transcription=Transcription("w-1", "en"))),
         ("transcription.model", CONFIG),
         ("turn_detection.eagerness", CONFIG),
         ("no_such_field", CONFIG),
