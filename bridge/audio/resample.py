@@ -189,34 +189,8 @@ class BlockResampler:
         return self._kernel.apply(windows)
 
 
-class Upsampler(BlockResampler):
-    """The phone's rate to 24 kHz: at 8 kHz (calls, history + block) to (calls, 3 * block) int16.
-
-    Args:
-        block_samples: input samples of a block, without the history (4 ms). At 8 kHz a multiple of
-            20 is fastest, and any is right; at 16 kHz a multiple of 40, or of 2.
-        phone_hz: :data:`PHONE_HZ` or :data:`WIDE_HZ`.
-    """
-
-    def __init__(self, block_samples: int, phone_hz: int = PHONE_HZ) -> None:
-        super().__init__(block_samples, phone_hz, phone_hz, REALTIME_HZ)
-
-
-class Downsampler(BlockResampler):
-    """24 kHz to the phone's rate: at 8 kHz (calls, history + 3 * block) to (calls, block) int16.
-
-    Args:
-        block_samples: output samples of a block; the input block has as much time, after the
-            history (96 samples). Sizes as of :class:`Upsampler`.
-        phone_hz: :data:`PHONE_HZ` or :data:`WIDE_HZ`.
-    """
-
-    def __init__(self, block_samples: int, phone_hz: int = PHONE_HZ) -> None:
-        super().__init__(block_samples, phone_hz, REALTIME_HZ, phone_hz)
-
-
 def upsample_whole(x: NDArray[np.int16], *, aligned: bool = True) -> NDArray[np.int16]:
-    """Convert a whole signal from 8 kHz to 24 kHz with the filter of :class:`Upsampler`.
+    """Convert a whole signal from 8 kHz to 24 kHz with the filter that blocks have.
 
     Args:
         x: (n,) int16 at 8 kHz.
@@ -231,7 +205,7 @@ def upsample_whole(x: NDArray[np.int16], *, aligned: bool = True) -> NDArray[np.
 
 
 def downsample_whole(x: NDArray[np.int16], *, aligned: bool = True) -> NDArray[np.int16]:
-    """Convert a whole signal from 24 kHz to 8 kHz with the filter of :class:`Downsampler`.
+    """Convert a whole signal from 24 kHz to 8 kHz with the filter that blocks have.
 
     Args:
         x: (n,) int16 at 24 kHz.

@@ -25,6 +25,7 @@ class BenchPlan:
         climb: find out how many calls the bridge and the plain way hold.
         soak: short calls to place instead of all that, after a warm-up; 0: none.
         secure: compare calls over TLS and SRTP with plain ones instead of all that.
+        audio: compare calls whose arm has this audio with those of 24 kHz PCM instead; "": don't.
     """
 
     calls: int | None
@@ -34,6 +35,12 @@ class BenchPlan:
     climb: bool
     soak: int = 0
     secure: bool = False
+    audio: str = ""
+
+    @property
+    def compared(self) -> str:
+        """The name of the way that is measured in pairs with the ordinary one; "" for none."""
+        return "secure" if self.secure else self.audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +243,8 @@ class BenchResult:
     Attributes:
         machine: what it ran on.
         pjsip: which build, how many calls it holds.
-        pairs: CPU in percent of a core of plain calls, and of secure ones right before or after.
+        pairs: CPU in percent of a core of ordinary calls, and of those that are compared with them,
+            right before or after.
         doubts: why the figures can't be trusted; none is good.
     """
 

@@ -151,14 +151,26 @@ class BenchParts(Starter):
         child = await self.start("the light Realtime server", "bench", "peer")
         return Peer(child, str((await self.ready(child))["url"]))
 
-    async def bridge(self, peer: Peer, dialect: str, *, secure: bool = False) -> BenchTarget:
+    async def bridge(
+        self,
+        peer: Peer,
+        dialect: str,
+        *,
+        name: str = "bridge",
+        secure: bool = False,
+        audio: str = "",
+    ) -> BenchTarget:
         """Start the gateway, with a Redis of its own and a dialplan that records nothing.
 
         Args:
             peer: its Realtime server, in `dialect`.
+            name: of the target.
             secure: it is called over TLS, and takes nothing but SRTP.
+            audio: of its arm; "" for the default.
         """
         arm = {"dialect": dialect, "url": peer.url, "api_key_env": KEY_VARIABLE}
+        if audio:
+            arm["audio"] = audio
         dialplan = load_dialplan("bench", called="*", arm=_ARM)
         place = self.directory("bridge-bench-")
         settings = {}
@@ -168,7 +180,7 @@ class BenchParts(Starter):
             trunk = {"addresses": "127.0.0.1", "transport": "tls", "srtp": "required"}
             settings = {"SIP_TLS": json.dumps(tls), "SIP_TRUNKS": json.dumps({CALLED: trunk})}
         target = await self.target(place, [dialplan], {_ARM: arm}, settings)
-        return replace(target, name="secure" if secure else target.name)
+        return replace(target, name=name)
 
     async def target(
         self,

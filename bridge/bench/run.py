@@ -8,8 +8,8 @@
 
 A climb adds calls step by step until the callers would complain, and takes the last good step.
 
-Secure calls are compared with plain ones in pairs, each way first in turn, on two gateways of which
-one is idle: a shared machine's speed drifts.
+Secure calls, and those whose arm has another audio, are compared with ordinary ones in pairs, each
+way first in turn, on two gateways of which one is idle: a shared machine's speed drifts.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class _Run:
         pairs: list[tuple[float, float]] = []
         if self._plan.soak:
             soak = await self._soak(int(str(pjsip["call_limit"])))
-        elif self._plan.secure:
+        elif self._plan.compared:
             ways, pairs = await self._pairs()
         else:
             ways["bridge"], after = await self._bridge()
@@ -85,7 +85,7 @@ class _Run:
             if not self._calls:
                 self._show_target(target)
                 self._calls = choose_calls(self._plan.calls, limit)
-            if self._plan.soak or self._plan.secure:
+            if self._plan.soak or self._plan.compared:
                 return None, pjsip
             trial = BenchTrial(self._plan, self._view, target, await parts.callers(target), None)
             way = await trial.at(self._calls)
@@ -132,16 +132,17 @@ class _Run:
             return replace(good, climb=climb)
 
     async def _pairs(self) -> tuple[dict[str, ServingWay], list[tuple[float, float]]]:
-        """Measure plain and secure calls in turn; return each way's last, and the CPU of all."""
+        """Measure ordinary and other calls in turn; return each way's last, and the CPU of all."""
         async with AsyncExitStack() as stack:
             parts = BenchParts(self._environ, stack)
             self._view.doing("starting two gateways and the light Realtime server")
             peer = await parts.peer()
-            secure_of = {"bridge": False, "secure": True}
-            targets = {
-                name: await parts.bridge(peer, self._plan.dialect, secure=secure)
-                for name, secure in secure_of.items()
-            }
+            plan, other = self._plan, self._plan.compared
+            secure_of = {"bridge": False, other: plan.secure}
+            targets = {"bridge": await parts.bridge(peer, plan.dialect)}
+            targets[other] = await parts.bridge(
+                peer, plan.dialect, name=other, secure=plan.secure, audio=plan.audio
+            )
             ways: dict[str, ServingWay] = {}
             pairs = []
             for number in range(_PAIRS):
@@ -152,9 +153,9 @@ class _Run:
                         callers = await starter.callers(targets[name], secure=secure_of[name])
                         trial = BenchTrial(self._plan, self._view, targets[name], callers, peer)
                         ways[name] = await trial.at(self._calls)
-                cpu = (ways["bridge"].spent.cpu_percent, ways["secure"].spent.cpu_percent)
+                cpu = (ways["bridge"].spent.cpu_percent, ways[other].spent.cpu_percent)
                 pairs.append(cpu)
-                self._view.step("pair", f"{cpu[1] / cpu[0]:.2f} times the CPU with TLS and SRTP")
+                self._view.step("pair", f"{other}: {cpu[1] / cpu[0]:.2f} times the CPU")
         return ways, pairs
 
     async def _soak(self, limit: int) -> Soak:

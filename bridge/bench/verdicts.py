@@ -6,6 +6,7 @@ The bounds are those of issue 4 and of `NEEDS.md` section 5.
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from bridge.bench.figures import (
     BenchResult,
@@ -24,6 +25,27 @@ TIMES_THE_FLOOR = 3.0
 TIMES_THE_PLAIN_WAY = 10.0
 TIMES_PLAIN_RTP = 1.15
 """CPU of calls over TLS and SRTP (issue 17)."""
+TIMES_PCM = 0.6
+"""CPU of calls whose arm has G.711 (issue 18)."""
+
+
+class _Compared(NamedTuple):
+    """A way that is measured in pairs with the ordinary one."""
+
+    ratio: str
+    figure: str
+    bound: float
+
+
+_COMPARED = {
+    "secure": _Compared(
+        "secure_cpu_to_plain_cpu", "CPU with TLS and SRTP, times without", TIMES_PLAIN_RTP
+    ),
+    **{
+        law: _Compared(f"{law}_cpu_to_pcm24k_cpu", f"CPU with {law}, times pcm24k's", TIMES_PCM)
+        for law in ("pcmu", "pcma")
+    },
+}
 
 UP_P95_MS = 60.0
 LAG_P99_MS = 40.0
@@ -62,11 +84,11 @@ def complaint(window: HeardWindow, setup: CallSetups, uplink_share: float | None
 def ratios_of(
     ways: Mapping[str, ServingWay], pairs: Sequence[tuple[float, float]] = ()
 ) -> dict[str, float]:
-    """Compare the ways that were measured; of pairs, plain and secure, the median counts."""
+    """Compare the ways that were measured; of pairs, ordinary and other, the median counts."""
     ratios = {}
-    if pairs:
-        ratio = statistics.median(secure / plain for plain, secure in pairs)
-        ratios["secure_cpu_to_plain_cpu"] = round(ratio, 3)
+    for name in _COMPARED.keys() & ways.keys():
+        ratio = statistics.median(other / ordinary for ordinary, other in pairs)
+        ratios[_COMPARED[name].ratio] = round(ratio, 3)
     bridge, floor, plain = (ways.get(name) for name in ("bridge", "floor", "plain"))
     if bridge and floor and floor.spent.cpu_percent:
         ratio = bridge.spent.cpu_percent_per_call / floor.spent.cpu_percent_per_call
@@ -83,11 +105,11 @@ def verdicts_on(result: BenchResult) -> list[FigureVerdict]:
     if (bridge := result.ways.get("bridge")) is not None:
         verdicts += _of_bridge(bridge)
         verdicts += _of_ratios(result, bridge)
-    if (secure := result.ways.get("secure")) is not None:
-        # What a call costs with them is judged beside what it costs without: by the pairs.
+    for name in _COMPARED.keys() & result.ways.keys():
+        # What a call costs so is judged beside what it costs otherwise: by the pairs.
         verdicts += [
-            replace(each, figure=f"TLS, SRTP: {each.figure}")
-            for each in _of_bridge(secure)
+            replace(each, figure=f"{name}: {each.figure}")
+            for each in _of_bridge(result.ways[name])
             if each.figure != _CPU_FIGURE
         ]
     if result.soak is not None:
@@ -132,11 +154,11 @@ def _of_ratios(result: BenchResult, bridge: ServingWay) -> Iterator[FigureVerdic
     if ratio is not None:
         enough = bridge.spent.calls >= FEWEST_TO_JUDGE
         yield _at_most("CPU, times the floor's", ratio, TIMES_THE_FLOOR, "x", judged=enough)
-    ratio = result.ratios.get("secure_cpu_to_plain_cpu")
-    if ratio is not None:
-        enough = bridge.spent.calls >= FEWEST_TO_JUDGE
-        figure = "CPU with TLS and SRTP, times without"
-        yield _at_most(figure, ratio, TIMES_PLAIN_RTP, "x", judged=enough)
+    for compared in _COMPARED.values():
+        if compared.ratio in result.ratios:
+            enough = bridge.spent.calls >= FEWEST_TO_JUDGE
+            ratio = result.ratios[compared.ratio]
+            yield _at_most(compared.figure, ratio, compared.bound, "x", judged=enough)
     ratio = result.ratios.get("bridge_calls_to_plain_calls")
     plain = result.ways.get("plain")
     if ratio is not None and plain is not None and plain.climb is not None:

@@ -74,6 +74,11 @@ _DIALECT = click.Choice(sorted(DIALECTS))
     is_flag=True,
     help="Instead of all that: calls over TLS and SRTP beside plain ones, in four pairs.",
 )
+@click.option(
+    "--audio",
+    type=click.Choice(["pcmu", "pcma"]),
+    help="Instead of all that: calls whose arm has G.711 beside ones of 24 kHz PCM, in four pairs.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--plot", "png", type=_PNG, help="Draw a PNG (needs the extra `bench`).")
 @click.option(
@@ -92,6 +97,7 @@ def bench(
     climb: bool,
     soak: int | None,
     secure: bool,
+    audio: str | None,
     as_json: bool,
     png: Path | None,
     report: Path | None,
@@ -112,6 +118,7 @@ def bench(
       bridge bench --report bench-report --dialect beta
       bridge bench --soak 2000 --rate 20
       bridge bench --secure
+      bridge bench --audio pcmu
 
     \b
     Exit codes:
@@ -125,14 +132,17 @@ def bench(
     configure(TelemetrySettings(log_level="warning"))
     if png is not None:
         check_can_plot()
-    if secure and soak:
+    asked = {"--secure": secure, "--soak": soak, "--audio": audio}
+    several = [option for option, given in asked.items() if given]
+    if len(several) > 1:
         raise ConfigError(
-            "--secure and --soak measure different calls", remedy="give one of them, then the other"
+            f"{' and '.join(several)} measure different calls",
+            remedy="give one of them, then the other",
         )
     if secure:
         check_can_secure()
     make_directory(report)
-    plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0, secure)
+    plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0, secure, audio or "")
     with BenchScreen() as screen:
         done = run(until_done_or_signalled(run_bench(plan, os.environ, screen), "bench"))
     result = finished(done)

@@ -216,7 +216,7 @@ class ArmSettings(AccessSettings):
             dialplan's agent says of the same field stands above it.
         takes: `temperature`, where a GA server takes it all the same.
         flavour: the server, where it has a way of its own with its dialect; `openai` has none. It
-            names `dialect`, `auth` and `query` where they are left out.
+            names `dialect`, `audio`, `auth` and `query` where they are left out.
     """
 
     dialect: Literal["ga", "beta"] = "ga"
@@ -244,7 +244,9 @@ class ArmSettings(AccessSettings):
         if flavour is None:
             return written
         access = _ACCESS.get(flavour.name, {})
-        return {"dialect": flavour.dialects[0], **access, **written}
+        audio = {"input": flavour.hears[0], "output": flavour.says[0]}
+        usual = {} if set(audio.values()) == {AudioFormat.PCM_24KHZ} else {"audio": audio}
+        return {"dialect": flavour.dialects[0], **access, **usual, **written}
 
     @model_validator(mode="after")
     def _speak_a_dialect_of_its_own(self) -> Self:
@@ -254,6 +256,20 @@ class ArmSettings(AccessSettings):
                 f"has flavour: {self.flavour} and dialect: {self.dialect}, which that server"
                 f" doesn't speak: write dialect: {' or '.join(spoken)}, or leave it out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _have_audio_for_its_server(self) -> Self:
+        flavour, audio = FLAVOURS[self.flavour], self.audio_formats
+        for verb, chosen, possible in (
+            ("hear", audio.input, flavour.hears),
+            ("speak", audio.output, flavour.says),
+        ):
+            if chosen not in possible:
+                raise ValueError(
+                    f"has audio: {chosen}, which a server of flavour {self.flavour} doesn't {verb}:"
+                    f" leave audio out, or write {' or '.join(possible)}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from bridge.engine.timers import Timer
 from bridge.errors import Outcome
 from bridge.realtime.commands import Command
 from bridge.realtime.ids import ItemId, ToolCallId
+from bridge.realtime.session_config import AudioFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +285,12 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class PlayAudio:
-    """Queue 24 kHz 16-bit PCM of an item for the caller."""
+    """Queue audio of an item for the caller."""
 
     item_id: ItemId
     content_index: int
     audio: bytes
+    audio_format: AudioFormat = AudioFormat.PCM_24KHZ
 
 
 @dataclass(frozen=True, slots=True)

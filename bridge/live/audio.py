@@ -31,6 +31,7 @@ from bridge.live.services import Services
 from bridge.live.upstream.sessions import Upstream
 from bridge.realtime.events import AudioDelta
 from bridge.realtime.ids import ItemId
+from bridge.realtime.session_config import AudioFormat
 from bridge.telemetry.labels import Path
 from bridge.telephony.end_reasons import EndReason, reason_for
 from bridge.telephony.leg import Leg
@@ -81,6 +82,7 @@ class CallAudio:
         self._appended = driver.appended
         self._upstream = upstream
         upstream.on_agent_audio = self.on_agent_audio
+        upstream.on_audio_format = self._hand_up
         self._record = record
         self._recording = recording
         self._sounds = sounds
@@ -109,6 +111,7 @@ class CallAudio:
             self._recording.open(),
             on_downlink=self._on_downlink,
             sounds=Sounds(self._sounds, self._on_sound),
+            audio_format=self._upstream.audio_format,
         )
         self._heard_ms = self.line.playout.ledger.heard_ms
         self._recording.follow(row)
@@ -145,6 +148,10 @@ class CallAudio:
         """Take a piece of the agent's voice, and when it was read from the socket."""
         self._recording.on_server_event(delta)
         self._driver.feed(delta, received_ns)
+
+    def _hand_up(self, audio_format: AudioFormat) -> None:
+        if self.line is not None:
+            self._pump.hand_up(self.line.row, audio_format)
 
     # Listener of the line
 
@@ -188,7 +195,9 @@ class CallAudio:
     def _play(self, effect: PlayAudio) -> None:
         line, item_id = self.line, effect.item_id
         if line is not None:
-            self._downlink.play(line.row, item_id, effect.content_index, effect.audio)
+            self._downlink.play(
+                line.row, item_id, effect.content_index, effect.audio, effect.audio_format
+            )
 
     def _flush(self, effect: FlushPlayout) -> None:
         self.drained_ns = None

@@ -115,6 +115,7 @@ class CallRunner:
         traces.describe(leg.call_id, lambda: record.owner, record.redactor.redact_header)
         leg.listener, leg.replaceable = self, True
         leg.passed = route.origin.passed
+        leg.wanted_codec = route.arm.audio.codec
         leg.before_row_closes(self._let_line_go)
         # Now: a CANCEL may come in this very poll, before the task runs, and ends the record.
         self._driver.context.run(self.record.begin)

@@ -4,18 +4,22 @@ What was never sent is kept, and what was sent from the first turn on that anoth
 have to hear: the call's core says which one that is (:class:`~bridge.engine.effects.KeepTurns`).
 
 Positions are milliseconds of the caller's audio since the answer; a session's own clock begins at
-the position of the first piece that it was sent. 24 kHz 16-bit mono PCM. Loop's thread.
+the position of the first piece that it was sent. Pieces are kept in the format in which the arm of
+that moment heard them, and sent in the present arm's. Loop's thread.
 """
 
+import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from bridge.audio.formats import converted, decode_samples
 from bridge.audio.levels import DEFAULT_MIN_SPEECH_MS, DEFAULT_THRESHOLD_DBFS, rms_dbfs
 from bridge.realtime.events import ServerEvent, SessionUpdated, SpeechStarted
 from bridge.realtime.ids import ItemId
+from bridge.realtime.session_config import AudioFormat
 
 SENT_AT_ONCE_MS = 200
 """Kept audio goes out in pieces of this length: hundreds of 20 ms frames would fill the session's
@@ -42,6 +46,7 @@ class Piece(NamedTuple):
     """Caller audio; ``ends_ms`` is its end's position."""
 
     audio: bytes
+    audio_format: AudioFormat
     ends_ms: float
     sent: bool
 
@@ -75,10 +80,10 @@ class KeptAudio:
         """What no session was sent, oldest first."""
         return tuple(piece for piece in self._pieces if not piece.sent)
 
-    def add(self, audio: bytes, *, sent: bool) -> None:
+    def add(self, audio: bytes, audio_format: AudioFormat, *, sent: bool) -> None:
         """Keep a piece."""
         self._now_ms += self._piece_ms
-        self._pieces.append(Piece(audio, self._now_ms, sent))
+        self._pieces.append(Piece(audio, audio_format, self._now_ms, sent))
         if sent and self._now_ms > self._supposed_until_ms:
             self._supposed_ms = None
         if self._from_ms is None and self._supposed_ms is None:
@@ -143,7 +148,7 @@ class KeptAudio:
         if resent:
             self._suppose(self._base_ms)
         self._pieces = deque(
-            (Piece(p.audio, p.ends_ms, sent=True) for p in self._pieces), self._pieces.maxlen
+            (piece._replace(sent=True) for piece in self._pieces), self._pieces.maxlen
         )
 
 
@@ -151,15 +156,26 @@ def holds_speech(pieces: Sequence[Piece]) -> bool:
     """Return whether somebody speaks in these pieces, by level alone."""
     if not pieces:
         return False
-    frames = np.frombuffer(b"".join(p.audio for p in pieces), dtype="<i2").reshape(len(pieces), -1)
-    loud = int(np.count_nonzero(rms_dbfs(frames) >= DEFAULT_THRESHOLD_DBFS))
-    return loud * frames.shape[1] / 24 >= DEFAULT_MIN_SPEECH_MS
+    loud_ms = 0.0
+    for audio_format, alike in _by_format(pieces):
+        samples = decode_samples(audio_format, b"".join(piece.audio for piece in alike))
+        frames = samples.reshape(len(alike), -1)
+        loud = int(np.count_nonzero(rms_dbfs(frames) >= DEFAULT_THRESHOLD_DBFS))
+        loud_ms += loud * frames.shape[1] * 1000 / audio_format.rate_hz
+    return loud_ms >= DEFAULT_MIN_SPEECH_MS
 
 
-def bundles(pieces: Sequence[Piece], piece_ms: int) -> tuple[bytes, ...]:
-    """Join pieces into fewer, longer ones."""
-    count = max(SENT_AT_ONCE_MS // piece_ms, 1)
-    return tuple(
-        b"".join(piece.audio for piece in pieces[start : start + count])
-        for start in range(0, len(pieces), count)
+def bundles(pieces: Sequence[Piece], piece_ms: int, audio_format: AudioFormat) -> tuple[bytes, ...]:
+    """Join pieces into fewer, longer ones of this format."""
+    count = max(SENT_AT_ONCE_MS // piece_ms, 1) * piece_ms * audio_format.bytes_per_ms
+    audio = b"".join(
+        converted(b"".join(piece.audio for piece in alike), of_arm, audio_format)
+        for of_arm, alike in _by_format(pieces)
     )
+    return tuple(audio[start : start + count] for start in range(0, len(audio), count))
+
+
+def _by_format(pieces: Sequence[Piece]) -> Iterator[tuple[AudioFormat, list[Piece]]]:
+    """Yield runs of pieces that have one format, each with it."""
+    for audio_format, alike in itertools.groupby(pieces, key=lambda piece: piece.audio_format):
+        yield audio_format, list(alike)

@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 
-from bridge.engine.agent.transcript import PLAYOUT_BYTES_PER_MS
 from bridge.engine.effects import (
     DuckPlayout,
     Effect,
@@ -20,6 +19,7 @@ from bridge.engine.effects import (
 from bridge.live.filler import FILLER_ITEM, TONE_MS, filler_audio
 from bridge.live.phrases import Phrases
 from bridge.realtime.ids import ItemId
+from bridge.realtime.session_config import AudioFormat
 from bridge.telephony.lines import Line
 from bridge.telephony.pump import Pump
 
@@ -76,7 +76,7 @@ class BridgeVoice:
 
     def _phrase(self, effect: PlayPhrase) -> None:
         audio = self._phrases.audio(self._language, effect.text)
-        length_ms = None if audio is None else len(audio) // PLAYOUT_BYTES_PER_MS
+        length_ms = None if audio is None else len(audio) // AudioFormat.PCM_24KHZ.bytes_per_ms
         self._record("filler" if effect.bids_wait else "phrase", {"ms": length_ms})
         if audio is not None:
             self._play(effect.item_id, audio)

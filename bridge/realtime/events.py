@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import ContentPart, Item
-from bridge.realtime.session_config import SessionInfo
+from bridge.realtime.session_config import AudioFormat, SessionInfo
 
 
 class ResponseStatus(enum.StrEnum):
@@ -309,9 +309,14 @@ class TextDone(_Content):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioDelta(_Content):
-    """A piece of the agent's voice, already out of base64, in the session's output format."""
+    """A piece of the agent's voice, already out of base64, in the session's output format.
+
+    Attributes:
+        audio_format: that format, which stands in no frame: the session fills it in.
+    """
 
     audio: bytes
+    audio_format: AudioFormat = AudioFormat.PCM_24KHZ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

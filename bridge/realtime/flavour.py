@@ -13,7 +13,7 @@ from typing import TypeVar
 from bridge.realtime.commands import Command, CreateItem
 from bridge.realtime.events import ConversationCreated, SessionCreated
 from bridge.realtime.items import ContentPart, FunctionCall, Item, Message, PartKind, Role
-from bridge.realtime.session_config import SemanticVad, SessionConfig
+from bridge.realtime.session_config import AudioFormat, SemanticVad, SessionConfig
 from bridge.realtime.wire import WireObject
 
 S = TypeVar("S")
@@ -34,6 +34,7 @@ class Flavour:
         opens_by_update: there is no session, and no event of it, before the first update.
         opens_with: the events, any of which begins a session.
         session_s: longest life of a session that names no end of its own.
+        hears, says: audio formats, the usual one first.
         takes: settings that its dialect lacks.
         lacks: settings that it has no word for or takes no notice of, by their path in
             :class:`SessionConfig`, each with the reason.
@@ -58,6 +59,8 @@ class Flavour:
     opens_by_update: bool = False
     opens_with: tuple[type[SessionCreated | ConversationCreated], ...] = (SessionCreated,)
     session_s: int | None = None
+    hears: tuple[AudioFormat, ...] = tuple(AudioFormat)
+    says: tuple[AudioFormat, ...] = tuple(AudioFormat)
     takes: frozenset[str] = frozenset()
     lacks: Mapping[str, str] = field(default_factory=dict)
     no_semantic_vad: str = ""

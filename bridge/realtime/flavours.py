@@ -10,6 +10,9 @@ from types import MappingProxyType
 from bridge.realtime.commands import ClearInput, DeleteItem, RetrieveItem, TruncateItem
 from bridge.realtime.events import ConversationCreated, SessionCreated
 from bridge.realtime.flavour import PLAIN, Flavour
+from bridge.realtime.session_config import AudioFormat
+
+_ANY_PCM = tuple(each for each in AudioFormat if each.is_pcm)
 
 _UNDOCUMENTED = "its documentation has no such field"
 _UNREAD = "it takes no notice of it"
@@ -81,6 +84,8 @@ begin with ``conversation.created``; an hour a session."""
 INWORLD = Flavour(
     "inworld",
     dialects=("ga",),
+    hears=(AudioFormat.PCM_24KHZ,),
+    says=(AudioFormat.PCM_24KHZ,),
     fresh_parameter="key",
     names_model=True,
     takes=frozenset({"temperature"}),
@@ -91,11 +96,14 @@ INWORLD = Flavour(
 )
 """Inworld's Realtime API (docs.inworld.ai, "WebSocket", "OpenAI migration" and "Realtime API
 (WebSocket)", 2026; pipecat's client of 2026-06). The model is named in the session; a session has a
-``key`` that the client makes up."""
+``key`` that the client makes up. G.711 is in pipecat's types and was seen to be answered in PCM
+(tau2-bench's client)."""
 
 QWEN = Flavour(
     "qwen",
     dialects=("beta",),
+    hears=(AudioFormat.PCM_16KHZ,),
+    says=(AudioFormat.PCM_24KHZ,),
     names_itself=False,
     session_s=120 * 60,
     lacks={
@@ -137,6 +145,8 @@ VLLM_OMNI = Flavour(
     "vllm-omni",
     dialects=("ga",),
     names_model=True,
+    hears=(AudioFormat.PCM_16KHZ,),
+    says=(AudioFormat.PCM_24KHZ,),
     opens_by_update=True,
     takes=frozenset({"temperature"}),
     lacks={
@@ -188,6 +198,8 @@ its own, 16 kHz in, 24 kHz out."""
 LOCALAI = Flavour(
     "localai",
     dialects=("ga",),
+    hears=_ANY_PCM,
+    says=_ANY_PCM,
     lacks={
         **dict.fromkeys(
             (

@@ -62,6 +62,16 @@ class AudioFormats:
     input: AudioFormat = AudioFormat.PCM_24KHZ
     output: AudioFormat = AudioFormat.PCM_24KHZ
 
+    @property
+    def codec(self) -> Literal["PCMU", "PCMA"] | None:
+        """The phone's codec that goes straight through; None where there is none."""
+        return _CODECS.get(self.input) or _CODECS.get(self.output)
+
+
+_CODECS: Mapping[AudioFormat, Literal["PCMU", "PCMA"]] = {
+    AudioFormat.PCMU: "PCMU",
+    AudioFormat.PCMA: "PCMA",
+}
 
 PCM_24KHZ_BOTH_WAYS = AudioFormats()
 

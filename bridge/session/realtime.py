@@ -150,7 +150,7 @@ class RealtimeSession:
         self._state = _State.NEW
         self._stage = ""
         self._commands = 0
-        self._pcm_output = True
+        self._output_format = AudioFormat.PCM_24KHZ
         self._samples = WholeSamples()
         self._inbox: asyncio.Queue[_Opening] = asyncio.Queue(_OPENING_EVENTS)
         self._opening: asyncio.Task[SessionInfo] | None = None
@@ -315,7 +315,7 @@ class RealtimeSession:
         await self._connection.open()
         self._stage = "session.created"
         flavour = self._flavour
-        self._pcm_output = config.output_format is AudioFormat.PCM_24KHZ
+        self._output_format = config.output_format
         named = replace(config, model=self._model) if flavour.names_model else config
         update = UpdateSession(named)
         if flavour.opens_by_update:
@@ -380,11 +380,17 @@ class RealtimeSession:
     def _decode(self, frame: str | bytes) -> ServerEvent | ProtocolError:
         try:
             event = self._dialect.decode(frame)
-            if self._pcm_output and isinstance(event, AudioDelta):
-                return self._samples.whole(event)
+            if isinstance(event, AudioDelta):
+                return self._as_spoken(event)
         except ProtocolError as error:
             return error
         return event
+
+    def _as_spoken(self, delta: AudioDelta) -> AudioDelta:
+        """Return a delta in the session's format, of whole samples."""
+        if self._output_format is not delta.audio_format:
+            delta = replace(delta, audio_format=self._output_format)
+        return self._samples.whole(delta) if self._output_format.is_pcm else delta
 
     def _on_ended(self, closure: Closure) -> None:
         if self._state is _State.OPENING:

@@ -4,10 +4,10 @@
      "canonical": class of the canonical event or command, null where the dialect knows none,
      "fields": paths of its fields that hold something, "raw": the event without its audio}
 
-In the place of audio stands ``{"bytes": n, "ms": m}``; the ms are those of 24 kHz PCM, which our
-sessions are set to. In the place of a tool server's token and headers stands ``"(secret)"``. A
-frame that is not JSON has the type ``""`` and no ``raw``. It is off unless ``session.wire_log_dir``
-is set, for it holds what was said.
+In the place of audio stands ``{"bytes": n, "ms": m}``; the ms are those of the session's formats.
+In the place of a tool server's token and headers stands ``"(secret)"``. A frame that is not JSON
+has the type ``""`` and no ``raw``. It is off unless ``session.wire_log_dir`` is set, for it holds
+what was said.
 
 Noting a frame appends to a list; a thread of the log's own parses and writes. A disk that refuses
 ends the log, never the call.
@@ -27,6 +27,7 @@ import structlog
 from bridge.clock import Clock
 from bridge.realtime.commands import Command
 from bridge.realtime.events import ServerEvent, UnknownEvent
+from bridge.realtime.session_config import PCM_24KHZ_BOTH_WAYS, AudioFormat, AudioFormats
 
 log = structlog.get_logger(__name__)
 
@@ -36,9 +37,6 @@ Tap = Callable[[Direction, str | bytes, Canonical], None]
 """Takes a frame, and what the dialect made of it or made it from; None where it could not."""
 
 _NOTES_AT_ONCE = 50
-_BYTES_PER_MS = 48
-"""16 bit at 24 kHz."""
-
 _SECRET = "(secret)"
 
 
@@ -49,6 +47,7 @@ class _Note:
     direction: Direction
     frame: str | bytes
     canonical: Canonical
+    audio_format: AudioFormat
 
 
 class WireLog:
@@ -66,12 +65,18 @@ class WireLog:
         self._sessions = itertools.count(1)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="wire-log")
 
-    def tap(self) -> Tap:
-        """Return what takes the frames of the call's next connection."""
+    def tap(self, audio: AudioFormats = PCM_24KHZ_BOTH_WAYS) -> Tap:
+        """Return what takes the frames of the call's next connection.
+
+        Args:
+            audio: the formats of its session.
+        """
         session = next(self._sessions)
+        formats: dict[Direction, AudioFormat] = {"sent": audio.input, "received": audio.output}
 
         def note(direction: Direction, frame: str | bytes, canonical: Canonical) -> None:
-            self._notes.append(_Note(self._clock.wall_ns(), session, direction, frame, canonical))
+            at_ns, audio_format = self._clock.wall_ns(), formats[direction]
+            self._notes.append(_Note(at_ns, session, direction, frame, canonical, audio_format))
             if len(self._notes) >= _NOTES_AT_ONCE:
                 self._hand_over()
 
@@ -112,25 +117,36 @@ def _line(note: _Note) -> str:
         "type": str(raw.get("type", "")) if isinstance(raw, dict) else "",
         "canonical": None if known is None else type(known).__name__,
         "fields": [] if known is None else sorted(set(_held("", known))),
-        "raw": _without_secrets(without_audio(raw)) if isinstance(raw, dict) else {},
+        "raw": _raw(raw, note.audio_format) if isinstance(raw, dict) else {},
     }
     return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
-def without_audio(event: dict[str, object]) -> dict[str, object]:
-    """Return an event with its base64 audio replaced by ``{"bytes": n, "ms": m}``."""
+def _raw(event: dict[str, object], audio_format: AudioFormat) -> object:
+    return _without_secrets(without_audio(event, audio_format))
+
+
+def without_audio(
+    event: dict[str, object], audio_format: AudioFormat = AudioFormat.PCM_24KHZ
+) -> dict[str, object]:
+    """Return an event with its base64 audio replaced by ``{"bytes": n, "ms": m}``.
+
+    Args:
+        audio_format: of that audio.
+    """
     keys = {"audio", "delta"} if "audio.delta" in str(event.get("type")) else {"audio"}
-    return {name: _without(value, name in keys, keys) for name, value in event.items()}
+    per_ms = audio_format.bytes_per_ms
+    return {name: _without(value, name in keys, keys, per_ms) for name, value in event.items()}
 
 
-def _without(value: object, is_audio: bool, keys: set[str]) -> object:
+def _without(value: object, is_audio: bool, keys: set[str], bytes_per_ms: int) -> object:
     if isinstance(value, str) and is_audio:
         size = len(value) * 3 // 4 - value[-2:].count("=")
-        return {"bytes": size, "ms": size / _BYTES_PER_MS}
+        return {"bytes": size, "ms": size / bytes_per_ms}
     if isinstance(value, dict):
-        return {name: _without(each, name in keys, keys) for name, each in value.items()}
+        return {k: _without(each, k in keys, keys, bytes_per_ms) for k, each in value.items()}
     if isinstance(value, list):
-        return [_without(each, False, keys) for each in value]
+        return [_without(each, False, keys, bytes_per_ms) for each in value]
     return value
 
 

@@ -6,14 +6,21 @@ Read and written on JSON, around the dialect's wire, so that a row of
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+
+from pydantic import BaseModel
 
 from bridge.realtime import events as e
+from bridge.realtime.session_config import AudioFormat
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.flavours import Place, ServerRow
 from bridge.simulator.names import new_name
 from bridge.simulator.reading import parse_event
 from bridge.simulator.refusal import refuse
 from bridge.simulator.wire import ClientRequest, DialectName, SessionIdentity, WireObject
+
+_INPUT_RATE = "audio.input.format.rate"
+_DIALECTS_HZ = 24_000
 
 
 class FlavourWire(Wire):
@@ -31,8 +38,8 @@ class FlavourWire(Wire):
         identity: SessionIdentity,
         settings: WireObject | None = None,
     ) -> None:
-        super().__init__(dialect, identity, settings)
         self._row = row
+        super().__init__(dialect, identity, settings)
         self.ping_s = row.ping_s
         self._asked_before = False
         self._begun = row.first != "update"
@@ -78,6 +85,11 @@ class FlavourWire(Wire):
             written = [*self.encode(e.SessionCreated(self.info)), *written]
         return [each for whole in written for each in self._sent(whole)]
 
+    def _take(self, session: BaseModel) -> None:
+        super()._take(session)
+        if self._row.hears_hz == AudioFormat.PCM_16KHZ.rate_hz:
+            self._config = replace(self._config, input_format=AudioFormat.PCM_16KHZ)
+
     def _sent(self, event: WireObject) -> list[WireObject]:
         kind = str(event["type"])
         if kind in self._row.unsent:
@@ -105,6 +117,8 @@ class FlavourWire(Wire):
 
     def _shown(self, session: WireObject) -> WireObject:
         row = self._row
+        if _at(session, _INPUT_RATE) is not None:
+            session = _put(session, _INPUT_RATE, row.hears_hz)
         for place, words in row.words.items():
             session = _translated(session, place, {theirs: ours for ours, theirs in words.items()})
         for place, home in row.homes.items():
@@ -127,6 +141,7 @@ class FlavourWire(Wire):
             session = {**session, "tools": _flat_tools(session["tools"])}
         for place, words in row.words.items():
             session = _translated(session, place, words)
+        session = self._read_rate(session)
         for place, home in row.homes.items():
             session = _moved(session, place, home)
         if row.answers_by_itself:
@@ -134,6 +149,16 @@ class FlavourWire(Wire):
         if self._dialect.name is DialectName.GA:
             session = {"type": "realtime", **session}
         return session
+
+    def _read_rate(self, session: WireObject) -> WireObject:
+        """Check the rate of what it hears, and put the dialect's own in its place."""
+        asked = _at(session, _INPUT_RATE)
+        if asked is None:
+            return session
+        if asked != self._row.hears_hz:
+            what = f"Invalid value: '{asked}'. Supported values are: {self._row.hears_hz}."
+            raise refuse("invalid_value", what, f"session.{_INPUT_RATE}")
+        return _put(session, _INPUT_RATE, _DIALECTS_HZ)
 
     def _by_itself(self, session: WireObject) -> WireObject:
         place = self._dialect.places.turn_detection

@@ -47,6 +47,7 @@ class ServerRow:
         demands: what the first update has to name.
         homes: where it has what its dialect has at another place; "" for nowhere.
         words: by place in its session, its value -> the dialect's.
+        hears_hz: rate of the PCM that it hears.
         nests_tools: functions stand in an object of their own.
         answers_by_itself: it takes no notice of ``create_response`` and ``interrupt_response``.
         answers_audio_alone: a response needs audio that was committed.
@@ -74,6 +75,7 @@ class ServerRow:
     demands: frozenset[str] = frozenset()
     homes: Mapping[Place, Place] = field(default_factory=dict)
     words: Mapping[Place, Mapping[str, str]] = field(default_factory=dict)
+    hears_hz: int = 24_000
     nests_tools: bool = False
     answers_by_itself: bool = False
     answers_audio_alone: bool = False
@@ -206,6 +208,7 @@ _QWEN = ServerRow(
     },
     homes={"max_tokens": "max_response_output_tokens"},
     words={"input_audio_format": {"pcm": "pcm16"}, "output_audio_format": {"pcm": "pcm16"}},
+    hears_hz=16_000,
     nests_tools=True,
     answers_by_itself=True,
     leaves_out={
@@ -257,6 +260,7 @@ _VLLM_OMNI = ServerRow(
     ),
     only={"turn_detection.type": ("server_vad",)},
     demands=frozenset({"model"}),
+    hears_hz=16_000,
     homes={
         "temperature": "",
         "voice": "audio.output.voice",

@@ -297,7 +297,7 @@ class PhoneCall:
         if background is None or line is None:
             return
         background.hear(heard)
-        if not line.playout.paused and line.playout.waiting_samples < _PIECE_SAMPLES:
+        if not line.playout.paused and line.playout.waiting_ms < PIECE_MS:
             piece = background.next(_PIECE_SAMPLES)
             self._pump.downlink.play(line.row, _BACKGROUND, 0, piece.astype("<i2").tobytes())
 

@@ -1,19 +1,22 @@
 """The way down: agent audio of all calls, from the playouts into the tx ring.
 
-24 kHz blocks become 8 kHz by one matrix product for every call and are laid *ahead* of PJSIP's read
-position, so a slow loop makes no gap.
+Blocks of one format become the ring's samples for all calls at once, 24 kHz PCM by one matrix
+product, G.711 by one look-up, and are laid *ahead* of PJSIP's read position, so a slow loop makes
+no gap.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from bridge.audio.formats import ToRing, decode_samples
 from bridge.audio.ledger import NEVER, PlayedItem
-from bridge.audio.resample import REALTIME_HZ, Downsampler
 from bridge.audio.rings import FRAME_MS, clear, gather, scatter, write
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.realtime.ids import ItemId
+from bridge.realtime.session_config import AudioFormat
 from bridge.telephony.dry_ends import DryEnds
 from bridge.telephony.lines import SILENCED, UNDUCKED, Line, LineSet, PumpStats
 from bridge.telephony.playout import Block
@@ -25,9 +28,6 @@ _SAFETY_FRAMES = 1
 _IN_TIME_NS = _SAFETY_FRAMES * FRAME_MS * NS_PER_MS // 2
 """Audio that was laid so soon after a look at PJSIP's position is in time. To look again costs a
 cache miss a call, every time."""
-
-_BLOCK_SAMPLES = REALTIME_HZ * FRAME_MS // 1000
-"""One frame at 24 kHz."""
 
 _MOST_RUN_FRAMES = 3
 """Laid at once where so much waits: what a block costs beside its samples is most of it. At most
@@ -68,9 +68,16 @@ class Downlink:
         self._cut = rate_hz * _CUT_MS // 1000
         self._ahead = ahead_ms * rate_hz // 1000
         self._run_frames = max(1, min(_MOST_RUN_FRAMES, self._ahead // (2 * self._frame)))
-        self._resample = {n: Downsampler(n * self._frame, rate_hz) for n in (1, self._run_frames)}
-        rows, history = ports.arena.rows, self._resample[1].history_samples
+        self._to_ring = {
+            (frames, each): ToRing(each, frames * self._frame, rate_hz)
+            for frames in (1, self._run_frames)
+            for each in AudioFormat
+        }
+        rows = ports.arena.rows
+        history = max(each.history_samples for each in self._to_ring.values())
+        # What a row was given last, at the rate that it had then.
         self._history: Samples = np.zeros((rows, history), dtype=np.int16)
+        self._history_hz: Positions = np.zeros(rows, dtype=np.int64)
         # What lies ahead of PJSIP in the tx ring, before its gain: it may have to come back.
         length = (self._ahead // self._frame + _DRY_FRAMES) * self._frame
         self._dry: Samples = np.zeros((rows, length), dtype=np.int16)
@@ -81,8 +88,8 @@ class Downlink:
 
     @property
     def delay_ms(self) -> float:
-        """The resampler's delay."""
-        return self._resample[1].delay_ms
+        """The longest filter's delay."""
+        return max(each.delay_ms for each in self._to_ring.values())
 
     def begin(self, line: Line) -> None:
         """Begin a line where PJSIP is now."""
@@ -133,8 +140,7 @@ class Downlink:
         line = self._lines[row]
         self._ports.refresh()
         laid = line.playout.written - int(self._ports.tx_positions[row])
-        waiting_ms = line.playout.waiting_samples * 1000 / REALTIME_HZ
-        return max(laid, 0) * 1000 / self._rate_hz + waiting_ms
+        return max(laid, 0) * 1000 / self._rate_hz + line.playout.queued_ms
 
     def fade_when_dry(self, row: int) -> None:
         """Fade a call's agent audio where it runs dry, until then or until it is flushed."""
@@ -165,17 +171,24 @@ class Downlink:
         gains[:fade] = np.linspace(before, gain, fade)
         write(self._ports.arena.tx, line.row, start, _scaled(laid, gains))
 
-    def play(self, row: int, item_id: ItemId, content_index: int, audio: bytes) -> None:
-        """Queue a call's agent audio, 24 kHz PCM; a burst's first is laid at once, not at the tick.
+    def play(
+        self,
+        row: int,
+        item_id: ItemId,
+        content_index: int,
+        audio: bytes,
+        audio_format: AudioFormat = AudioFormat.PCM_24KHZ,
+    ) -> None:
+        """Queue a call's agent audio; a burst's first is laid at once, not at the tick.
 
         Less than a frame waits for the tick: the rest of it may be on its way.
         """
         line = self._lines[row]
         playout = line.playout
-        playout.queue(item_id, content_index, audio, self._clock.now_ns())
+        playout.queue(item_id, content_index, audio, self._clock.now_ns(), audio_format)
         # A stale position only says that more is still to be heard: then the tick lays it.
         silent = playout.written <= self._ports.tx_positions[row]
-        if silent and playout.waiting_samples >= _BLOCK_SAMPLES:
+        if silent and playout.waiting_ms >= FRAME_MS:
             self.move((line,))
         else:
             self._fresh[row] = line
@@ -187,14 +200,14 @@ class Downlink:
 
     def move(self, lines: Sequence[Line]) -> None:
         """Lay every block that is due."""
-        due = [line for line in lines if line.playout.waiting_samples and not line.playout.paused]
+        due = [line for line in lines if line.playout.waiting_ms and not line.playout.paused]
         if not due:
             return
         self._ports.refresh()  # what went up may have taken its time
         looked_ns = self._clock.now_ns()
         tx = self._ports.tx_positions.tolist()
         while due:
-            batches = {frames: _Batch() for frames in (self._run_frames, 1)}
+            batches: defaultdict[tuple[int, AudioFormat], _Batch] = defaultdict(_Batch)
             for line in due:
                 read = tx[line.row]
                 frames = self._frames_due(line, read)
@@ -203,15 +216,14 @@ class Downlink:
                 position = self._next_position(line, read)
                 block = line.playout.take_block(frames * self._frame)
                 if block is not None:
-                    batches[frames].add(line, block, position)
-            for frames, batch in batches.items():
-                if batch.lines:
-                    self._lay(batch, frames, looked_ns)
+                    batches[frames, block.audio_format].add(line, block, position)
+            for (frames, audio_format), batch in batches.items():
+                self._lay(batch, frames, audio_format, looked_ns)
             due = [
                 line
                 for batch in batches.values()
                 for line in batch.lines
-                if line.playout.waiting_samples
+                if line.playout.waiting_ms
             ]
 
     def report(self, lines: LineSet) -> None:
@@ -251,10 +263,10 @@ class Downlink:
         A block that would need padding waits while there is time.
         """
         laid_ahead = line.playout.written - read
-        waiting = line.playout.waiting_samples
-        if waiting < _BLOCK_SAMPLES:
+        waiting_ms = line.playout.waiting_ms
+        if waiting_ms < FRAME_MS:
             return int(laid_ahead <= self._safety)
-        if waiting < self._run_frames * _BLOCK_SAMPLES:
+        if waiting_ms < self._run_frames * FRAME_MS:
             return int(laid_ahead < self._ahead)
         room = self._ahead - laid_ahead
         return self._run_frames if room >= self._run_frames * self._frame else 0
@@ -274,29 +286,23 @@ class Downlink:
         self._history[line.row] = 0
         return earliest
 
-    def _lay(self, batch: "_Batch", frames: int, looked_ns: int) -> None:
-        """Resample one block of each line and write it into the ring.
+    def _lay(self, batch: "_Batch", frames: int, audio_format: AudioFormat, looked_ns: int) -> None:
+        """Convert one block of each line and write it into the ring.
 
         Args:
             batch: what goes where.
-            frames: of each block.
+            frames: of each block; ``audio_format``: of all.
             looked_ns: when PJSIP's positions were read.
         """
         lines, count = batch.lines, frames * self._frame
         rows = np.array([line.row for line in lines], dtype=np.int64)
         starts = np.array(batch.positions, dtype=np.int64)
-        resample = self._resample[frames]
-        history = resample.history_samples
-        windows = np.empty((len(lines), resample.window_samples), dtype=np.int16)
-        windows[:, :history] = self._history[rows]
-        audio = np.frombuffer(b"".join([block.audio for block in batch.blocks]), dtype="<i2")
-        windows[:, history:] = audio.reshape(len(lines), -1)
-        laid = resample(windows)
+        audio = decode_samples(audio_format, b"".join([block.audio for block in batch.blocks]))
+        laid = self._as_of_ring(frames, audio_format, rows, audio.reshape(len(lines), -1))
         scatter(self._dry, rows, starts, laid)
         if any(line.gain != UNDUCKED for line in lines):
             laid = _scaled(laid, np.array([[line.gain] for line in lines]))
         scatter(self._ports.arena.tx, rows, starts, laid)
-        self._history[rows] = windows[:, -history:]
         now_ns = self._clock.now_ns()
         if now_ns - looked_ns > _IN_TIME_NS:
             self._clear_late(rows, starts, count)
@@ -306,6 +312,22 @@ class Downlink:
                 line.burst_queued_ns, line.burst_starts = block.queued_ns, position
         self._quiet_until[rows] = [_quiet_until(line) for line in lines]
         self._stats.blocks_down += frames * len(lines)
+
+    def _as_of_ring(
+        self, frames: int, audio_format: AudioFormat, rows: Positions, audio: Samples
+    ) -> Samples:
+        """Turn a block of each row, at the format's rate, into the ring's samples."""
+        to_ring = self._to_ring[frames, audio_format]
+        others = rows[self._history_hz[rows] != audio_format.rate_hz]
+        self._history[others], self._history_hz[others] = 0, audio_format.rate_hz
+        history = to_ring.history_samples
+        if not history:
+            return to_ring(audio)
+        windows = np.empty((len(rows), to_ring.window_samples), dtype=np.int16)
+        windows[:, :history] = self._history[rows, -history:]
+        windows[:, history:] = audio
+        self._history[rows, -history:] = windows[:, -history:]
+        return to_ring(windows)
 
     def _clear_late(self, rows: Positions, starts: Positions, block_samples: int) -> None:
         """Take back what PJSIP has passed meanwhile: it would be played a whole ring later."""

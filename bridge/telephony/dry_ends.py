@@ -45,7 +45,7 @@ class DryEnds:
         for row, line in self._watched.items():
             end = line.playout.written
             left = end - int(self._ports.tx_positions[row])
-            if row not in self._whole and not line.playout.waiting_samples and self._is_near(left):
+            if row not in self._whole and not line.playout.queued_ms and self._is_near(left):
                 self._fade(row, end - self._fade_samples)
 
     def go_on(self, row: int, position: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any, NewType, Protocol, Self
 import structlog
 
 from bridge.clock import SystemClock
+from bridge.config.trunks import Codec
 from bridge.errors import Outcome, TelephonyError
 from bridge.sip.dialog import Dialog, routes_of, uri_of_contact
 from bridge.telephony.end_reasons import HEADER, EndReason, reason_for
@@ -170,6 +171,8 @@ class Leg:
         replaceable: another far end may take this one's place, as in an attended transfer.
         heir: the dialog that is about to do so.
         passed: headers of the caller's INVITE that go on in every BYE of ours.
+        wanted_codec: what the call's service takes as it is; None where any will do. It counts from
+            the next offer or answer on.
     """
 
     def __init__(self, ports: MediaPorts, *, called: str, from_uri: str, to_uri: str) -> None:
@@ -181,6 +184,7 @@ class Leg:
         self.headers: Mapping[str, tuple[str, ...]] = {}
         self.source = self.trunk = ""
         self.codec = ""
+        self.wanted_codec: Codec | None = None
         self.state = LegState.INCOMING
         self.held = False
         self.row: int | None = None

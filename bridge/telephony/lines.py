@@ -21,7 +21,7 @@ class LineListener(Protocol):
     """The interface of whatever takes one call's audio."""
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
-        """Take caller audio, 24 kHz PCM; ``captured_ns`` is when its last sample came in."""
+        """Take caller audio in the line's format; ``captured_ns``: when its last sample came in."""
         ...
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import structlog
 
 from bridge.config.sip import MediaTerms
-from bridge.config.trunks import Trunk
+from bridge.config.trunks import Codec, Trunk
 from bridge.errors import TelephonyError
 from bridge.sip.dialog import UNSEEN_CSEQ, Dialog, uri_of_contact
 from bridge.sip.text import clean
@@ -61,6 +61,11 @@ class CallOwner(Protocol):
     @property
     def call_id(self) -> str:
         """The bridge's name of the call, for logs."""
+        ...
+
+    @property
+    def wanted_codec(self) -> Codec | None:
+        """The codec that fits the call's service; None where any does."""
         ...
 
     def reject(self, sip_code: int, reason: str) -> None:
@@ -246,7 +251,8 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         """Write the codecs and keys that we offer, and how much audio a packet to us carries."""
         try:
             own = str(prm.sdp.wholeSdp)  # empty where it is too long for pjsua2 to print
-            codecs = codecs_towards(str(prm.remSdp.wholeSdp), self._terms.codecs)
+            theirs, wanted = str(prm.remSdp.wholeSdp), self.owner.wanted_codec
+            codecs = codecs_towards(theirs, self._terms.codecs, wanted)
             narrowed = with_codecs(with_offered_suites(own), codecs)
             prm.sdp.wholeSdp = with_own_ptime(narrowed)
         except Exception:

@@ -1,7 +1,8 @@
 """Playout: one call's agent audio, from the session's deltas to the tx ring.
 
-Deltas come faster than real time and wait here as 24 kHz PCM. The pump takes blocks, resamples
-them for all calls at once, and lays them into the ring ahead of PJSIP's read position. The ledger
+Deltas come faster than real time and wait here in the format that they came in: an item in its
+session's, a phrase of the bridge's in 24 kHz PCM. The pump takes blocks, turns them into samples of
+the ring for all calls at once, and lays them ahead of PJSIP's read position. The ledger
 knows which samples belong to which item, so that *heard* is counted in samples that PJSIP took.
 """
 
@@ -9,11 +10,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bridge.audio.formats import silence_of
 from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutLedger, PlayoutStarted
-from bridge.audio.resample import PHONE_HZ, REALTIME_HZ
+from bridge.audio.resample import PHONE_HZ
 from bridge.realtime.ids import ItemId
-
-_SAMPLE_BYTES = 2
+from bridge.realtime.session_config import AudioFormat
 
 
 @dataclass(slots=True)
@@ -21,21 +22,23 @@ class _Piece:
     item_id: ItemId
     content_index: int
     audio: bytes
+    audio_format: AudioFormat
     queued_ns: int | None
     taken_bytes: int = 0
 
 
 class Block(NamedTuple):
-    """24 kHz audio for some 20 ms frames.
+    """Audio for some 20 ms frames.
 
     Attributes:
-        audio: 16-bit little-endian PCM, whole.
+        audio: in one format, padded to the end.
         parts: (item, content_index, samples at the ring's rate) in the order they lie in the block.
         queued_ns: when the oldest sample was queued; None if it waited through a pause, so that
             its age says nothing about us.
     """
 
     audio: bytes
+    audio_format: AudioFormat
     parts: tuple[tuple[ItemId, int, int], ...]
     queued_ns: int | None
 
@@ -49,7 +52,6 @@ class Playout:
     Attributes:
         written: absolute tx position up to which the ring is laid.
         padded: the block taken last had to be filled up with silence.
-        waiting_samples: 24 kHz samples queued and not laid into the ring.
     """
 
     def __init__(self, rate_hz: int = PHONE_HZ) -> None:
@@ -58,8 +60,11 @@ class Playout:
         self.written = 0
         self.padded = False
         self._paused = False
+        # One format's: a block has one. What comes in another one waits behind it.
         self._pieces: deque[_Piece] = deque()
-        self.waiting_samples = 0
+        self._later: deque[_Piece] = deque()
+        self._format = AudioFormat.PCM_24KHZ
+        self._waiting_bytes = 0
         self._last_item: ItemId | None = None
 
     @property
@@ -72,24 +77,51 @@ class Playout:
         self._paused = paused
         if paused:
             self._last_item = None
-            for piece in self._pieces:
+            for piece in (*self._pieces, *self._later):
                 piece.queued_ns = None
 
-    def queue(self, item_id: ItemId, content_index: int, audio: bytes, now_ns: int) -> None:
-        """Queue 24 kHz 16-bit little-endian PCM of one content part.
+    @property
+    def waiting_ms(self) -> float:
+        """Audio that blocks can be taken of now: queued, of one format, not laid into the ring."""
+        return self._waiting_bytes / self._format.bytes_per_ms
+
+    @property
+    def queued_ms(self) -> float:
+        """All that is queued and not laid into the ring."""
+        later = (len(piece.audio) / piece.audio_format.bytes_per_ms for piece in self._later)
+        return self.waiting_ms + sum(later)
+
+    def queue(
+        self,
+        item_id: ItemId,
+        content_index: int,
+        audio: bytes,
+        now_ns: int,
+        audio_format: AudioFormat = AudioFormat.PCM_24KHZ,
+    ) -> None:
+        """Queue audio of one content part.
 
         Raises:
             ValueError: the audio ends within a sample.
         """
-        samples, odd = divmod(len(audio), _SAMPLE_BYTES)
+        samples, odd = divmod(len(audio), audio_format.sample_bytes)
         if odd:
             raise ValueError("audio that ends within a 16-bit sample")
         if not samples:
             return
         queued_ns = None if self._paused else now_ns
-        self._pieces.append(_Piece(item_id, content_index, audio, queued_ns))
-        self.waiting_samples += samples
-        self.ledger.queue(item_id, content_index, samples * self._rate_hz / REALTIME_HZ)
+        self._later.append(_Piece(item_id, content_index, audio, audio_format, queued_ns))
+        self._take_up()
+        self.ledger.queue(item_id, content_index, samples * self._rate_hz / audio_format.rate_hz)
+
+    def _take_up(self) -> None:
+        """Have what waits behind come next, as far as it has the format of what is there."""
+        later = self._later
+        while later and (not self._pieces or later[0].audio_format is self._format):
+            piece = later.popleft()
+            self._format = piece.audio_format
+            self._pieces.append(piece)
+            self._waiting_bytes += len(piece.audio)
 
     def continues_item(self) -> bool:
         """Return whether what waits belongs to the item taken last, with no pause between."""
@@ -103,26 +135,29 @@ class Playout:
         """
         if not self._pieces:
             return None
-        wanted_samples = block_samples * REALTIME_HZ // self._rate_hz
-        wanted_bytes = wanted_samples * _SAMPLE_BYTES
+        audio_format = self._format
+        wanted_samples = block_samples * audio_format.rate_hz // self._rate_hz
+        wanted_bytes = wanted_samples * audio_format.sample_bytes
         piece = self._pieces[0]
         end = piece.taken_bytes + wanted_bytes
         if end > len(piece.audio):
             return self._take_over_pieces(wanted_bytes)
         audio = piece.audio[piece.taken_bytes : end]
         piece.taken_bytes = end
+        self._waiting_bytes -= wanted_bytes
         if end == len(piece.audio):
             self._pieces.popleft()
-        self.waiting_samples -= wanted_samples
+            self._take_up()
         self.padded = False
         self._last_item = piece.item_id
-        return Block(audio, ((piece.item_id, piece.content_index, block_samples),), piece.queued_ns)
+        part = (piece.item_id, piece.content_index, block_samples)
+        return Block(audio, audio_format, (part,), piece.queued_ns)
 
     def _take_over_pieces(self, wanted_bytes: int) -> Block:
         """Take a block that more than one piece has a part in, or that needs padding."""
         found: list[bytes] = []
         parts: list[tuple[ItemId, int, int]] = []
-        queued_ns = self._pieces[0].queued_ns
+        queued_ns, audio_format = self._pieces[0].queued_ns, self._format
         filled_bytes, laid_samples = 0, 0
         while filled_bytes < wanted_bytes and self._pieces:
             piece = self._pieces[0]
@@ -134,13 +169,16 @@ class Playout:
             parts.append((piece.item_id, piece.content_index, laid_samples - before))
             if piece.taken_bytes == len(piece.audio):
                 self._pieces.popleft()
-        self.waiting_samples -= filled_bytes // _SAMPLE_BYTES
+        self._waiting_bytes -= filled_bytes
         self.padded = filled_bytes < wanted_bytes
         self._last_item = parts[-1][0]
-        return Block(b"".join(found).ljust(wanted_bytes, b"\0"), tuple(parts), queued_ns)
+        audio = b"".join(found).ljust(wanted_bytes, silence_of(audio_format))
+        block = Block(audio, audio_format, tuple(parts), queued_ns)
+        self._take_up()
+        return block
 
     def _ring_samples(self, audio_bytes: int) -> int:
-        return audio_bytes * self._rate_hz // (_SAMPLE_BYTES * REALTIME_HZ)
+        return audio_bytes * self._rate_hz // (1000 * self._format.bytes_per_ms)
 
     def laid(
         self, block: Block, position: int, block_samples: int, now_ns: int | None = None
@@ -170,7 +208,8 @@ class Playout:
     def flush(self, read_position: int) -> tuple[PlayedItem, ...]:
         """Forget all that PJSIP has not taken; say what of each cut part was heard."""
         self._pieces.clear()
+        self._later.clear()
         self._last_item = None
-        self.waiting_samples = 0
+        self._waiting_bytes = 0
         self.written = read_position
         return self.ledger.flush(read_position)

@@ -4,13 +4,14 @@ Three ways, each for all calls at once: up (:class:`Uplink`), down
 (:mod:`bridge.telephony.downlink`), and to the side (:mod:`bridge.telephony.taps`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from bridge.audio.resample import Upsampler
+from bridge.audio.formats import FromRing
 from bridge.audio.rings import gather
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
+from bridge.realtime.session_config import AudioFormat
 from bridge.telephony.audio_clock import ClockWatch
 from bridge.telephony.downlink import Downlink
 from bridge.telephony.guests import mixed
@@ -53,7 +54,7 @@ class Pump:
 
     @property
     def delay_ms(self) -> float:
-        """Delay of the two resamplers together, ms."""
+        """Delay of the two filters together, ms; G.711 has none."""
         return self._up.delay_ms + self.downlink.delay_ms
 
     @property
@@ -74,6 +75,7 @@ class Pump:
         *,
         on_downlink: Callable[[int], None] = lambda ns: None,
         sounds: Sounds | None = None,
+        audio_format: AudioFormat = AudioFormat.PCM_24KHZ,
     ) -> Line:
         """Begin to move the audio of a row, from where PJSIP is now.
 
@@ -84,16 +86,21 @@ class Pump:
             on_downlink: receives, for each burst of agent audio, the ns from its queueing to the
                 frame in which PJSIP took its first sample (resolution: one tick).
             sounds: settings and listener of the caller's sounds.
+            audio_format: of what the listener hears.
         """
         playout = Playout(self.rate_hz)
         line = Line(row, listener, recorder, on_downlink, sounds, playout=playout)
         self._ports.refresh()
-        self._up.begin(row)
+        self._up.begin(row, audio_format)
         self.downlink.begin(line)
         self._taps.begin(line)
         self._lines[row] = line
         self._line_up()
         return line
+
+    def hand_up(self, row: int, audio_format: AudioFormat) -> None:
+        """Have a row's listener hear its caller in another format, from the next piece on."""
+        self._up.formats[row] = audio_format
 
     def remove(self, row: int) -> None:
         """Stop moving a row's audio; what was not yet recorded is recorded."""
@@ -156,10 +163,14 @@ class Uplink:
     """Hands caller audio up, in pieces: from the rx ring to the listeners, of all calls at once.
 
     Each call's new samples are gathered with their history straight from the ring and turned
-    into 24 kHz by one matrix product for every call.
+    into its format: PCM of another rate by one matrix product for all calls that have it, G.711 by
+    one look-up.
 
     Args:
         append_ms: audio in one piece.
+
+    Attributes:
+        formats: what each row's audio is handed up in.
     """
 
     def __init__(self, ports: MediaPorts, stats: PumpStats, append_ms: int) -> None:
@@ -167,16 +178,19 @@ class Uplink:
         self._stats = stats
         self._rate_hz = ports.arena.rate_hz
         self._block = append_ms * self._rate_hz // 1000
-        self._resample = Upsampler(self._block, self._rate_hz)
+        self._from_ring = {each: FromRing(each, self._block, self._rate_hz) for each in AudioFormat}
+        self._longest_history = max(each.history_samples for each in self._from_ring.values())
+        self.formats = [AudioFormat.PCM_24KHZ] * ports.arena.rows
         self._taken: Positions = np.zeros(ports.arena.rows, dtype=np.int64)
 
     @property
     def delay_ms(self) -> float:
-        """The resampler's delay."""
-        return self._resample.delay_ms
+        """The longest filter's delay."""
+        return max(each.delay_ms for each in self._from_ring.values())
 
-    def begin(self, row: int) -> None:
+    def begin(self, row: int, audio_format: AudioFormat) -> None:
         """Begin a row's audio where PJSIP is now."""
+        self.formats[row] = audio_format
         self._taken[row] = self._ports.rx_positions[row]
 
     def move(self, lines: LineSet) -> None:
@@ -188,19 +202,35 @@ class Uplink:
             due = np.flatnonzero(rx - self._taken[rows] >= self._block)
             if not due.size:
                 return
-            self._move_block(lines, due, rx[due], stamps_ns[due])
+            for audio_format, places in self._by_format(rows, due):
+                self._move_block(audio_format, lines, places, rx[places], stamps_ns[places])
+
+    def _by_format(
+        self, rows: Positions, due: Positions
+    ) -> Iterable[tuple[AudioFormat, Positions]]:
+        """Sort the lines at the places ``due`` by what they are handed up in."""
+        places: dict[AudioFormat, list[int]] = {}
+        for place, row in zip(due.tolist(), rows[due].tolist(), strict=True):
+            places.setdefault(self.formats[row], []).append(place)
+        return [(each, np.array(found, dtype=np.int64)) for each, found in places.items()]
 
     def _move_block(
-        self, lines: LineSet, due: Positions, rx: Positions, stamps_ns: Positions
+        self,
+        audio_format: AudioFormat,
+        lines: LineSet,
+        due: Positions,
+        rx: Positions,
+        stamps_ns: Positions,
     ) -> None:
         """Hand up one piece of the lines at the places ``due``; the arrays have their shape."""
-        rows, history, block = lines.rows[due], self._resample.history_samples, self._block
+        from_ring, block = self._from_ring[audio_format], self._block
+        rows, history = lines.rows[due], from_ring.history_samples
         starts = self._taken[rows] - history
         windows = gather(self._ports.arena.rx, rows, starts, history + block)
         guests = self._ports.said_by_guests(rows, starts, history + block)
         if guests is not None:  # who speaks beside the agent is heard by it, as the caller is
             windows = mixed(windows, guests)
-        audio = self._resample(windows).astype("<i2", copy=False).tobytes()
+        audio = from_ring(windows)
         self._taken[rows] += block
         later = rx - self._taken[rows]
         captured_ns = (stamps_ns - later * NS_PER_S // self._rate_hz).tolist()
@@ -213,7 +243,7 @@ class Uplink:
     def _skip_lost(self, rows: Positions, rx: Positions) -> None:
         """Go on with what the ring still holds where the loop stood still for too long."""
         arena = self._ports.arena
-        capacity = arena.length_samples - self._resample.history_samples - arena.frame_samples
+        capacity = arena.length_samples - self._longest_history - arena.frame_samples
         behind = rx - self._taken[rows]
         lost = behind > capacity
         if lost.any():

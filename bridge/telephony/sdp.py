@@ -193,17 +193,27 @@ def _codecs(section: str, formats: str) -> set[str]:
     return set(codecs.values()) - ({g722} if renumbered else set())
 
 
-def codecs_towards(offer: str, codecs: Sequence[Codec]) -> Sequence[Codec]:
-    """Return those of a call's codecs that our answer to an offer may have; all where it is empty.
+def codecs_towards(
+    offer: str, codecs: Sequence[Codec], wanted: Codec | None = None
+) -> Sequence[Codec]:
+    """Return those of a call's codecs that our description has, given the other side's.
 
     G.722 by a number that isn't its own would be agreed on (:func:`_codecs`).
+
+    Args:
+        offer: empty where the offer is ours.
+        codecs: that the call may have, in order of preference.
+        wanted: fits the call's service. It is offered first; where it is offered to us, our answer
+            has it alone, since PJSIP would go by the other side's order.
     """
+    wanted = wanted if wanted in codecs else None
+    if not offer:
+        return codecs if wanted is None else [wanted, *(each for each in codecs if each != wanted)]
     streams = ((each, _AUDIO_LINE.match(each)) for each in _STREAM.split(offer)[1:])
-    if not offer or any(
-        found and _STATIC[_G722] in _codecs(each, found[3]) for each, found in streams
-    ):
-        return codecs
-    return [codec for codec in codecs if codec != WIDEBAND]
+    offered = {name for each, found in streams if found for name in _codecs(each, found[3])}
+    if wanted is not None and f"{wanted}/{_CLOCK_HZ}" in offered:
+        return [wanted]
+    return [each for each in codecs if each != WIDEBAND or _STATIC[_G722] in offered]
 
 
 _CONNECTION = re.compile(r"^c=IN +(\S+) +([^\s/]+)", re.MULTILINE | re.IGNORECASE)

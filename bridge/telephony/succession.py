@@ -34,6 +34,7 @@ class _Aside:
 
     def __init__(self, leg: Leg) -> None:
         self.call_id = leg.call_id
+        self.wanted_codec = leg.wanted_codec
         self.sip_call_id = ""
         self.transferring = False
         self.dialog: Dialog | None = None

@@ -11,8 +11,7 @@ from bridge.audio.resample import (
     PHONE_HZ,
     REALTIME_HZ,
     WIDE_HZ,
-    Downsampler,
-    Upsampler,
+    BlockResampler,
     _phone_kernel,
     downsample_whole,
     resample_rational,
@@ -25,9 +24,17 @@ BLOCKS = (80, 160, 320, 480)
 EDGE_SAMPLES = 600
 
 
+def upsampler(block: int, phone_hz: int = PHONE_HZ) -> BlockResampler:
+    return BlockResampler(block, phone_hz, phone_hz, REALTIME_HZ)
+
+
+def downsampler(block: int, phone_hz: int = PHONE_HZ) -> BlockResampler:
+    return BlockResampler(block, phone_hz, REALTIME_HZ, phone_hz)
+
+
 def in_blocks(x: NDArray[np.int16], block: int, calls: int, *, up: bool) -> NDArray[np.int16]:
     """Run a signal through the block resampler, ``calls`` rotations of it at a time."""
-    resampler = Upsampler(block) if up else Downsampler(block)
+    resampler = upsampler(block) if up else downsampler(block)
     hop = block if up else 3 * block
     signals = np.stack([np.roll(x, 997 * call) for call in range(calls)])
     padded = np.pad(signals, ((0, 0), (resampler.history_samples, 0)))
@@ -128,7 +135,7 @@ def test_odd_blocks_equal_the_whole_signal(block: int, up: bool) -> None:
 
 def through_wide(x: NDArray[np.int16], block: int, *, up: bool) -> NDArray[np.int16]:
     """Convert a signal from or to 16 kHz, in blocks of so many samples at 16 kHz."""
-    resampler = Upsampler(block, WIDE_HZ) if up else Downsampler(block, WIDE_HZ)
+    resampler = upsampler(block, WIDE_HZ) if up else downsampler(block, WIDE_HZ)
     hop = resampler.window_samples - resampler.history_samples
     padded = np.pad(x, (resampler.history_samples, 0))[np.newaxis]
     blocks = [
@@ -168,11 +175,11 @@ def test_wideband_blocks_equal_the_whole_signal_bit_for_bit(block: int, *, up: b
 def test_a_wideband_block_is_of_pairs() -> None:
     for block in (0, 1, 321):
         with pytest.raises(ValueError, match="at least 2"):
-            Upsampler(block, WIDE_HZ)
+            upsampler(block, WIDE_HZ)
 
 
 def test_windows_may_be_a_view_of_a_larger_array() -> None:
-    up = Upsampler(160)
+    up = upsampler(160)
     backing = noise(3 * 400, seed=1).reshape(3, 400)
     view = backing[::2, 100 : 100 + up.window_samples]
     np.testing.assert_array_equal(up(view), up(view.copy()))
@@ -204,11 +211,11 @@ def test_a_constant_stays_exactly_that_constant(value: int) -> None:
 def test_reported_delay_is_the_measured_delay() -> None:
     x = np.zeros(160, dtype=np.int16)
     x[50] = 20_000
-    up = Upsampler(160)
+    up = upsampler(160)
     risen = up(np.pad(x, (up.history_samples, 0))[np.newaxis])[0]
     assert (int(np.argmax(risen)) - 3 * 50) / 24 == pytest.approx(up.delay_ms)
 
-    down = Downsampler(160)
+    down = downsampler(160)
     y = np.zeros(480, dtype=np.int16)
     y[150] = 20_000
     fallen = down(np.pad(y, (down.history_samples, 0))[np.newaxis])[0]
@@ -217,8 +224,8 @@ def test_reported_delay_is_the_measured_delay() -> None:
 
 
 def test_history_is_shorter_than_five_milliseconds() -> None:
-    assert Upsampler(160).history_samples / 8 < 5
-    assert Downsampler(160).history_samples / 24 < 5
+    assert upsampler(160).history_samples / 8 < 5
+    assert downsampler(160).history_samples / 24 < 5
 
 
 def test_aligned_round_trip_of_a_phone_band_signal_is_in_place() -> None:
@@ -237,7 +244,7 @@ def test_whole_signals_of_any_length(samples: int) -> None:
 
 
 def test_no_calls_is_an_empty_batch() -> None:
-    assert Upsampler(160)(np.zeros((0, 192), dtype=np.int16)).shape == (0, 480)
+    assert upsampler(160)(np.zeros((0, 192), dtype=np.int16)).shape == (0, 480)
 
 
 @pytest.mark.parametrize(
@@ -250,12 +257,12 @@ def test_no_calls_is_an_empty_batch() -> None:
 )
 def test_wrong_shape_or_dtype_is_refused(windows: NDArray[np.int16]) -> None:
     with pytest.raises(ValueError, match=r"expected"):
-        Upsampler(160)(windows)
+        upsampler(160)(windows)
 
 
 def test_an_empty_block_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 sample"):
-        Downsampler(0)
+        downsampler(0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -268,7 +275,7 @@ def test_an_empty_block_is_refused() -> None:
 def test_any_window_gives_the_shape_dtype_and_clip(
     block: int, calls: int, up: bool, data: st.DataObject
 ) -> None:
-    resampler = Upsampler(block) if up else Downsampler(block)
+    resampler = upsampler(block) if up else downsampler(block)
     extremes = st.sampled_from((-32768, -32767, -1, 0, 1, 32766, 32767))
     shape = (calls, resampler.window_samples)
     windows = data.draw(hnp.arrays(np.int16, shape, elements=extremes))

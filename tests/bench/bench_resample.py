@@ -27,7 +27,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from bridge.audio.resample import Downsampler, Upsampler
+from bridge.audio.resample import PHONE_HZ, REALTIME_HZ, BlockResampler
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -71,7 +71,8 @@ def measure(run: Callable[[], object], calls: int) -> tuple[float, float, float]
 
 
 def ours(signal: NDArray[np.int16], *, up: bool) -> Callable[[], object]:
-    resampler = Upsampler(FRAME_SAMPLES) if up else Downsampler(FRAME_SAMPLES)
+    rates_hz = (PHONE_HZ, REALTIME_HZ) if up else (REALTIME_HZ, PHONE_HZ)
+    resampler = BlockResampler(FRAME_SAMPLES, PHONE_HZ, *rates_hz)
     windows = np.pad(signal, ((0, 0), (resampler.history_samples, 0)))
     return lambda: resampler(windows)
 

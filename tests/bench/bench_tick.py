@@ -38,8 +38,8 @@ import structlog
 import uvloop
 from websockets.asyncio.connection import Connection as Socket
 
+from bridge.audio.formats import FromRing, ToRing
 from bridge.audio.ledger import PlayoutLedger
-from bridge.audio.resample import Downsampler, Upsampler
 from bridge.engine.core import CallCore
 from bridge.live.audio import CallAudio
 from bridge.live.driver import CoreDriver
@@ -58,7 +58,7 @@ from tests.bench.lines import FRAME_NS, Lines, MeasuredListener
 SETTLE_S = 3.0
 STAGES: tuple[tuple[str, object, str], ...] = (
     ("gather", pump, "gather"),
-    ("upsample", Upsampler, "__call__"),
+    ("to the session's format", FromRing, "__call__"),
     ("pump, up", Uplink, "move"),
     ("call audio, up", CallAudio, "on_caller_audio"),
     ("upstream append", Upstream, "append"),
@@ -77,7 +77,7 @@ STAGES: tuple[tuple[str, object, str], ...] = (
     ("playout take", Playout, "take_block"),
     ("pump, down", Downlink, "move"),
     ("lay", Downlink, "_lay"),
-    ("downsample", Downsampler, "__call__"),
+    ("to the ring's samples", ToRing, "__call__"),
     ("scatter", downlink, "scatter"),
     ("ledger", PlayoutLedger, "append"),
     ("ledger", PlayoutLedger, "queue"),

@@ -115,7 +115,7 @@ FLAVOURS = {
             "voice": "sage",
             "turn_detection": VAD,
             "input_audio_transcription": WORDS,
-            "audio": {"input": {"format": PCM}, "output": {"format": PCM}},
+            "audio": {"input": {"format": {**PCM, "rate": 16000}}, "output": {"format": PCM}},
             "tools": [FUNCTION],
             "max_response_output_tokens": 900,
         },
@@ -218,3 +218,65 @@ async def test_call_is_held_with_a_server_of_each_flavour(
     assert first["session"] == wanted.session
     errors = [line["raw"] for line in lines if line["type"] == "error"]
     assert errors == []
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_caller_who_interrupts_is_answered_and_the_server_is_told_what_it_takes(
+    flavour: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    async with hook(invoice) as invoices:
+        with server(tmp_path / "server", flavour) as url:
+            async with (
+                gateway_at(url, redis, tmp_path, flavour, invoices) as gateway,
+                CallsInRedis(redis.url) as calls,
+                RtpCaller(gateway.sip_port) as caller,
+            ):
+                assert await caller.call() == 200
+                call_id = await calls.until_active(gateway.node)
+                caller.speak(said("What is your return policy?"))
+                await calls.until_told(call_id, "playout_started")
+                caller.speak(said("Where is my order?"))
+                (cut, *_) = await calls.until_told(call_id, "interruption")
+                await calls.until_spoken(call_id, "agent", 2)
+                await caller.hang_up()
+                await calls.until_ended(call_id)
+                record = await gateway.record_of(call_id)
+    assert record["outcome"] == "completed"
+    lines = await wire(tmp_path, call_id)
+    truncated = [line["raw"] for line in lines if line["type"] == "conversation.item.truncate"]
+    assert bool(truncated) == FLAVOURS[flavour].truncates
+    assert [line for line in lines if line["type"] == "error"] == []
+    assert cut
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_talk_goes_on_in_the_session_that_follows_one_whose_life_is_over(
+    flavour: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    async with hook(invoice) as invoices:
+        with server(tmp_path / "server", flavour, session={"lifetime_s": 12}) as url:
+            async with (
+                gateway_at(url, redis, tmp_path, flavour, invoices) as gateway,
+                CallsInRedis(redis.url) as calls,
+                RtpCaller(gateway.sip_port) as caller,
+            ):
+                assert await caller.call() == 200
+                call_id = await calls.until_active(gateway.node)
+                caller.speak(said("Where is my order?"))
+                await calls.until_spoken(call_id, "agent")
+                await calls.until_told(call_id, "session_restored")
+                await ask_for_invoice(caller, invoices)
+                await caller.hang_up()
+                await calls.until_ended(call_id)
+                record = await gateway.record_of(call_id)
+    assert record["outcome"] == "completed"
+    lines = await wire(tmp_path, call_id)
+    updates = [line["raw"]["session"] for line in lines if line["type"] == "session.update"]
+    whole = [session for session in updates if len(session) > 1]
+    assert len(whole) >= 2
+    assert whole == [FLAVOURS[flavour].session] * len(whole)
+    created = [line["raw"]["item"] for line in lines if line["type"] == "conversation.item.create"]
+    told = json.dumps(created)
+    assert "Thursday" in told
+    roles = {item["role"] for item in created if item["type"] == "message"}
+    assert (roles == {"user"}) == (flavour == "vllm-omni")

@@ -12,9 +12,10 @@ from bridge.live.kept_audio import (
 )
 from bridge.realtime.events import SessionUpdated, SpeechStarted
 from bridge.realtime.ids import ItemId
-from bridge.realtime.session_config import SessionInfo
+from bridge.realtime.session_config import AudioFormat, SessionInfo
 
 PIECE = bytes(960)
+PCM = AudioFormat.PCM_24KHZ
 LOUD = (np.ones(480) * 5_000).astype("<i2").tobytes()
 ITEM, OTHER = ItemId("item_1"), ItemId("item_0")
 THERE = SessionUpdated(SessionInfo("sess_1"))
@@ -30,7 +31,7 @@ def kept(sent_pieces: int, unsent_pieces: int, max_ms: int = 10_000) -> KeptAudi
 
 def add(audio: KeptAudio, pieces: int, *, sent: bool) -> None:
     for _ in range(pieces):
-        audio.add(PIECE, sent=sent)
+        audio.add(PIECE, PCM, sent=sent)
 
 
 def turn(audio: KeptAudio, begin_ms: int, item_id: ItemId = ITEM) -> None:
@@ -102,10 +103,10 @@ def test_session_clock_begins_with_the_first_piece_that_it_is_sent() -> None:
     audio = kept(50, 10)
     audio.begin_session(audio.due(10_000))
     assert audio.session_ms == 200
-    audio.add(PIECE, sent=True)
+    audio.add(PIECE, PCM, sent=True)
     assert audio.session_ms == 220
     turn(audio, 180)  # by the new session's clock
-    audio.add(PIECE, sent=False)
+    audio.add(PIECE, PCM, sent=False)
     assert due(audio) == 3
 
 
@@ -127,14 +128,14 @@ def test_speech_is_told_from_silence_by_level() -> None:
     add(audio, 10, sent=False)
     assert not holds_speech(audio.unsent)
     for _ in range(3):
-        audio.add(LOUD, sent=False)
+        audio.add(LOUD, PCM, sent=False)
     assert holds_speech(audio.unsent)
     assert not holds_speech(())
 
 
 def test_kept_audio_goes_out_in_few_pieces() -> None:
     pieces = kept(0, 25).due(10_000)
-    assert [len(audio) for audio in bundles(pieces, 20)] == [9_600, 9_600, 4_800]
+    assert [len(audio) for audio in bundles(pieces, 20, PCM)] == [9_600, 9_600, 4_800]
 
 
 def test_of_a_silent_caller_only_what_a_turn_may_begin_with_is_kept() -> None:

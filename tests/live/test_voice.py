@@ -37,7 +37,7 @@ class Booth:
     @property
     def queued_samples(self) -> int:
         """24 kHz samples that wait or are laid."""
-        return self.line.playout.waiting_samples + 3 * self.line.playout.written
+        return int(self.line.playout.waiting_ms * 24) + 3 * self.line.playout.written
 
     async def heard(self) -> int:
         await wait_until(lambda: self.queued_samples, "nothing was said")

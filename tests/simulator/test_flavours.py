@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from websockets.asyncio.client import connect
@@ -85,6 +86,13 @@ def session_at(url: str, flavour: FlavourName, ears: Ears) -> RealtimeSession:
     )
 
 
+def config_of(flavour: FlavourName) -> SessionConfig:
+    """Return the session with the audio that an arm of this flavour has by itself."""
+    arm = {"flavour": flavour, "url": "wss://a/x", "api_key_env": "K"}
+    audio = ArmSettings.model_validate(arm).audio_formats
+    return replace(CONFIG, input_format=audio.input, output_format=audio.output)
+
+
 def _texts(query: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in query.items()}
 
@@ -106,7 +114,7 @@ async def test_session_opens_and_says_nothing_wrong(name: ServerName) -> None:
     ears = Ears()
     async with serving(name) as url:
         session = session_at(url, OF[name], ears)
-        info = await session.open(CONFIG)
+        info = await session.open(config_of(OF[name]))
         assert info.session_id
         session.send(TruncateItem(ItemId("item_none"), 0, 100))
         session.send(ClearInput())
@@ -132,7 +140,7 @@ async def test_answer_with_a_tool_call_is_read_whole(name: ServerName) -> None:
     ears = Ears()
     async with serving(name) as url:
         session = session_at(url, OF[name], ears)
-        await session.open(CONFIG)
+        await session.open(config_of(OF[name]))
         text = ContentPart(PartKind.INPUT_TEXT, "How much is my invoice?")
         session.send(CreateItem(Message(Role.USER, (text,))))
         session.send(CreateResponse())
@@ -150,7 +158,7 @@ async def test_server_that_answers_audio_alone_says_so() -> None:
     ears = Ears()
     async with serving("vllm-omni") as url:
         session = session_at(url, "vllm-omni", ears)
-        await session.open(CONFIG)
+        await session.open(config_of("vllm-omni"))
         session.send(CreateResponse())
         await wait_until(lambda: ears.of(ErrorReported), "no error")
         await session.aclose()
@@ -163,7 +171,7 @@ async def test_pings_are_counted_and_are_no_word_of_the_service() -> None:
     ears = Ears()
     async with serving("xai") as url:
         session = session_at(url, "xai", ears)
-        await session.open(CONFIG)
+        await session.open(config_of("xai"))
         heard = len(ears.events)
         await wait_until(lambda: session.stats.quiet_events >= 2, "no pings")
         await session.aclose()
@@ -181,7 +189,7 @@ MISTAKEN: dict[tuple[FlavourName, ServerName], str] = {
     ("xai", "qwen"): "unknown_parameter",
     ("qwen", "xai"): "unknown_parameter",
     ("qwen", "openai"): "missing_required_parameter",
-    ("vllm-omni", "openai"): "unknown_parameter",
+    ("vllm-omni", "openai"): "invalid_value",
     ("inworld", "openai"): "http_401",
 }
 
@@ -194,7 +202,7 @@ async def test_server_of_another_flavour_is_named_by_its_error_and_never_waited_
     async with serving(there) as url:
         session = session_at(url, asked, ears)
         with pytest.raises(UpstreamError) as caught:
-            await session.open(CONFIG)
+            await session.open(config_of(asked))
         assert caught.value.code == MISTAKEN[asked, there]
         await session.aclose()
 
@@ -225,6 +233,16 @@ def test_defaults_of_a_flavour_give_way_to_what_is_written() -> None:
     assert (arm.auth, arm.dialect) == ("bearer", "beta")
     arm = ArmSettings.model_validate({"flavour": "qwen", "url": "wss://a/x", "api_key_env": "K"})
     assert arm.dialect == "beta"
+
+
+def test_audio_is_what_the_server_has() -> None:
+    qwen = {"flavour": "qwen", "url": "wss://a/x", "api_key_env": "K"}
+    audio = ArmSettings.model_validate(qwen).audio_formats
+    assert (audio.input, audio.output) == ("pcm16k", "pcm24k")
+    with pytest.raises(ValueError, match=r"doesn't hear: leave audio out, or write pcm16k"):
+        ArmSettings.model_validate({**qwen, "audio": "pcmu"})
+    xai = {**qwen, "flavour": "xai", "audio": "pcma"}
+    assert ArmSettings.model_validate(xai).audio_formats.input == "pcma"
 
 
 def test_dialect_that_a_server_does_not_speak_is_refused() -> None:

@@ -29,7 +29,7 @@ def test_nothing_queued_gives_no_block() -> None:
     assert playout.take_block(FRAME_SAMPLES) is None
     playout.queue(FIRST, 0, b"", now_ns=0)
     assert playout.take_block(FRAME_SAMPLES) is None
-    assert playout.waiting_samples == 0
+    assert playout.waiting_ms == 0
 
 
 def test_blocks_run_through_pieces_of_any_size() -> None:
@@ -38,7 +38,7 @@ def test_blocks_run_through_pieces_of_any_size() -> None:
         queue(playout, first, count)
     samples = np.frombuffer(take(playout).audio + take(playout).audio, dtype="<i2")
     np.testing.assert_array_equal(samples, np.arange(2 * BLOCK))
-    assert playout.waiting_samples == 0
+    assert playout.waiting_ms == 0
 
 
 def test_the_end_is_filled_up_with_silence() -> None:
@@ -124,7 +124,7 @@ def test_flush_forgets_what_waits_and_says_what_was_heard() -> None:
     playout.laid(take(playout), 1760, FRAME_SAMPLES)
     assert playout.written == 1920
     assert playout.flush(1760) == (PlayedItem(FIRST, 0, 20, 80),)
-    assert playout.waiting_samples == 0
+    assert playout.waiting_ms == 0
     assert playout.take_block(FRAME_SAMPLES) is None
     assert playout.written == 1760
     queue(playout, 0, BLOCK)

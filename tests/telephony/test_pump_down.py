@@ -8,8 +8,9 @@ import itertools
 import numpy as np
 import pytest
 
+from bridge.audio.formats import ToRing
 from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutStarted
-from bridge.audio.resample import Downsampler, downsample_whole
+from bridge.audio.resample import downsample_whole
 from bridge.audio.rings import FRAME_SAMPLES, clear, write
 from bridge.clock import NS_PER_MS, ManualClock
 from bridge.realtime.ids import ItemId
@@ -169,7 +170,7 @@ def test_nothing_is_laid_at_or_behind_the_read_position(desk: Desk) -> None:
 def test_a_block_that_comes_late_is_not_played_a_ring_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class SlowDownsampler(Downsampler):
+    class SlowConverter(ToRing):
         """PJSIP takes two frames while the first block is being resampled."""
 
         def __call__(self, windows: Sound) -> Sound:
@@ -179,7 +180,7 @@ def test_a_block_that_comes_late_is_not_played_a_ring_later(
             return super().__call__(windows)
 
     blocks: list[int] = []
-    monkeypatch.setattr(downlink_module, "Downsampler", SlowDownsampler)
+    monkeypatch.setattr(downlink_module, "ToRing", SlowConverter)
     desk = Desk()
     desk.step(3)
     sound = noise(BLOCK * 5, seed=11, peak=9000)

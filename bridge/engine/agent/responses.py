@@ -120,12 +120,13 @@ def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
     if call.session.turn_clock is not None:
         call.session.turn_clock.audio_received(now_ns)
     item = call.transcript.item(event.item_id, event.response_id)
+    item.audio_format = event.audio_format
     given = item.given_bytes.get(event.content_index, 0)
     item.given_bytes[event.content_index] = given + len(event.audio)
     if response.protected:
         call.speech.protected.add(event.item_id)
     call.playing = True
-    yield PlayAudio(item.item_id, event.content_index, event.audio)
+    yield PlayAudio(item.item_id, event.content_index, event.audio, event.audio_format)
 
 
 def on_audio_lost(call: CallState, event: AudioLost, now_ns: int) -> Effects:

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from bridge.audio.ledger import REMEMBERED_PARTS
 from bridge.engine.news import Speaker, TurnSpoken
 from bridge.realtime.ids import ItemId, ResponseId
+from bridge.realtime.session_config import AudioFormat
 
-PLAYOUT_BYTES_PER_MS = 48
-"""24 kHz 16-bit mono, what PlayAudio carries."""
 REMEMBERED_ITEMS = REMEMBERED_PARTS
 """No fewer, or an item's time could be added to that of a forgotten one with the same id."""
 
@@ -28,6 +27,7 @@ class AgentItem:
     Attributes:
         item_id: the call's.
         server_id: the session's.
+        audio_format: of what the playout was given.
     """
 
     item_id: ItemId
@@ -35,6 +35,7 @@ class AgentItem:
     response_id: ResponseId
     texts: dict[int, str] = field(default_factory=dict)
     given_bytes: dict[int, int] = field(default_factory=dict)
+    audio_format: AudioFormat = AudioFormat.PCM_24KHZ
     complete_parts: set[int] = field(default_factory=set)
     spoken: bool = False
     audible: bool = False
@@ -51,7 +52,7 @@ class AgentItem:
 
     def given_ms(self, content_index: int) -> int:
         """Return how much of a part the playout was given, milliseconds."""
-        return self.given_bytes.get(content_index, 0) // PLAYOUT_BYTES_PER_MS
+        return self.given_bytes.get(content_index, 0) // self.audio_format.bytes_per_ms
 
     def heard_with(self, ends: PartEnds) -> int:
         """Return what was heard if the parts in ``ends`` were cut and all others played."""

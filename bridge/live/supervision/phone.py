@@ -15,9 +15,10 @@ from typing import Protocol
 
 import numpy as np
 
+from bridge.audio.formats import FromRing
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
-from bridge.audio.resample import Upsampler
 from bridge.audio.supervisor_frames import TalkFrame
+from bridge.realtime.session_config import AudioFormat
 from bridge.telephony.audience import in_stereo
 from bridge.telephony.end_reasons import HANDED_BACK
 from bridge.telephony.keys import KeyPress
@@ -120,13 +121,12 @@ class SupervisorPhone:
         stereo = in_stereo(stereo, without_guest=self.without_guest)
         sides = stereo[:, :1] if self.without_agent else stereo
         both = np.clip(sides.astype(np.int32).sum(axis=1), -32768, 32767).astype(np.int16)
-        resample = Upsampler(len(both), self._pump.rate_hz)
+        resample = FromRing(AudioFormat.PCM_24KHZ, len(both), self._pump.rate_hz)
         if not self._history.size:
             self._history = np.zeros(resample.history_samples, dtype=np.int16)
         window = np.concatenate([self._history, both])
         self._history = window[-resample.history_samples :]
-        audio = resample(window[np.newaxis])[0].astype("<i2").tobytes()
-        self._ear.push(TalkFrame(self._heard, 0, audio))
+        self._ear.push(TalkFrame(self._heard, 0, resample(window[np.newaxis])))
         self._heard += 1
 
     def let_go(self) -> None:

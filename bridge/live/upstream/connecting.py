@@ -213,5 +213,5 @@ class Connector:
             on_closed=partial(listener.on_closed, link),
             on_protocol_error=partial(listener.on_malformed, link),
             on_audio_sent=partial(listener.on_audio_sent, link),
-            wire=None if self._wire_log is None else self._wire_log.tap(),
+            wire=None if self._wire_log is None else self._wire_log.tap(self._route.arm.audio),
         )

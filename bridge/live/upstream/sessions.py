@@ -38,7 +38,7 @@ from bridge.realtime.events import (
     ServerEvent,
     UnknownEvent,
 )
-from bridge.realtime.session_config import SessionInfo
+from bridge.realtime.session_config import AudioFormat, SessionInfo
 from bridge.telemetry.labels import UpstreamPhase
 
 log = structlog.get_logger(__name__)
@@ -57,6 +57,7 @@ class Upstream:
     Attributes:
         route: that sessions are opened by.
         on_agent_audio: takes the present session's audio in the place of the listener.
+        on_audio_format: takes the format of caller audio, when another arm's sessions are opened.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Upstream:
         self._metrics = services.metrics.upstream
         self._listener = listener
         self.on_agent_audio: Callable[[AudioDelta, int], None] = listener.on_server_event
+        self.on_audio_format: Callable[[AudioFormat], None] = lambda audio_format: None
         self._name = name
         self._endings = Endings(self._metrics, name)
         self._wire_log = services.wire_log_of(name)
@@ -106,6 +108,11 @@ class Upstream:
         )
 
     @property
+    def audio_format(self) -> AudioFormat:
+        """The format of the caller audio that its sessions hear."""
+        return self.route.arm.audio.input
+
+    @property
     def round_trip_ms(self) -> float | None:
         """The present session's last ping; None without a session or before its first pong."""
         session = None if self._link is None else self._link.session
@@ -120,6 +127,7 @@ class Upstream:
         self.route = rescuer
         self._drop_present()
         self._connector = self._make_connector()
+        self.on_audio_format(self.audio_format)
 
     def open(self, order: OpenSession) -> None:
         """Open a session in the place of the present one; the listener is notified how it went."""
@@ -170,7 +178,7 @@ class Upstream:
             UpstreamError: as :meth:`send`.
         """
         link = self._link
-        self._kept.add(audio, sent=link is not None)
+        self._kept.add(audio, self.audio_format, sent=link is not None)
         if link is None:
             return None
         link.appends.handed(captured_ns, self._services.clock.now_ns())
@@ -187,7 +195,7 @@ class Upstream:
         """Send the new session what it needs of the caller's audio; return its length, ms."""
         pieces = self._kept.due(order.max_ms)
         self._kept.begin_session(pieces)
-        for audio in bundles(pieces, self._services.append_ms):
+        for audio in bundles(pieces, self._services.append_ms, self.audio_format):
             if self._link is not None:
                 self._link.appends.skip()
             self.send(AppendAudio(audio))
