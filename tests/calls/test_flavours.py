@@ -245,7 +245,9 @@ async def test_caller_who_interrupts_is_answered_and_the_server_is_told_what_it_
     lines = await wire(tmp_path, call_id)
     truncated = [line["raw"] for line in lines if line["type"] == "conversation.item.truncate"]
     assert bool(truncated) == FLAVOURS[flavour].truncates
-    assert [line for line in lines if line["type"] == "error"] == []
+    # Both stop the answer where the service decides: what it has stopped can't be cancelled.
+    errors = {line["raw"]["error"]["code"] for line in lines if line["type"] == "error"}
+    assert errors <= {"response_cancel_not_active"}
     assert cut
 
 
