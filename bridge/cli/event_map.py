@@ -14,7 +14,7 @@ from types import MappingProxyType
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK
 from bridge.realtime import beta, ga
 from bridge.realtime.commands import Command
-from bridge.realtime.events import ServerEvent, UnknownEvent
+from bridge.realtime.events import QuietEvent, ServerEvent, UnknownEvent
 from bridge.realtime.wire_tables import Tables
 
 TABLES: Mapping[str, Tables] = MappingProxyType({"beta": beta.TABLES, "ga": ga.TABLES})
@@ -22,6 +22,9 @@ TABLES: Mapping[str, Tables] = MappingProxyType({"beta": beta.TABLES, "ga": ga.T
 
 ANY_OTHER = "(any other)"
 """The wire name of :class:`UnknownEvent`."""
+
+OF_A_FLAVOUR = "(a flavour's own)"
+"""The wire name of :class:`QuietEvent`."""
 
 NOT_ACTED_ON = "not acted on: "
 _SERVER = "the server"
@@ -102,6 +105,8 @@ def event_map() -> tuple[MappedEvent, ...]:
 def _event_names(kind: type, tables: Mapping[str, Tables]) -> dict[str, tuple[str, ...]]:
     if kind is UnknownEvent:
         return dict.fromkeys(tables, (ANY_OTHER,))
+    if kind is QuietEvent:
+        return dict.fromkeys(tables, (OF_A_FLAVOUR,))
     return {
         dialect: tuple(name for name, row in table.events.items() if row.kind is kind)
         for dialect, table in tables.items()

@@ -13,7 +13,7 @@ from bridge.config.secret_places import SecretPlace
 from bridge.config.settings import ArmSettings, Settings
 from bridge.config.sip import SipSettings
 from bridge.errors import ConfigError
-from bridge.realtime.dialects import DIALECTS
+from bridge.realtime.dialects import dialect_of
 from bridge.routing.matching import RuleVerdict, explain_match
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during, has_agent, mode_of
@@ -228,12 +228,14 @@ def arm_lines(name: str, arm: ArmSettings, environ: Mapping[str, str]) -> Iterat
         for each, text in parse_qsl(urlsplit(arm.url).query, keep_blank_values=True)
     ]
     query += [(each, value(given)) for each, given in arm.query.items()]
-    headers = {**DIALECTS[arm.dialect]().handshake_headers()}
+    headers = {**dialect_of(arm.dialect, arm.flavour).handshake_headers()}
     headers |= {each: value(given) for each, given in arm.headers.items()}
     if (place := arm.key_place) is not None:
         match arm.auth if arm.credentials == "direct" else "token":
             case "query":
                 query.append((arm.auth_name, masked(place)))
+            case "basic":
+                headers["Authorization"] = f"Basic {masked(place)}"
             case "header":
                 headers[arm.auth_name] = masked(place)
             case "bearer":

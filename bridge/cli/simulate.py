@@ -12,7 +12,8 @@ from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run, until_signalled
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
-from bridge.simulator.scenario import BetaSwitch, default_scenario, load_scenario
+from bridge.simulator.flavours import SERVERS
+from bridge.simulator.scenario import BetaSwitch, ServerName, default_scenario, load_scenario
 from bridge.simulator.server import SimulatorServer
 from bridge.simulator.tape import read_tape
 from bridge.simulator.tape_server import TapeServer
@@ -35,6 +36,11 @@ from bridge.telemetry.logs import configure
     "  [default: as the scenario says]",
 )
 @click.option(
+    "--flavour",
+    type=click.Choice(sorted(SERVERS)),
+    help="The server that it speaks as, in handshake and events.  [default: as the scenario says]",
+)
+@click.option(
     "--cert",
     type=click.Path(dir_okay=False, path_type=Path),
     help="PEM with a certificate and its key: wss:// in the place of ws://.",
@@ -52,6 +58,7 @@ def simulate(
     host: str,
     port: int,
     beta: BetaSwitch | None,
+    flavour: ServerName | None,
     cert: Path | None,
     client_ca: Path | None,
     as_json: bool,
@@ -89,7 +96,13 @@ def simulate(
         chosen = default_scenario() if scenario is None else load_scenario(scenario)
         tls = _tls(cert, client_ca)
         server = SimulatorServer(
-            chosen, host=host, port=port, beta=beta, admin_secret=secret, tls=tls
+            chosen,
+            host=host,
+            port=port,
+            beta=beta,
+            admin_secret=secret,
+            tls=tls,
+            flavour=flavour,
         )
     run(_simulate(server, as_json=as_json))
 

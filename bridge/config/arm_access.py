@@ -17,7 +17,9 @@ from pydantic import (
 
 from bridge.config.secret_places import SecretPlace, Variable, fault_of
 
-Auth = Literal["bearer", "header", "query"]
+Auth = Literal["bearer", "basic", "header", "query"]
+
+_IN_AUTHORIZATION = ("bearer", "basic")
 
 _OWNED = frozenset(
     {
@@ -97,8 +99,9 @@ class AccessSettings(BaseModel):
         url: WebSocket URL without the model, `wss://.../v1/realtime`.
         api_key_env: environment variable that holds the key: its name, never the key.
         api_key_file: file that holds the key; one of the two, or neither for a server without keys.
-        auth: how the key goes: `bearer` in Authorization, `header` in a header and `query` in a
-            parameter of the URL's query, by the name `auth_name`. Tokens always go as `bearer`.
+        auth: how the key goes: `bearer` and `basic` in Authorization, behind that word; `header` in
+            a header and `query` in a parameter of the URL's query, by the name `auth_name`. Tokens
+            always go as `bearer`.
         auth_name: of that header or parameter; Azure's is `api-key`.
         headers: name -> value of further headers: a text, or `env` or `file` that it is read from.
         query: name -> value of further parameters of the URL's query, likewise.
@@ -147,7 +150,11 @@ class AccessSettings(BaseModel):
         headers = [name.lower() for name in self.headers]
         if twice := _twice(headers):
             raise ValueError(f"has the header {twice} twice: keep one")
-        if self.auth == "bearer" and "authorization" in headers and self.key_place is not None:
+        if (
+            self.auth in _IN_AUTHORIZATION
+            and "authorization" in headers
+            and self.key_place is not None
+        ):
             raise ValueError("has headers.Authorization and a key that goes there: keep one")
         if self.auth == "header":
             _free_header(self.auth_name)
@@ -163,7 +170,7 @@ class AccessSettings(BaseModel):
     def _have_a_key_for_auth(self) -> Self:
         if self.auth != "bearer" and self.key_place is None:
             raise ValueError(f"has auth: {self.auth} and no key: set api_key_env or api_key_file")
-        if self.auth == "bearer" and "auth_name" in self.model_fields_set:
+        if self.auth in _IN_AUTHORIZATION and "auth_name" in self.model_fields_set:
             raise ValueError("has auth_name, which is for auth: header and query: set auth, too")
         return self
 

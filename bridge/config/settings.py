@@ -6,9 +6,11 @@ variable or the file that holds its key.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from types import MappingProxyType
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
@@ -26,7 +28,10 @@ from bridge.config.parts import Name
 from bridge.config.rollouts import RolloutSettings
 from bridge.config.session_template import SessionTemplate
 from bridge.config.sip import SipSettings
+from bridge.realtime.flavours import FLAVOURS
 from bridge.realtime.session_config import AudioFormat, AudioFormats
+
+FlavourName = Literal["openai", "azure", "xai", "inworld", "qwen", "vllm-omni", "localai"]
 
 
 class _Settings(BaseModel):
@@ -210,6 +215,8 @@ class ArmSettings(AccessSettings):
         session: fields of its calls' Realtime sessions, in GA's words whatever the dialect; what a
             dialplan's agent says of the same field stands above it.
         takes: `temperature`, where a GA server takes it all the same.
+        flavour: the server, where it has a way of its own with its dialect; `openai` has none. It
+            names `dialect`, `audio`, `auth` and `query` where they are left out.
     """
 
     dialect: Literal["ga", "beta"] = "ga"
@@ -226,6 +233,44 @@ class ArmSettings(AccessSettings):
     audio: AudioFormat | AudioPair = AudioFormat.PCM_24KHZ
     session: SessionTemplate | None = None
     takes: tuple[Literal["temperature"], ...] = ()
+    flavour: FlavourName = "openai"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_defaults(cls, written: Any) -> Any:  # Any: whatever the file has; checked after this
+        if not isinstance(written, dict) or not isinstance(written.get("flavour"), str):
+            return written
+        flavour = FLAVOURS.get(written["flavour"])
+        if flavour is None:
+            return written
+        access = _ACCESS.get(flavour.name, {})
+        audio = {"input": flavour.hears[0], "output": flavour.says[0]}
+        usual = {} if set(audio.values()) == {AudioFormat.PCM_24KHZ} else {"audio": audio}
+        return {"dialect": flavour.dialects[0], **access, **usual, **written}
+
+    @model_validator(mode="after")
+    def _speak_a_dialect_of_its_own(self) -> Self:
+        spoken = FLAVOURS[self.flavour].dialects
+        if self.dialect not in spoken:
+            raise ValueError(
+                f"has flavour: {self.flavour} and dialect: {self.dialect}, which that server"
+                f" doesn't speak: write dialect: {' or '.join(spoken)}, or leave it out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _have_audio_for_its_server(self) -> Self:
+        flavour, audio = FLAVOURS[self.flavour], self.audio_formats
+        for verb, chosen, possible in (
+            ("hear", audio.input, flavour.hears),
+            ("speak", audio.output, flavour.says),
+        ):
+            if chosen not in possible:
+                raise ValueError(
+                    f"has audio: {chosen}, which a server of flavour {self.flavour} doesn't {verb}:"
+                    f" leave audio out, or write {' or '.join(possible)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _name_what_is_chosen(self) -> Self:
@@ -282,6 +327,14 @@ class ArmSettings(AccessSettings):
 
 
 _DIGEST_CHARS = 12
+_ACCESS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "azure": {"auth": "header"},
+        "inworld": {"auth": "basic", "query": {"protocol": "realtime"}},
+        "vllm-omni": {"query": {"duplex": "1"}},
+    }
+)
+"""How a flavour's server is asked, where an arm doesn't say it; sources are with its row."""
 _TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 
 

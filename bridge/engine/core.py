@@ -207,6 +207,7 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
         events.SessionCreated: _BY_SESSION,
         events.RateLimitsUpdated: "only tells; a limit that bites fails its response",
         events.UnknownEvent: "counted by the session layer",
+        events.QuietEvent: "counted by the session layer, and not passed on",
         events.ItemDone: _BY_RESPONSE,
         events.ItemRetrieved: _BY_RESPONSE,
         events.ItemTruncated: _BY_RESPONSE,

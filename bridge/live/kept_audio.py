@@ -94,7 +94,11 @@ class KeptAudio:
         """Take the begin of a turn of the caller's, or that a session is there and has no turn."""
         match event:
             case SpeechStarted():
-                self._turns_ms[event.item_id] = self._base_ms + event.audio_start_ms
+                start_ms = event.audio_start_ms
+                began_ms = self._now_ms - BEFORE_A_SOUND_MS
+                if start_ms is not None:
+                    began_ms = self._base_ms + start_ms
+                self._turns_ms[event.item_id] = began_ms
                 if len(self._turns_ms) > _TURNS:
                     del self._turns_ms[next(iter(self._turns_ms))]
             case SessionUpdated():

@@ -125,12 +125,13 @@ class BetaDialect(TableDialect):
 
     def handshake_headers(self) -> Mapping[str, str]:
         """Return the header that chooses it; api.openai.com now closes with 4000 for it."""
-        return {"OpenAI-Beta": "realtime=v1"}
+        return {"OpenAI-Beta": "realtime=v1"} if self.flavour.names_itself else {}
 
     def unsupported(self, config: SessionConfig) -> Mapping[str, str]:
         """Name the fields of ``config`` that came with GA, by their path in it, and why."""
-        return unsupported_fields(config)
+        flavour = self.flavour
+        return {**flavour.unsupported(config), **unsupported_fields(flavour.sayable(config))}
 
     def differences(self, config: SessionConfig, info: SessionInfo) -> Sequence[Difference]:
         """Name what was confirmed otherwise than ``config`` asked for."""
-        return differences(pick(encode_session(config), PATHS), info.settings)
+        return differences(pick(encode_session(self.sayable(config)), PATHS), info.settings)

@@ -160,6 +160,7 @@ def encode_session(config: SessionConfig) -> WireObject:
     if config.kind is SessionKind.TRANSCRIPTION:
         return _input(config)
     return _input(config) | given(
+        model=config.model,
         modalities=_modalities(config.output_audio),
         instructions=config.instructions,
         voice=config.voice,

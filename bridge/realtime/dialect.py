@@ -10,6 +10,7 @@ from typing import Protocol
 from bridge.realtime.commands import Command
 from bridge.realtime.confirmed import Difference
 from bridge.realtime.events import ServerEvent
+from bridge.realtime.flavour import PLAIN, Flavour
 from bridge.realtime.session_config import SessionConfig, SessionInfo
 
 WireEvent = dict[str, object]
@@ -21,9 +22,15 @@ class Dialect(Protocol):
 
     Args:
         takes: session fields that the server takes though its dialect lacks them.
+        flavour: what the server does otherwise than its dialect.
     """
 
-    def __init__(self, takes: Collection[str] = ()) -> None: ...
+    def __init__(self, takes: Collection[str] = (), flavour: Flavour = PLAIN) -> None: ...
+
+    @property
+    def flavour(self) -> Flavour:
+        """The server's own way with the dialect."""
+        ...
 
     @property
     def name(self) -> str:

@@ -190,18 +190,22 @@ class InputCleared(_Event):
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted(_Event):
-    """The caller began to speak; the clock is audio received in this session."""
+    """The caller began to speak; the clock is audio received in this session.
+
+    Attributes:
+        audio_start_ms: None where the server doesn't say when.
+    """
 
     item_id: ItemId
-    audio_start_ms: int
+    audio_start_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped(_Event):
-    """The caller stopped speaking."""
+    """The caller stopped speaking; ``audio_end_ms`` is None where the server doesn't say when."""
 
     item_id: ItemId
-    audio_end_ms: int
+    audio_end_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,6 +428,13 @@ class UnknownEvent(_Event):
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class QuietEvent(_Event):
+    """An event of the server's own that says nothing of the talk, like a ping: never kept."""
+
+    type: str
+
+
 ServerEvent = (
     SessionCreated
     | SessionUpdated
@@ -465,4 +476,5 @@ ServerEvent = (
     | McpCallChanged
     | ErrorReported
     | UnknownEvent
+    | QuietEvent
 )

@@ -164,12 +164,14 @@ class GaDialect(TableDialect):
 
     def sayable(self, config: SessionConfig) -> SessionConfig:
         """Return a session without the settings that this server does not take."""
-        return sayable_in_ga(config, self.takes)
+        return sayable_in_ga(super().sayable(config), self.takes)
 
     def unsupported(self, config: SessionConfig) -> Mapping[str, str]:
         """Name the fields of ``config`` that GA has no word for, and why."""
-        return unsupported_fields(config, self.takes)
+        flavour = self.flavour
+        lacking = unsupported_fields(flavour.sayable(config), self.takes)
+        return {**flavour.unsupported(config), **lacking}
 
     def differences(self, config: SessionConfig, info: SessionInfo) -> Sequence[Difference]:
         """Name what was confirmed otherwise than ``config`` asked for."""
-        return differences(pick(encode_session(config), PATHS), info.settings)
+        return differences(pick(encode_session(self.sayable(config)), PATHS), info.settings)

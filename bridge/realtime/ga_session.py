@@ -139,6 +139,7 @@ def encode_session(config: SessionConfig) -> WireObject:
         )
     return given(
         type=config.kind,
+        model=config.model,
         output_modalities=_modalities(config.output_audio),
         instructions=config.instructions,
         audio={

@@ -13,7 +13,8 @@ import pybase64
 
 from bridge.errors import ProtocolError
 from bridge.realtime.commands import AppendAudio, Command, UpdateSession
-from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
+from bridge.realtime.events import AudioDelta, QuietEvent, ServerEvent, UnknownEvent
+from bridge.realtime.flavour import PLAIN, Flavour
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionConfig
 from bridge.realtime.wire import FieldError, WireObject, encodable
@@ -97,6 +98,7 @@ class TableDialect:
 
     Args:
         takes: session fields that the server takes though its dialect lacks them.
+        flavour: what the server does otherwise than the dialect.
 
     Attributes:
         tables: of the dialect.
@@ -104,8 +106,10 @@ class TableDialect:
 
     tables: ClassVar[Tables]
 
-    def __init__(self, takes: Collection[str] = ()) -> None:
-        self.takes = frozenset(takes)
+    def __init__(self, takes: Collection[str] = (), flavour: Flavour = PLAIN) -> None:
+        self.takes = frozenset(takes) | flavour.takes
+        self.flavour = flavour
+        self._own = None if flavour is PLAIN else flavour
 
     def decode(self, frame: str | bytes) -> ServerEvent:
         """Turn one frame into a canonical event; see :class:`bridge.realtime.dialect.Dialect`.
@@ -122,10 +126,13 @@ class TableDialect:
         event_type = obj.get("type")
         if not isinstance(event_type, str):
             raise ProtocolError("an event has no type")
+        own = self._own
+        if own is not None and own.says_nothing(event_type, obj):
+            return QuietEvent(event_type)
         row = table.get(event_type)
         try:
             if row is not None:
-                return row.kind(**row.read(obj))
+                return row.kind(**row.read(obj if own is None else own.read(event_type, obj)))
         except FieldError as error:
             raise ProtocolError(
                 f"{event_type}: {error}",
@@ -142,7 +149,7 @@ class TableDialect:
 
     def sayable(self, config: SessionConfig) -> SessionConfig:
         """Return a session as this server may be asked for it."""
-        return config
+        return config if self._own is None else self._own.sayable(config)
 
     def encode(self, command: Command, event_id: str | None = None) -> str:
         """Turn a command into one text frame: its type, our name for it, what stands beside them.
@@ -152,11 +159,15 @@ class TableDialect:
         """
         if isinstance(command, UpdateSession):
             command = replace(command, config=self.sayable(command.config))
+        own = self._own
+        if own is not None:
+            command = own.command(command)
         row = self.tables.commands[type(command)]
         head: WireObject = {"type": row.wire_types[0]}
         if event_id is not None:
             head["event_id"] = event_id
-        return _write_json(head | row.payload(command))
+        payload = row.payload(command)
+        return _write_json(head | (payload if own is None else own.spelled(payload)))
 
 
 class CutFrame(NamedTuple):

@@ -210,10 +210,10 @@ SHARED_EVENTS: EventTable = {
     ),
     "input_audio_buffer.cleared": event(InputCleared),
     "input_audio_buffer.speech_started": event(
-        SpeechStarted, item_id=require_str, audio_start_ms=require_int
+        SpeechStarted, item_id=require_str, audio_start_ms=optional(require_int)
     ),
     "input_audio_buffer.speech_stopped": event(
-        SpeechStopped, item_id=require_str, audio_end_ms=require_int
+        SpeechStopped, item_id=require_str, audio_end_ms=optional(require_int)
     ),
     "response.created": event(
         ResponseCreated,

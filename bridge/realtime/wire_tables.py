@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bridge.realtime.commands import Command
-from bridge.realtime.events import ServerEvent, UnknownEvent
+from bridge.realtime.events import QuietEvent, ServerEvent, UnknownEvent
 from bridge.realtime.wire import Reader, WireObject, optional_str
 
 C = TypeVar("C", bound=Command)
@@ -66,7 +66,7 @@ class Tables:
     absent: frozenset[type[ServerEvent]] = frozenset()
 
     def __post_init__(self) -> None:
-        decoded = {row.kind for row in self.events.values()} | {UnknownEvent}
+        decoded = {row.kind for row in self.events.values()} | {UnknownEvent, QuietEvent}
         unsure = (set(typing.get_args(ServerEvent)) ^ decoded) ^ self.absent
         unsure |= set(typing.get_args(Command)) ^ self.commands.keys()
         if unsure:

@@ -7,7 +7,9 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.config.session_template import TOOL
 from bridge.config.settings import ArmSettings
 from bridge.errors import ConfigError
-from bridge.realtime.dialects import DIALECTS
+from bridge.realtime.dialects import dialect_of
+from bridge.realtime.flavour import PLAIN, Flavour
+from bridge.realtime.flavours import FLAVOURS
 from bridge.routing.models import Dialplan
 from bridge.routing.session import GA_PATHS, read_config
 from bridge.routing.session_layers import (
@@ -53,6 +55,12 @@ def check_sessions(
             raise _complaint(None, name, layers, path, why)
     for dialplan in dialplans:
         for name in arms_of(dialplan, rollouts):
+            for field, why, remedy in _beyond(dialplan, FLAVOURS[arms[name].flavour]):
+                raise dialplan.complain(
+                    f"agent.{field} can't be on arm '{name}' (flavour {arms[name].flavour}): {why}",
+                    ("agent", field),
+                    remedy=remedy,
+                )
             layers = session_layers(dialplan, name, arms[name])
             for path, why in _problems(dialplan, layers, arms[name]):
                 raise _complaint(dialplan, name, layers, path, why)
@@ -64,6 +72,12 @@ def session_warnings(
     rollouts: Mapping[str, RolloutSettings],
 ) -> Iterator[str]:
     """Yield what an operator should know of sessions that can be asked for all the same."""
+    for name, arm in arms.items():
+        for command, why in FLAVOURS[arm.flavour].not_taken.items():
+            yield (
+                f"arm {name}: a server of flavour {arm.flavour} is not sent"
+                f" {command.__name__}: {why}"
+            )
     for dialplan in dialplans:
         names = arms_of(dialplan, rollouts)
         for name in names:
@@ -86,6 +100,16 @@ def _differ_in_vain(dialplan: Dialplan, arms: Sequence[ArmSettings]) -> bool:
     without = [arm.model_copy(update={"session": None}) for arm in arms]
     asked = [read_config(session_layers(dialplan, "", arm)) for arm in arms]
     return all(each == without[0] for each in without) and all(each == asked[0] for each in asked)
+
+
+def _beyond(dialplan: Dialplan, flavour: Flavour) -> Iterator[tuple[str, str, str]]:
+    """Yield what an agent is to do that a server can't: its field, the reason, the remedy."""
+    agent = dialplan.agent
+    decides = agent.barge_in.is_ours and agent.barge_in.model_fields_set
+    if flavour.answers_by_itself and decides:
+        yield "barge_in", flavour.answers_by_itself, "write barge_in: {decided_by: service}"
+    if flavour.answers_audio_alone and agent.greeting is not None and agent.greeting_by == "model":
+        yield "greeting", flavour.answers_audio_alone, "write greeting_by: cached, or take it out"
 
 
 def _problems(dialplan: Dialplan, layers: Layers, arm: ArmSettings) -> Iterator[Problem]:
@@ -121,7 +145,7 @@ def _unsayable(layers: Layers, arm: ArmSettings) -> Iterator[Problem]:
     What a dialplan says in its own words is left out instead, with a warning: the same dialplan
     may be for arms of both dialects.
     """
-    dialect = DIALECTS[arm.dialect](arm.takes)
+    dialect = dialect_of(arm.dialect, arm.flavour, arm.takes)
     for name, why in dialect.unsupported(read_config(layers)).items():
         setting, _, inner = name.partition(".")
         path = GA_PATHS.get(setting, "")
@@ -129,7 +153,11 @@ def _unsayable(layers: Layers, arm: ArmSettings) -> Iterator[Problem]:
         for each, asked in layers.items():
             is_tool = setting.startswith("tools") and each.startswith(f"{TOOL}mcp ")
             if asked.is_of_a_template and (is_tool or each == path or each.startswith(f"{path}.")):
-                yield each, f"{why} (the arm's dialect is {dialect.name})"
+                yield each, f"{why} (the arm's dialect is {dialect.name}{_of(arm)})"
+
+
+def _of(arm: ArmSettings) -> str:
+    return "" if arm.flavour == PLAIN.name else f", its flavour {arm.flavour}"
 
 
 def _complaint(

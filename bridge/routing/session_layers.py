@@ -26,7 +26,9 @@ from bridge.config.session_template import (
     nested_fields,
 )
 from bridge.config.settings import ArmSettings
+from bridge.realtime.flavours import FLAVOURS
 from bridge.routing.agent import Agent, NoTurnDetection, TranscriptionChoice, TurnDetection
+from bridge.routing.barge_in import BargeIn
 from bridge.routing.models import Dialplan
 from bridge.routing.tools import function_tool
 
@@ -68,6 +70,7 @@ def session_layers(dialplan: Dialplan, name: str = "", arm: ArmSettings | None =
         name: of the arm; ``arm``: its settings. None where :func:`on_arm` has laid them into the
             dialplan.
     """
+    dialplan = dialplan if arm is None else _decided(dialplan, arm)
     agent = dialplan.agent
     merged = {} if arm is None else {**arm_layers(name, arm)}
     _lay_template(merged, agent.session, "agent.session")
@@ -100,6 +103,7 @@ def on_arm(dialplan: Dialplan, arm: ArmSettings) -> Dialplan:
     Its agent's turn detection and transcription are those that the session will have, so that
     whatever depends on them (overdue turns, emergency words) goes by what is in force.
     """
+    dialplan = _decided(dialplan, arm)
     if arm.session is None and dialplan.agent.session is None:
         return dialplan
     templates: dict[str, Setting] = {}
@@ -116,6 +120,15 @@ def on_arm(dialplan: Dialplan, arm: ArmSettings) -> Dialplan:
         "transcription": _transcription_in_force(heard),
     }
     return laid.model_copy(update={"agent": agent.model_copy(update=in_force)})
+
+
+def _decided(dialplan: Dialplan, arm: ArmSettings) -> Dialplan:
+    """Leave the caller's turns to a server that leaves them to nobody, if nothing else is asked."""
+    agent = dialplan.agent
+    if not FLAVOURS[arm.flavour].answers_by_itself or agent.barge_in.model_fields_set:
+        return dialplan
+    decided = agent.model_copy(update={"barge_in": BargeIn(decided_by="service")})
+    return dialplan.model_copy(update={"agent": decided})
 
 
 def _values(layers: Layers) -> SessionFields:

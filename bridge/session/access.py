@@ -72,7 +72,7 @@ class Access:
             return dict(self.headers)
         if self.auth == "header":
             return {**self.headers, self.auth_name: self.key}
-        return {**self.headers, "Authorization": f"Bearer {self.key}"}
+        return {**self.headers, "Authorization": f"{self.auth.capitalize()} {self.key}"}
 
     def url_with(self, url: str, **more: str) -> str:
         """Return a URL with the query that it is asked by; it may hold the key: never show it."""

@@ -49,6 +49,8 @@ class SessionStats:
     audio_dropped: int = 0
     unknown_events: int = 0
     protocol_errors: int = 0
+    quiet_events: int = 0
+    commands_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

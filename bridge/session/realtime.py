@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
+from uuid import uuid4
 
 import structlog
 from websockets.exceptions import WebSocketException
@@ -22,7 +23,9 @@ from bridge.realtime.commands import AppendAudio, Command, UpdateSession
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.events import (
     AudioDelta,
+    ConversationCreated,
     ErrorReported,
+    QuietEvent,
     ServerEvent,
     SessionCreated,
     SessionUpdated,
@@ -44,8 +47,9 @@ _CLOSE_AFTER_ERROR_S = 0.5
 _OPENING_EVENTS = 16
 """Events that concern the opening; a server sends two of them."""
 
-_Opening = SessionCreated | SessionUpdated | ErrorReported | Closure
-_E = TypeVar("_E", SessionCreated, SessionUpdated)
+_OpeningEvent = SessionCreated | ConversationCreated | SessionUpdated | ErrorReported
+_Opening = _OpeningEvent | Closure
+_E = TypeVar("_E", bound=SessionCreated | ConversationCreated | SessionUpdated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Endpoint:
         access: key, headers, TLS, proxies; never shown.
         redirect_hosts: other hosts (``host`` or ``host:port``) that may get all that by a redirect.
         model_parameter: of the query, that the model goes by.
+        fresh_parameter: of the query, that holds a new id for each connection; empty for none.
     """
 
     url: str
@@ -64,6 +69,7 @@ class Endpoint:
     access: Access = field(default=NO_KEY, repr=False)
     redirect_hosts: tuple[str, ...] = ()
     model_parameter: str = "model"
+    fresh_parameter: str = ""
 
     @property
     def host(self) -> str:
@@ -82,7 +88,8 @@ class Endpoint:
     @property
     def address(self) -> str:
         """The URL with its query, which may hold the key: never to be shown."""
-        return self.access.url_with(self.url, **{self.model_parameter: self.model})
+        fresh = {self.fresh_parameter: f"call-{uuid4()}"} if self.fresh_parameter else {}
+        return self.access.url_with(self.url, **{self.model_parameter: self.model}, **fresh)
 
 
 class _State(enum.Enum):
@@ -91,6 +98,12 @@ class _State(enum.Enum):
     OPEN = enum.auto()
     CLOSING = enum.auto()
     CLOSED = enum.auto()
+
+
+def _id_of(first: SessionCreated | ConversationCreated) -> str:
+    if isinstance(first, SessionCreated):
+        return first.session.session_id
+    return first.conversation_id
 
 
 class RealtimeSession:
@@ -123,9 +136,12 @@ class RealtimeSession:
         self._wire = wire
         self._clock = clock
         self._host = endpoint.host
+        self._model = endpoint.model
         self._destination = endpoint.destination
         self._access = endpoint.access
         self._dialect = dialect
+        self._flavour = dialect.flavour
+        self._left_out: set[type[Command]] = set()
         self._append_frames = AppendFrames(dialect.encode)
         self._settings = settings
         self._on_event = on_event
@@ -204,6 +220,9 @@ class RealtimeSession:
             raise failures.not_open(self._host)
         if isinstance(command, AppendAudio):
             return self.append(command.audio)
+        why_not = self._flavour.not_taken.get(type(command))
+        if why_not is not None:
+            return self._leave_out(command, why_not)
         return self._enqueue(command)
 
     def append(self, audio: bytes) -> str:
@@ -236,6 +255,16 @@ class RealtimeSession:
             else:
                 self._state = _State.CLOSED
                 await self._connection.wait_ended()
+
+    def _leave_out(self, command: Command, why: str) -> str:
+        """Count a command that this server doesn't take; the log names each kind once."""
+        self._commands += 1
+        self.stats.commands_left_out += 1
+        kind = type(command)
+        if kind not in self._left_out:
+            self._left_out.add(kind)
+            log.info("command_left_out", command=kind.__name__, why=why)
+        return f"cmd_{self._commands}"
 
     def _enqueue(self, command: Command) -> str:
         event_id = f"cmd_{self._commands + 1}"
@@ -285,17 +314,23 @@ class RealtimeSession:
         self._stage = "connection"
         await self._connection.open()
         self._stage = "session.created"
-        created = await self._expect(SessionCreated)
+        flavour = self._flavour
         self._output_format = config.output_format
+        named = replace(config, model=self._model) if flavour.names_model else config
+        update = UpdateSession(named)
+        if flavour.opens_by_update:
+            self._enqueue(update)
+        created = await self._expect(*flavour.opens_with)
         self._stage = "session.updated"
-        self._enqueue(UpdateSession(config))
+        if not flavour.opens_by_update:
+            self._enqueue(update)
         updated = await self._expect(SessionUpdated)
         if self.closure is not None:  # it went to the inbox, which nobody reads from here on
             raise failures.closed(self.closure, self._host)
         info = updated.session
-        return info if info.session_id else replace(info, session_id=created.session.session_id)
+        return info if info.session_id else replace(info, session_id=_id_of(created))
 
-    async def _expect(self, kind: type[_E]) -> _E:
+    async def _expect(self, *kinds: type[_E]) -> _E:
         while True:
             match await self._inbox.get():
                 case Closure() as closure:
@@ -303,7 +338,7 @@ class RealtimeSession:
                 case ErrorReported(error=error):
                     raise failures.refused(error, self._destination, None)
                 case event:
-                    if isinstance(event, kind):
+                    if isinstance(event, kinds):
                         return event
 
     async def _give_up(self) -> None:
@@ -324,11 +359,12 @@ class RealtimeSession:
             return
         if self._wire is not None:
             self._wire("received", frame, event)
+        if isinstance(event, QuietEvent):
+            self.stats.quiet_events += 1
+            return
         if isinstance(event, UnknownEvent):
             self.stats.unknown_events += 1
-        elif self._state is _State.OPENING and isinstance(
-            event, SessionCreated | SessionUpdated | ErrorReported
-        ):
+        elif self._state is _State.OPENING and isinstance(event, _OpeningEvent):
             self._pass_to_opening(event)
         self._on_event(event, received_ns)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -10,6 +11,9 @@ from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Objection, Visitor
 from bridge.simulator.faults import ConnectionFaults
+from bridge.simulator.flavour_wire import FlavourWire
+from bridge.simulator.flavours import PLAIN, ServerRow
+from bridge.simulator.names import new_name
 from bridge.simulator.outbox import Close, Outbox, SlowClientError
 from bridge.simulator.refusal import refuse
 from bridge.simulator.scenario import SessionLimit
@@ -51,20 +55,32 @@ class ClientConnection:
                 writer = tasks.create_task(writing, name="simulator writer")
                 session = ServerSession(agent, wire, self.outbox, tasks, faults.why_no_answer)
                 session.start()
-                expiry = tasks.create_task(
-                    limit.expire(session, self.outbox), name="simulator session expiry"
-                )
+                timed = [
+                    tasks.create_task(
+                        limit.expire(session, self.outbox), name="simulator session expiry"
+                    )
+                ]
+                if wire.ping_s is not None:
+                    pinging = self._ping(wire.ping_s)
+                    timed.append(tasks.create_task(pinging, name="simulator pings"))
                 async for message in self.socket:
                     if message.type is WSMsgType.TEXT:
                         session.receive(message.data)
                     elif message.type is WSMsgType.BINARY:
                         session.receive_binary()
                 session.stop()
-                expiry.cancel()
+                for each in timed:
+                    each.cancel()
                 writer.cancel()
         except* SlowClientError:
             _log.warning("simulator dropped a client that does not read")
             await self.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"slow client")
+
+    async def _ping(self, every_s: float) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            ping = {"type": "ping", "timestamp": time.time_ns() // 1_000_000}
+            self.outbox.put({**ping, "event_id": new_name("event")})
 
 
 class Lifetime:
@@ -72,10 +88,11 @@ class Lifetime:
 
     Args:
         limit: as the scenario says.
+        row: the server's.
     """
 
-    def __init__(self, limit: SessionLimit, dialect: DialectName) -> None:
-        self.seconds = limit.lifetime_s or _LIFETIMES_S[dialect]
+    def __init__(self, limit: SessionLimit, dialect: DialectName, row: ServerRow = PLAIN) -> None:
+        self.seconds = limit.lifetime_s or row.lifetime_s or _LIFETIMES_S[dialect]
         self._ends_by = limit.told_by
 
     async def expire(self, session: ServerSession, outbox: Outbox) -> None:
@@ -90,15 +107,18 @@ class Lifetime:
             outbox.do(Close(WSCloseCode.GOING_AWAY, what))
 
 
-def wire_for(visitor: Visitor, now_s: int, lifetime: Lifetime) -> Wire:
+def wire_for(visitor: Visitor, now_s: int, lifetime: Lifetime, row: ServerRow = PLAIN) -> Wire:
     """Make the wire of a client that has been let in.
 
     Args:
         now_s: Unix time, seconds.
+        row: the server's.
     """
     identity = SessionIdentity(visitor.model, now_s + int(lifetime.seconds), visitor.kind)
     settings = visitor.token.settings if visitor.token is not None else None
-    return Wire(visitor.dialect, identity, settings)
+    if row is PLAIN:
+        return Wire(visitor.dialect, identity, settings)
+    return FlavourWire(row, visitor.dialect, identity, settings)
 
 
 def _spell(seconds: float) -> str:

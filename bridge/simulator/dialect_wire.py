@@ -32,6 +32,9 @@ class Wire:
     Args:
         settings: what the session begins with beside the server's defaults, as in the request for
             its token; already checked.
+
+    Attributes:
+        ping_s: time between pings; None for none.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Wire:
     ) -> None:
         self._dialect = DIALECTS[dialect]
         self._identity = identity
+        self.ping_s: float | None = None
         self._asked: dict[str, ResponseConfig] = {}
         self._spoke = False
         kind = identity.kind
@@ -78,6 +82,10 @@ class Wire:
             Refused: the event is not as the protocol has it. Nothing has changed.
         """
         return read_request(text, self._readers)
+
+    def overlooks(self, text: str) -> bool:
+        """Return whether a client event is passed over without a word: none is."""
+        return False
 
     def begin_response(self, response_id: ResponseId, asked: ResponseConfig) -> None:
         """Remember what a response was asked to be: its events say so."""

@@ -53,12 +53,7 @@ def read_request(text: str, readers: Mapping[str, _Reader]) -> ClientRequest:
     Raises:
         EventRefused: with the event's own ``event_id``, if it has one.
     """
-    try:
-        event = json.loads(text)
-    except (ValueError, RecursionError):
-        raise refuse("invalid_json", "We could not parse the JSON body.") from None
-    if not isinstance(event, dict):
-        raise refuse("invalid_event", "An event must be a JSON object.")
+    event = parse_event(text)
     name = event.get("event_id")
     event_id = name if isinstance(name, str) else None
     try:
@@ -68,6 +63,21 @@ def read_request(text: str, readers: Mapping[str, _Reader]) -> ClientRequest:
     except ValidationError as error:
         refusal = shapes.refusal_of(error, event).error
         raise EventRefused(replace(refusal, client_event_id=event_id)) from None
+
+
+def parse_event(text: str) -> WireObject:
+    """Parse one client event.
+
+    Raises:
+        EventRefused: it is no JSON object.
+    """
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        raise refuse("invalid_json", "We could not parse the JSON body.") from None
+    if not isinstance(event, dict):
+        raise refuse("invalid_event", "An event must be a JSON object.")
+    return event
 
 
 def _reader_for(event: WireObject, readers: Mapping[str, _Reader]) -> _Reader:

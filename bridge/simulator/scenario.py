@@ -24,6 +24,7 @@ ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
 BetaSwitch = Literal["enabled", "disabled"]
+ServerName = Literal["openai", "azure", "xai", "xai-old", "inworld", "qwen", "vllm-omni", "localai"]
 
 _GA = "gpt-realtime*"
 
@@ -112,8 +113,8 @@ class DoorSpec(_Model):
 
     Attributes:
         path: of the WebSocket; tokens are beneath it, the list of models beside it.
-        auth: how a key comes: as a bearer, or in a header or a parameter of the query by ``name``.
-            Tokens always come as bearers.
+        auth: how a key comes: as a bearer, behind `Basic`, or in a header or a parameter of the
+            query by ``name``. Tokens always come as bearers.
         headers, query: name -> pattern of a value, with ``*``, without which a request gets 401.
         model_parameter: of the query, that the model comes by.
         refuses_at_upgrade: an unknown key gets 401 in the place of an error event, as Azure does
@@ -121,7 +122,7 @@ class DoorSpec(_Model):
     """
 
     path: str = Field("/v1/realtime", pattern=r"^(/[a-z0-9-]+)*/realtime$")
-    auth: Literal["bearer", "header", "query"] = "bearer"
+    auth: Literal["bearer", "basic", "header", "query"] = "bearer"
     name: str = "api-key"
     headers: dict[str, str] = Field(default_factory=dict)
     query: dict[str, str] = Field(default_factory=dict)
@@ -158,7 +159,9 @@ class Scenario(_Model):
         keys: API keys that are taken; ``*`` stands for anything.
         mcp_servers: what can be reached of the MCP servers that a session names.
         beta: whether the beta dialect is still there.
-        door: what is demanded of requests; its path is the one at the start.
+        flavour: the server that it speaks as (:mod:`bridge.simulator.flavours`).
+        door: what is demanded of requests, the flavour's own where nothing is; its path
+            is the one at the start.
         faults: what goes wrong, from the start (:mod:`bridge.simulator.faults`).
     """
 
@@ -174,6 +177,7 @@ class Scenario(_Model):
     keys: tuple[str, ...] = ("sk-sim*",)
     mcp_servers: tuple[McpServerSpec, ...] = ()
     beta: BetaSwitch = "enabled"
+    flavour: ServerName = "openai"
     door: DoorSpec = DoorSpec()
     models: Models = Models()
     session: SessionLimit = SessionLimit()

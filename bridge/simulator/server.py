@@ -16,8 +16,9 @@ from bridge.simulator.connection import ClientConnection, Lifetime, wire_for
 from bridge.simulator.door import Doorkeeper, Objection, dialect_of, meet
 from bridge.simulator.endpoints import AdminEndpoint, ModelList, TokenEndpoints
 from bridge.simulator.faults import FaultBoard, FaultSpec, Moment, strike_now
+from bridge.simulator.flavours import SERVERS
 from bridge.simulator.outbox import Outbox
-from bridge.simulator.scenario import BetaSwitch, Scenario
+from bridge.simulator.scenario import BetaSwitch, Scenario, ServerName
 from bridge.simulator.site import CLOSE_GRACE_S, listen
 from bridge.simulator.tokens import TokenDesk
 
@@ -38,6 +39,7 @@ class SimulatorServer:
         clock: for ``expires_at``, and for when tokens expire.
         beta: whether the beta dialect is still there; None takes the scenario's.
         tls: what it shows and whom it takes; None for no TLS.
+        flavour: the server that it speaks as; None takes the scenario's.
         admin_secret: opens ``/admin`` to requests that bring it as ``X-Simulator-Admin``.
     """
 
@@ -52,8 +54,11 @@ class SimulatorServer:
         beta: BetaSwitch | None = None,
         admin_secret: str | None = None,
         tls: ssl.SSLContext | None = None,
+        flavour: ServerName | None = None,
     ) -> None:
         self._scenario = scenario
+        self._flavour = flavour
+        self._row = SERVERS[flavour or scenario.flavour]
         self._path = scenario.door.path
         self._tls = tls
         self._host = host
@@ -101,7 +106,9 @@ class SimulatorServer:
         door = self._doorkeeper
         door.keys = scenario.keys if self._keys is None else tuple(self._keys)
         door.models, door.beta = scenario.models, self._beta or scenario.beta
-        door.spec = scenario.door
+        self._row = SERVERS[self._flavour or scenario.flavour]
+        door.spec = scenario.door if "door" in scenario.model_fields_set else self._row.door
+        door.dialect, door.any_model = self._row.dialect, self._row.any_model
         self._faults.replace(scenario.faults)
 
     async def aclose(self) -> None:
@@ -161,8 +168,8 @@ class SimulatorServer:
             if isinstance(visitor, Objection):
                 await connection.turn_away(dialect_of(request), visitor)
             else:
-                lifetime = Lifetime(self._scenario.session, visitor.dialect)
-                wire = wire_for(visitor, self._tokens.now_s, lifetime)
+                lifetime = Lifetime(self._scenario.session, visitor.dialect, self._row)
+                wire = wire_for(visitor, self._tokens.now_s, lifetime, self._row)
                 await connection.converse(self._ready_agent(), wire, faults, lifetime)
         finally:
             self._connections.discard(connection)

@@ -108,6 +108,8 @@ class ServerSession:
     def receive(self, text: str) -> None:
         """Take one text frame from the client."""
         try:
+            if self._wire.overlooks(text):
+                return
             request = self._wire.decode(text)
         except EventRefused as refused:
             self.report(refused.error)

@@ -99,7 +99,7 @@ def test_a_secret_written_into_the_settings_is_refused(
         ({"url": "wss://h/realtime?a=1", "query": {"a": "2"}}, "a twice"),
         ({"auth": "header"}, "auth: header and no key"),
         ({**KEY, "auth_name": "x-key"}, "auth_name, which is for auth: header and query"),
-        ({**KEY, "auth": "basic"}, "should be one of bearer, header, query"),
+        ({**KEY, "auth": "digest"}, "should be one of bearer, basic, header, query"),
         ({"url": "ws://h/realtime", "ca_file": "ca.pem"}, "ca_file and a url without TLS"),
         ({"client_key_file": "k.pem"}, "client_key_file and no client_cert_file"),
         ({"proxy": "env", "proxy_credentials": {"env": "P"}}, "names no proxy"),

@@ -11,6 +11,7 @@ from bridge.config.yaml_source import YamlSource
 from bridge.errors import ConfigError
 from bridge.routing.models import Dialplan
 from bridge.routing.session_checks import arms_of, check_sessions, session_warnings
+from bridge.routing.session_layers import TURNS, on_arm, session_layers
 from tests.config.test_session_template import WHOLE
 from tests.routing.test_session import dialplan
 from tests.routing.test_session_layers import BY_SERVICE, CRM, Fields, arm, heard, vad
@@ -180,3 +181,40 @@ def test_rollout_of_what_the_dialplan_decides_anyway_is_warned_of() -> None:
     (told,) = warnings(decided, arms)
     assert "the arms old and new differ in their session alone" in told
     assert warnings(flagged(), {"old": arm(), "new": arm(model="other")}) == []
+
+
+def test_turns_are_left_to_a_server_that_leaves_them_to_nobody() -> None:
+    local = arm({}, flavour="localai")
+    layers = session_layers(dialplan(), "local", local)
+    assert f"{TURNS}.create_response" not in layers
+    assert not on_arm(dialplan(), local).agent.barge_in.is_ours
+    check_sessions([dialplan()], {"local": local}, {})
+
+
+def test_bridge_cannot_decide_on_turns_that_a_server_answers_by_itself() -> None:
+    ours = dialplan(barge_in={"backchannels": "stop"})
+    told = problem([ours], {"local": arm({}, flavour="qwen")})
+    assert "agent.barge_in can't be on arm 'local' (flavour qwen)" in told
+    assert "write barge_in: {decided_by: service}" in told
+    check_sessions([dialplan(barge_in=BY_SERVICE)], {"local": arm({}, flavour="qwen")}, {})
+
+
+def test_server_that_answers_audio_alone_does_not_greet() -> None:
+    told = problem([dialplan(greeting="Hello.")], {"local": arm({}, flavour="vllm-omni")})
+    assert "agent.greeting can't be on arm 'local' (flavour vllm-omni)" in told
+    cached = dialplan(greeting="Hello.", greeting_by="cached")
+    check_sessions([cached], {"local": arm({}, flavour="vllm-omni")}, {})
+
+
+def test_field_that_a_flavour_lacks_is_refused_in_a_template() -> None:
+    told = problem(
+        [dialplan()], {"local": arm({"audio": {"output": {"speed": 1.2}}}, flavour="qwen")}
+    )
+    assert "arms.local.session.audio.output.speed can't be asked for" in told
+    assert "(the arm's dialect is beta, its flavour qwen)" in told
+
+
+def test_commands_that_a_server_does_not_take_are_warned_of() -> None:
+    found = list(session_warnings([dialplan()], {"local": arm({}, flavour="qwen")}, {}))
+    assert any("is not sent TruncateItem: it goes on believing" in each for each in found)
+    assert list(session_warnings([dialplan()], {"local": arm({})}, {})) == []

@@ -294,5 +294,6 @@ def test_every_field_of_a_template_becomes_a_setting() -> None:
     ]
     # GA has no temperature; the rest is the bridge's own.
     own = ["output_audio", "input_format", "output_format", "temperature", "switched_off", "kind"]
+    own.append("model")
     assert left == own
     assert given["output_modalities"] == ("audio",)

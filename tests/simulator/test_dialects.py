@@ -20,7 +20,7 @@ WITHOUT_ROW = {
 
 NEVER_MADE = {
     *(e.ConversationCreated, e.InputTranscriptSegment, e.DtmfReceived, e.RateLimitsUpdated),
-    *(e.OutputBufferChanged, e.UnknownEvent),
+    *(e.OutputBufferChanged, e.UnknownEvent, e.QuietEvent),
 }
 """``rate_limits.updated`` is written with the responses that it belongs to."""
 

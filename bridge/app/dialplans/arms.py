@@ -15,7 +15,8 @@ from bridge.config.settings import ArmSettings, Settings
 from bridge.errors import ConfigError
 from bridge.live.services import Arm, Route
 from bridge.live.upstream.models import ArmModel
-from bridge.realtime.dialects import DIALECTS
+from bridge.realtime.dialects import dialect_of
+from bridge.realtime.flavours import FLAVOURS
 from bridge.routing.agent import secret_places
 from bridge.routing.models import Dialplan
 from bridge.routing.session import NO_SECRETS, read_config
@@ -172,13 +173,14 @@ def _make_arm(
                 each.model,
                 redirect_hosts=arm.redirect_hosts,
                 model_parameter=arm.model_parameter,
+                fresh_parameter=FLAVOURS[arm.flavour].fresh_parameter,
             ),
             _credentials(name, arm, each.model, access, clock, on_rotated),
             each.voice,
         )
         for each in chosen
     )
-    dialect = DIALECTS[arm.dialect](arm.takes)
+    dialect = dialect_of(arm.dialect, arm.flavour, arm.takes)
     return Arm(name, dialect, choices, digest=arm.digest, audio=arm.audio_formats)
 
 

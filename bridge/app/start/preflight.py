@@ -53,7 +53,13 @@ async def check_arms_answer(arms: Mapping[str, Arm], settings: Settings, clock: 
     for name, arm in arms.items():
         asked = read_config(arm_layers(name, settings.arms[name]))
         # Without tools: they cost the service a visit to their server, and need secrets.
-        asked = replace(asked, tools=(), tool_choice=None)
+        asked = replace(
+            asked,
+            tools=(),
+            tool_choice=None,
+            input_format=arm.audio.input,
+            output_format=arm.audio.output,
+        )
         error = await _first_answer(arm, asked, settings.session, clock)
         if error is None:
             continue

@@ -81,9 +81,11 @@ def on_sound_stopped(call: CallState, event: SoundStopped, now_ns: int) -> Effec
 def on_speech_started(call: CallState, event: SpeechStarted, now_ns: int) -> Effects:
     """Take the service's word that the caller speaks."""
     call.session.turn.begin()
-    clock = call.session.input_clock
-    call.session.turn_began_ns = now_ns if clock is None else clock.at(event.audio_start_ms)
-    call.session.turn_is_kept = event.audio_start_ms < call.session.kept_ms
+    clock, start_ms = call.session.input_clock, event.audio_start_ms
+    call.session.turn_began_ns = now_ns
+    if clock is not None and start_ms is not None:
+        call.session.turn_began_ns = clock.at(start_ms)
+    call.session.turn_is_kept = start_ms is not None and start_ms < call.session.kept_ms
     call.sound.begin_turn(now_ns, kept=call.session.turn_is_kept)
     yield from call.stop_timer(Timer.FALSE_STOP)
     if is_protected(call):

@@ -174,8 +174,8 @@ def _take_turn(call: CallState, item_id: ItemId) -> Effects:
         yield from caller_understood(call)
 
 
-def _last_sound_ns(call: CallState, audio_end_ms: int) -> int | None:
-    if call.session.input_clock is None:
+def _last_sound_ns(call: CallState, audio_end_ms: int | None) -> int | None:
+    if call.session.input_clock is None or audio_end_ms is None:
         return None
     # The server counts the silence that ended the turn in (reference of speech_stopped).
     return call.session.input_clock.at(audio_end_ms - call.policy.agent.vad_trailing_silence_ms)

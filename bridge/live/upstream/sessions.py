@@ -331,7 +331,8 @@ class Upstream:
 
     def _expires_in_ms(self, info: SessionInfo) -> int | None:
         if info.expires_at_s is None:
-            return None
+            life_s = self.route.arm.dialect.flavour.session_s
+            return None if life_s is None else life_s * 1000
         return info.expires_at_s * 1000 - self._services.clock.wall_ns() // NS_PER_MS
 
     def _drop_present(self) -> None:

@@ -13,6 +13,8 @@ from bridge.config.models import ModelTable
 from bridge.config.settings import ArmSettings
 from bridge.errors import ConfigError
 from bridge.realtime.dialects import DIALECTS
+from bridge.realtime.flavour import PLAIN
+from bridge.realtime.flavours import FLAVOURS
 from bridge.replay.environment.tapes import Tapes, find_tapes
 from bridge.replay.results.run import UNKNOWN, ArmInfo, ArmKind
 from bridge.simulator.tape import read_tape
@@ -28,6 +30,9 @@ _TOKEN_TTL_S = 60
 """The shortest that can be asked for; a script's simulator may give less."""
 
 _RECORDED = "=recorded:"
+
+_OURS = (*DIALECTS, *(name for name in FLAVOURS if name != PLAIN.name))
+"""The arms of the simulator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,8 @@ def choose_arms(
 
     Args:
         names: none means both of the simulator; ``NAME=recorded:PATH`` is answered from wire logs.
-        config: a settings file; None: there are only the simulator's, named as their dialect.
+        config: a settings file; None: there are only the simulator's, named as their dialect, or
+            as the flavour that the simulator speaks in.
         environ: may hold settings, too (``BRIDGE_ARMS``), if there is a file.
         models: for the simulator's.
         of_a_target: they are a running gateway's: of those that no settings file has, nothing is
@@ -116,8 +122,8 @@ def choose_arms(
     recorded = dict(each.split(_RECORDED, 1) for each in chosen if _RECORDED in each)
     chosen = tuple(each.partition(_RECORDED)[0] for each in chosen)
     for name in chosen:
-        if name not in recorded and name not in live and name not in DIALECTS:
-            known = ", ".join([*live, *DIALECTS])
+        if name not in recorded and name not in live and name not in _OURS:
+            known = ", ".join([*live, *_OURS])
             raise ConfigError(
                 f"there is no arm '{name}'",
                 remedy=f"name one of: {known}; --config adds others,"
@@ -133,7 +139,11 @@ def choose_arms(
             return ReplayArm(name, "live", live[name])
         if of_a_target:
             return ReplayArm(name, "unknown", _own_settings(name, UNKNOWN))
-        return ReplayArm(name, "emulated", _own_settings(name, models.newest(name)))
+        if name in DIALECTS:
+            return ReplayArm(name, "emulated", _own_settings(name, models.newest(name)))
+        dialect = FLAVOURS[name].dialects[0]
+        own = _own_settings(dialect, models.newest(dialect), name)
+        return ReplayArm(name, "emulated", own)
 
     return tuple(choose(name) for name in chosen)
 
@@ -163,7 +173,6 @@ def check_tapes(arm: ReplayArm, scripts: Iterable[str]) -> None:
             )
 
 
-def _own_settings(dialect: str, model: str) -> ArmSettings:
-    return ArmSettings.model_validate(
-        {"dialect": dialect, "url": _NO_URL, "model": model, "api_key_env": KEY_VARIABLE}
-    )
+def _own_settings(dialect: str, model: str, flavour: str = PLAIN.name) -> ArmSettings:
+    own = {"dialect": dialect, "url": _NO_URL, "model": model, "api_key_env": KEY_VARIABLE}
+    return ArmSettings.model_validate({**own, "flavour": flavour})

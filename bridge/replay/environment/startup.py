@@ -129,9 +129,12 @@ class Startup:
         if arm.is_live:
             return None
         if arm.tapes is None:
-            scenario = file.scenario().model_dump(mode="json", exclude={"faults"})
+            scenario = file.scenario().model_dump(
+                mode="json", exclude={"faults"}, exclude_unset=True
+            )
             path = write_yaml(place / "scenario.yaml", scenario)
-            return await start.simulator("the local Realtime server", "--scenario", str(path))
+            speaks = ("--scenario", str(path), "--flavour", arm.settings.flavour)
+            return await start.simulator("the local Realtime server", *speaks)
         tape = arm.tapes.of(file.script.id)
         if tape is None:
             raise ConfigError(f"has no recording of '{file.script.id}'", path=str(arm.tapes.place))
