@@ -6,5 +6,8 @@ from types import MappingProxyType
 from bridge.realtime.beta import BetaDialect
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.ga import GaDialect
+from bridge.realtime.live import LiveDialect
 
-DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType({"beta": BetaDialect, "ga": GaDialect})
+DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
+    {"beta": BetaDialect, "ga": GaDialect, "live": LiveDialect}
+)

@@ -12,8 +12,9 @@ from typing import ClassVar, NamedTuple, NoReturn
 import pybase64
 
 from bridge.errors import ProtocolError
-from bridge.realtime.commands import AppendAudio, Command, UpdateSession
-from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
+from bridge.realtime.commands import AppendAudio, Command, StartSession, UpdateSession
+from bridge.realtime.dialect import Capabilities
+from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent, VoiceDelta
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionConfig
 from bridge.realtime.wire import FieldError, WireObject, encodable
@@ -27,6 +28,8 @@ _LONG_CHARS = 512
 
 _EVENT_ID = "append_template"
 _AUDIO = bytes(range(48))
+
+_OF_AUDIO = (AudioDelta, VoiceDelta)
 
 _DELTA_KEY = '"delta":"'
 _DELTA = '"delta"'
@@ -81,7 +84,7 @@ def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
         return None
     event_type = obj.get("type")
     row = table.get(event_type) if isinstance(event_type, str) else None
-    if row is None or row.kind is not AudioDelta:
+    if row is None or row.kind not in _OF_AUDIO:
         return None
     try:
         fields = row.read(obj)
@@ -89,7 +92,7 @@ def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
         fields["audio"] = pybase64.b64decode(parts.delta, validate=True)
     except (FieldError, ValueError):
         return None
-    return AudioDelta(**fields)
+    return row.kind(**fields)
 
 
 class TableDialect:
@@ -122,7 +125,7 @@ class TableDialect:
         event_type = obj.get("type")
         if not isinstance(event_type, str):
             raise ProtocolError("an event has no type")
-        row = table.get(event_type)
+        row = table.get(self.name_of(event_type, obj))
         try:
             if row is not None:
                 return row.kind(**row.read(obj))
@@ -130,7 +133,7 @@ class TableDialect:
             raise ProtocolError(
                 f"{event_type}: {error}",
                 event_type=event_type,
-                loses_audio=row is not None and row.kind is AudioDelta,
+                loses_audio=row is not None and row.kind in _OF_AUDIO,
             ) from None
         size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
         event_id = obj.get("event_id")
@@ -139,6 +142,15 @@ class TableDialect:
             size_bytes=size,
             event_id=encodable(event_id) if isinstance(event_id, str) else None,
         )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What its service can be told, and what it reports."""
+        return Capabilities(unsayable=self.tables.unsayable)
+
+    def name_of(self, event_type: str, obj: WireObject) -> str:
+        """Return the name of an event's row: its type, where that alone says what it is."""
+        return event_type
 
     def sayable(self, config: SessionConfig) -> SessionConfig:
         """Return a session as this server may be asked for it."""
@@ -150,9 +162,11 @@ class TableDialect:
         Raises:
             ValueError: the dialect cannot say it.
         """
-        if isinstance(command, UpdateSession):
+        if isinstance(command, UpdateSession | StartSession):
             command = replace(command, config=self.sayable(command.config))
-        row = self.tables.commands[type(command)]
+        row = self.tables.commands.get(type(command))
+        if row is None:
+            raise ValueError(self.tables.unsaid[type(command)])
         head: WireObject = {"type": row.wire_types[0]}
         if event_id is not None:
             head["event_id"] = event_id
@@ -202,11 +216,12 @@ class WholeSamples:
         self._part: tuple[ItemId, int] | None = None
         self._half = b""
 
-    def whole(self, delta: AudioDelta) -> AudioDelta:
+    def whole(self, delta: AudioDelta | VoiceDelta) -> AudioDelta | VoiceDelta:
         """Return the delta with what was carried over, less what is now."""
         if not self._half and len(delta.audio) % 2 == 0:
             return delta
-        part = (delta.item_id, delta.content_index)
+        # A full-duplex voice is one part, without an end.
+        part = (delta.item_id, delta.content_index) if isinstance(delta, AudioDelta) else None
         audio = self._half + delta.audio if part == self._part else delta.audio
         end = len(audio) & ~1
         self._part, self._half = part, audio[end:]

@@ -151,6 +151,8 @@ class ServerSession:
                 )
             case (c.CreateItem() | c.RetrieveItem() | c.TruncateItem() | c.DeleteItem()) as of_item:
                 self._obey_about_item(of_item)
+            case c.StartSession() | c.EndSession() | c.DeclineDelegated() | c.ContinueDelegated():
+                raise refuse("invalid_event", "There is no such event in this dialect.", "type")
             case _:
                 assert_never(command)
 
