@@ -11,7 +11,7 @@ from bridge.realtime.events import ApiError, ErrorReported, ServerEvent
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig, SessionConfig
 from bridge.simulator.dialect_wire import Wire
-from bridge.simulator.outbox import Outbox
+from bridge.simulator.outbox import Close, Outbox
 
 
 class Channel:
@@ -51,6 +51,10 @@ class Channel:
     def begin_response(self, response_id: ResponseId, asked: ResponseConfig) -> None:
         """Remember what a response was asked to be: its events say so."""
         self._wire.begin_response(response_id, asked)
+
+    def hang_up(self, code: int, reason: str) -> None:
+        """Close the connection once all before it is sent."""
+        self._outbox.do(Close(code, reason))
 
     async def drained(self) -> None:
         """Wait until few events are left to be sent."""

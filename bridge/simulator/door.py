@@ -66,6 +66,19 @@ class Doorkeeper:
     tokens: TokenDesk
     spec: DoorSpec = field(default_factory=DoorSpec)
 
+    def stop_handshake(self, request: web.Request) -> web.Response | str:
+        """Look at the demands on a handshake; return its key or token, or the refusal.
+
+        GPT-Live takes keys alone, and nothing in the query: its model comes in ``session.start``.
+        """
+        if dialect_of(request) is not DialectName.LIVE:
+            return self.stop(request, takes_tokens=True)
+        unasked = request.query.keys() - self.spec.query.keys() - {self.spec.name}
+        if unasked:
+            what = f"Unknown parameter: '{min(unasked)}'."
+            return http_error(400, refuse("unknown_parameter", what, min(unasked)).error)
+        return self.stop(request, takes_tokens=False)
+
     def stop(self, request: web.Request, *, takes_tokens: bool) -> web.Response | str:
         """Look at a request's demands; return its key or token, or the refusal (HTTP 401)."""
         spec = self.spec
@@ -99,6 +112,8 @@ class Doorkeeper:
     def admit(self, request: web.Request, key: str) -> Visitor | Objection:
         """Look at a handshake that brings a key or a token."""
         dialect = dialect_of(request)
+        if dialect is DialectName.LIVE:
+            return Visitor(dialect, SessionKind.REALTIME, "")
         if dialect is DialectName.BETA and self.beta == "disabled":
             return _invalid("beta_api_shape_disabled", beta_is_gone().message)
         token = None if self.knows(key) else self.tokens.find(key)
@@ -132,7 +147,7 @@ class Doorkeeper:
 
     def has_model(self, dialect: DialectName, model: str) -> bool:
         """Return whether a dialect has a model."""
-        patterns = {DialectName.BETA: self.models.beta, DialectName.GA: self.models.ga}[dialect]
+        patterns: Sequence[str] = getattr(self.models, dialect.value)
         return any(fnmatchcase(model, pattern) for pattern in patterns)
 
 
@@ -199,8 +214,15 @@ def bearer_of(request: web.Request) -> str | None:
     )
 
 
+def live_path(path: str) -> str:
+    """Return where GPT-Live is, beside the Realtime API's ``path``."""
+    return path.removesuffix("/realtime") + "/live/sessions"
+
+
 def dialect_of(request: web.Request) -> DialectName:
-    """Return the dialect that a handshake asks for: the header decides, never the model."""
+    """Return the dialect that a handshake asks for: by its path or header, never by the model."""
+    if request.path.endswith(live_path("")):
+        return DialectName.LIVE
     header = request.headers.get("OpenAI-Beta", "")
     beta = "realtime=v1" in header or _BETA_SUBPROTOCOL in _subprotocols(request)
     return DialectName.BETA if beta else DialectName.GA

@@ -53,7 +53,7 @@ from bridge.simulator.conversation import (
     spread,
     text_tokens,
 )
-from bridge.simulator.formats import bytes_per_ms
+from bridge.simulator.formats import wire_format
 from bridge.simulator.names import new_name
 from bridge.simulator.scenario import Pacing
 
@@ -127,7 +127,7 @@ class Generation:
 
     def speak(self, text: str, audio: bytes, audio_format: AudioFormat) -> Iterator[GenerationStep]:
         """Generate a spoken message; ``audio`` is all of it on the wire."""
-        per_ms = bytes_per_ms(audio_format)
+        per_ms = wire_format(audio_format).bytes_per_ms
         words = spread(text, len(audio) / per_ms)
         yield GenerationStep(tuple(self._open_message(PartKind.OUTPUT_AUDIO)))
         delta_bytes = self._pacing.delta_ms * per_ms
