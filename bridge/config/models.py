@@ -28,6 +28,9 @@ _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _CUSTOM_VOICE = "voice_"
 """Ids of a customer's own voices begin so (`PROTOCOL.md` section 4, GA)."""
 
+_PROTOCOLS = {"ga": "realtime", "beta": "realtime", "live": "live", "translate": "translate"}
+"""Dialects of one protocol are spellings of the same events."""
+
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,32}$")]
 
@@ -245,8 +248,10 @@ def _choice(
         offered = " and ".join(model.dialects)
         what = f"model '{name}' is for {model.kind} in the {offered} dialect, not for an arm"
         what += f" in {arm.dialect}"
-        # A clone may offer any model in any dialect, but no model changes its kind or its protocol.
-        if binding or model.kind != "conversation" or not {"ga", "beta"} & {*model.dialects}:
+        # A clone may offer any model in either spelling, but no model changes kind or protocol.
+        protocols = {_PROTOCOLS[each] for each in model.dialects}
+        foreign = _PROTOCOLS[arm.dialect] not in protocols
+        if binding or model.kind != "conversation" or foreign:
             raise ConfigError(what, remedy="choose another model for the arm")
         warnings.append(what)
     chosen, warning = _voice(voice, name, arm, table.voices_of(name))
@@ -257,7 +262,7 @@ def _voice(
     wanted: str | None, model: str, arm: ArmSettings, voices: tuple[str, ...]
 ) -> tuple[str | None, str]:
     """Return the voice to ask for, and a warning where it is not the wanted one."""
-    custom = wanted is not None and wanted.startswith(_CUSTOM_VOICE) and arm.dialect == "ga"
+    custom = wanted is not None and wanted.startswith(_CUSTOM_VOICE) and arm.dialect != "beta"
     if wanted is None or not voices or custom or wanted in voices:
         return wanted, ""
     what = f"model '{model}' has no voice '{wanted}'"

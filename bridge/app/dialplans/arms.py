@@ -165,20 +165,21 @@ def _make_arm(
     wanted = read_config(arm_layers(name, arm))
     chosen = choose_model(arm, table, today_of(clock), voice=wanted.voice)
     _warn(name, chosen)
+    dialect = DIALECTS[arm.dialect](arm.takes)
     choices = tuple(
         ArmModel(
             Endpoint(
                 arm.url,
                 each.model,
                 redirect_hosts=arm.redirect_hosts,
-                model_parameter=arm.model_parameter,
+                model_parameter=arm.model_parameter if dialect.capabilities.names_model else None,
             ),
             _credentials(name, arm, each.model, access, clock, on_rotated),
             each.voice,
         )
         for each in chosen
     )
-    return Arm(name, DIALECTS[arm.dialect](arm.takes), choices, digest=arm.digest)
+    return Arm(name, dialect, choices, digest=arm.digest)
 
 
 def _credentials(
