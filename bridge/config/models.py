@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from bridge.config.settings import ArmSettings
 from bridge.config.yaml_source import load_yaml_model
 from bridge.errors import ConfigError
+from bridge.realtime.dialects import PROTOCOLS
 
 MODELS_FILE = Path(__file__).with_name("models.yaml")
 
@@ -27,9 +28,6 @@ SUNSET_DAYS = 60
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 _CUSTOM_VOICE = "voice_"
 """Ids of a customer's own voices begin so (`PROTOCOL.md` section 4, GA)."""
-
-_PROTOCOLS = {"ga": "realtime", "beta": "realtime", "live": "live", "translate": "translate"}
-"""Dialects of one protocol are spellings of the same events."""
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,32}$")]
@@ -249,8 +247,8 @@ def _choice(
         what = f"model '{name}' is for {model.kind} in the {offered} dialect, not for an arm"
         what += f" in {arm.dialect}"
         # A clone may offer any model in either spelling, but no model changes kind or protocol.
-        protocols = {_PROTOCOLS[each] for each in model.dialects}
-        foreign = _PROTOCOLS[arm.dialect] not in protocols
+        protocols = {PROTOCOLS.get(each) for each in model.dialects}
+        foreign = PROTOCOLS[arm.dialect] not in protocols
         if binding or model.kind != "conversation" or foreign:
             raise ConfigError(what, remedy="choose another model for the arm")
         warnings.append(what)

@@ -11,3 +11,8 @@ from bridge.realtime.live import LiveDialect
 DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
     {"beta": BetaDialect, "ga": GaDialect, "live": LiveDialect}
 )
+
+PROTOCOLS: Mapping[str, str] = MappingProxyType(
+    {"beta": "realtime", "ga": "realtime", "live": "live"}
+)
+"""The protocol of each: dialects of one protocol are spellings of the same events."""

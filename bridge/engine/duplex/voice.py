@@ -27,7 +27,7 @@ from bridge.engine.agent.transcript import AgentItem
 from bridge.engine.duplex.state import BYTES_PER_MS
 from bridge.engine.effects import PlayAudio
 from bridge.engine.floor import voice_may_sound
-from bridge.engine.news import Interrupted, Speaker
+from bridge.engine.news import BargeInJudgement, Interrupted, InterruptionJudged, Speaker
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
@@ -169,3 +169,5 @@ def _note_yielding(call: CallState, now_ns: int) -> Effects:
         item.cut_by = Speaker.CALLER
         since_ns = max(now_ns - sound.began_ns, 0)
         yield Interrupted(item.item_id, item.given_ms(0), since_ns, Speaker.CALLER)
+        if call.policy.barge_in is not None:  # the service has judged it
+            yield InterruptionJudged(BargeInJudgement.TRUE)
