@@ -10,7 +10,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from bridge.realtime.events import ErrorReported
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Objection, Visitor
-from bridge.simulator.outbox import Outbox, SlowClientError
+from bridge.simulator.outbox import Outbox, SlowClientError, cut
 from bridge.simulator.scenario import SessionLimit
 from bridge.simulator.wire import DialectName, SessionIdentity
 
@@ -68,7 +68,18 @@ class ClientConnection:
                 writer.cancel()
         except* SlowClientError:
             _log.warning("simulator dropped a client that does not read")
+            await self._leave_behind()
+
+    async def _leave_behind(self) -> None:
+        """Close on a client that does not read, and that may not read that either.
+
+        A transport that closes by itself would wait until all is read. And closing may be cancelled
+        by what aiohttp keeps of a cancelled write, whose waiter the next one waits for.
+        """
+        try:
             await self.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"slow client")
+        finally:
+            cut(self._transport, abruptly=True)
 
 
 class Talk(Protocol):

@@ -219,9 +219,10 @@ FaultSpec = Annotated[
 
 
 def _report(fault: ReportError, event: WireObject) -> Sequence[Action]:
+    # Nothing that is null: each dialect has its own names for that.
     error = {"type": fault.type, "code": fault.code, "message": fault.message}
-    fields: WireObject = {"error": {**error, "param": None, "event_id": None}}
-    return SendEvent({"type": "error", "event_id": new_name("event"), **fields}), SendEvent(event)
+    reported: WireObject = {"type": "error", "event_id": new_name("event"), "error": error}
+    return SendEvent(reported), SendEvent(event)
 
 
 def _break(fault: Malformed, event: WireObject) -> Sequence[Action]:

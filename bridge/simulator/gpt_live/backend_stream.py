@@ -52,7 +52,7 @@ class BackendStream:
         place = {"item_id": item_id, "output_index": self._items}
         for piece in in_pieces(use.arguments):
             yield self._event(f"{kind}.delta", **place, delta=piece)
-        yield self._event(f"{kind}.done", **place, name=use.name, arguments=use.arguments)
+        yield self._event(f"{kind}.done", **place, arguments=use.arguments)
         yield self._item("done", {**item, "arguments": use.arguments, "status": "completed"})
         self._items += 1
         self._written += text_tokens(use.arguments)
