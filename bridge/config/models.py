@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from bridge.config.settings import ArmSettings
 from bridge.config.yaml_source import load_yaml_model
 from bridge.errors import ConfigError
+from bridge.realtime.dialects import PROTOCOLS
 
 MODELS_FILE = Path(__file__).with_name("models.yaml")
 
@@ -245,8 +246,10 @@ def _choice(
         offered = " and ".join(model.dialects)
         what = f"model '{name}' is for {model.kind} in the {offered} dialect, not for an arm"
         what += f" in {arm.dialect}"
-        # A clone may offer any model in any dialect, but no model changes its kind or its protocol.
-        if binding or model.kind != "conversation" or not {"ga", "beta"} & {*model.dialects}:
+        # A clone may offer any model in either spelling, but no model changes kind or protocol.
+        protocols = {PROTOCOLS.get(each) for each in model.dialects}
+        foreign = PROTOCOLS[arm.dialect] not in protocols
+        if binding or model.kind != "conversation" or foreign:
             raise ConfigError(what, remedy="choose another model for the arm")
         warnings.append(what)
     chosen, warning = _voice(voice, name, arm, table.voices_of(name))
@@ -257,7 +260,7 @@ def _voice(
     wanted: str | None, model: str, arm: ArmSettings, voices: tuple[str, ...]
 ) -> tuple[str | None, str]:
     """Return the voice to ask for, and a warning where it is not the wanted one."""
-    custom = wanted is not None and wanted.startswith(_CUSTOM_VOICE) and arm.dialect == "ga"
+    custom = wanted is not None and wanted.startswith(_CUSTOM_VOICE) and arm.dialect != "beta"
     if wanted is None or not voices or custom or wanted in voices:
         return wanted, ""
     what = f"model '{model}' has no voice '{wanted}'"

@@ -160,6 +160,22 @@ class AudioTemplate(Part):
     output: OutputTemplate | None = None
 
 
+class BackendTemplate(Part):
+    """The model that a full-duplex voice gives work to: it reasons, and calls the tools.
+
+    Attributes:
+        model: of the Responses API.
+        instructions: null for the agent's own.
+        service_tier: of its requests.
+        acknowledgement_delay_ms: before the voice is asked to say that it is being worked on.
+    """
+
+    model: Text | None = None
+    instructions: Text | None = None
+    service_tier: Literal["auto", "default", "flex", "priority"] | None = None
+    acknowledgement_delay_ms: int | None = Field(None, ge=0, le=60_000)
+
+
 class ReasoningTemplate(Part):
     """The thought that a reasoning model gives to an answer.
 
@@ -245,6 +261,7 @@ class SessionTemplate(Part):
         tracing: `auto`, or names; null for none.
         include: `item.input_audio_transcription.logprobs`; GA alone.
         prompt: a stored one; GA alone.
+        delegation: to whom the voice gives work; Live alone, where no backend means no tools.
     """
 
     why_not: ClassVar[Mapping[str, str]] = MappingProxyType(
@@ -270,6 +287,7 @@ class SessionTemplate(Part):
     tracing: Literal["auto"] | TracingTemplate | None = None
     include: tuple[Literal["item.input_audio_transcription.logprobs"], ...] | None = None
     prompt: PromptTemplate | None = None
+    delegation: BackendTemplate | None = None
 
     @field_validator("output_modalities")
     @classmethod

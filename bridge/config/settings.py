@@ -194,7 +194,8 @@ class ArmSettings(AccessSettings):
     """A way to a Realtime service: dialect, endpoint, model.
 
     Attributes:
-        dialect: spelling of the Realtime API that the endpoint speaks; it is chosen by header.
+        dialect: spelling of the Realtime API that the endpoint speaks: `ga`, `beta` (chosen by a
+            header), or `live` for full-duplex models, whose `url` ends in `/v1/live/sessions`.
         model: the new model.
         legacy_model: the one before it.
         model_selection: `new` and `legacy` take that model alone; `auto` takes the new one, and the
@@ -219,7 +220,7 @@ class ArmSettings(AccessSettings):
             names `dialect`, `audio`, `auth` and `query` where they are left out.
     """
 
-    dialect: Literal["ga", "beta"] = "ga"
+    dialect: Literal["ga", "beta", "live"] = "ga"
     model: str = Field("gpt-realtime-2.1", min_length=1)
     legacy_model: str | None = Field(None, min_length=1)
     model_selection: Literal["auto", "new", "legacy"] = "auto"
@@ -276,6 +277,11 @@ class ArmSettings(AccessSettings):
     def _name_what_is_chosen(self) -> Self:
         if self.model_selection == "legacy" and self.legacy_model is None:
             raise ValueError("has model_selection: legacy and no legacy_model: name one")
+        if self.credentials == "token" and self.dialect not in _TOKEN_PATHS:
+            raise ValueError(
+                f"has credentials: token, and no token opens a {self.dialect} session over a"
+                " WebSocket: set credentials: direct"
+            )
         if self.credentials == "token" and self.key_place is None:
             raise ValueError(
                 "has credentials: token and no key to fetch tokens with:"

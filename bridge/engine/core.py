@@ -8,7 +8,7 @@ and reports of the playout keep their order.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -19,7 +19,8 @@ from bridge.engine.call import goodbye, lifecycle
 from bridge.engine.call.state import Stage
 from bridge.engine.caller import barge_in, interruption, silence, turn, words
 from bridge.engine.consent import disclosure
-from bridge.engine.effects import Effect
+from bridge.engine.duplex import delegation, listening, voice
+from bridge.engine.effects import Effect, PlayAudio
 from bridge.engine.handoff import person, transfer
 from bridge.engine.inputs import (
     AnnouncementHeard,
@@ -91,6 +92,7 @@ TIMERS: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyType(
         Timer.TRANSFER: transfer.on_transfer_overdue,
         Timer.FALSE_STOP: barge_in.on_false_stop,
         Timer.OPEN_TURN: turn.on_turn_overdue,
+        Timer.WORDS: words.on_words_paused,
         Timer.UNHEARD: liveness.on_unheard,
         Timer.APOLOGY: dead_air.on_apology_due,
         Timer.OFFER: dead_air.on_offer_due,
@@ -128,6 +130,12 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         events.McpToolsListed: mcp.on_tools_listed,
         events.ErrorReported: responses.on_error_reported,
         events.SessionUpdated: liveness.on_session_updated,
+        events.SessionClosed: recovery.on_session_closed,
+        events.VoiceDelta: voice.on_voice_delta,
+        events.VoiceTranscriptDelta: voice.on_voice_transcript,
+        events.WorkDelegated: delegation.on_work_delegated,
+        events.DelegatedCreated: delegation.on_delegated_created,
+        events.DelegatedDone: delegation.on_delegated_done,
         HoldChanged: turn.on_hold_changed,
         ProcessStopped: dead_air.on_process_stopped,
         AudioStopped: lifecycle.on_audio_stopped,
@@ -160,6 +168,8 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.TranscriptDone: responses.on_transcript_done,
         events.ResponseDone: responses.on_response_done,
         events.OutputItemDone: calls.on_output_item_done,
+        events.DelegatedItemDone: calls.on_delegated_item_done,
+        events.CallerTranscriptDelta: words.on_caller_transcript,
         events.McpCallChanged: mcp.on_call_changed,
         events.OutputItemAdded: mcp.on_output_item_added,
         ToolFinished: calls.on_tool_finished,
@@ -180,6 +190,9 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
 """Inputs of the conversation: refused before the call is answered."""
 
 WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
+    listening.watch_listening,
+    words.watch_words,
+    delegation.watch_delegated,
     barge_in.watch_barge_in,
     disclosure.watch_consent,
     transfer.watch_handoff,
@@ -225,6 +238,10 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
         events.McpArgumentsDone: _BY_SERVER,
         events.OutputBufferChanged: _OTHER_TRANSPORT,
         events.DtmfReceived: _OTHER_TRANSPORT,
+        events.DelegatedProgressed: _LATER_WHOLE,
+        events.ContextAppended: "what comes of it is heard",
+        events.SessionUsed: "a full-duplex session is billed by its time, which is known here",
+        events.NoticeGiven: "no error",
     }
 )
 """Inputs that the core leaves alone, and why."""
@@ -236,6 +253,9 @@ _TURNS_OF_CALLER = frozenset(
 
 _PIECES = (events.AudioDelta, events.TranscriptDelta)
 """Pieces of an answer: some 30 a second while the agent speaks."""
+
+_VOICE = ResponseId("voice")
+"""Stands for all that a full-duplex service streams."""
 
 _SERVER_EVENTS: frozenset[type] = frozenset(get_args(events.ServerEvent))
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
@@ -299,23 +319,30 @@ class CallCore:
         effects = list(handler(call, event, now_ns))
         if self.closed:
             return [*dead_air.silence_at_close(call, now_ns), *effects]
-        effects.extend(self._watch(event, now_ns))
+        effects.extend(self._watch(event, effects, now_ns))
         effects.extend(call.take_changes())
         return effects
 
-    def _watch(self, event: Input, now_ns: int) -> list[Effect]:
-        """Look at the call after an input.
+    def _watch(self, event: Input, done: Sequence[Effect], now_ns: int) -> list[Effect]:
+        """Look at the call after an input, of which ``done`` has come.
 
         Not after a piece of an answer that follows on audio of it at which there was nothing to do:
         nothing that is watched can have changed between the two.
         """
-        response_id = event.response_id if isinstance(event, _PIECES) else None
-        if response_id is not None and response_id == self._streaming:
+        stream = _stream_of(event, done)
+        if stream is not None and stream == self._streaming:
             return []
         effects = [effect for watch in WATCHES for effect in watch(self._call, event, now_ns)]
-        streams = isinstance(event, events.AudioDelta) and not effects
-        self._streaming = response_id if streams else None
+        streams = isinstance(event, events.AudioDelta | events.VoiceDelta) and not effects
+        self._streaming = stream if streams else None
         return effects
+
+
+def _stream_of(event: Input, done: Sequence[Effect]) -> ResponseId | None:
+    """Return the stream that a piece of the agent's belongs to, if it is only more of it."""
+    if isinstance(event, events.VoiceDelta):
+        return _VOICE if all(isinstance(effect, PlayAudio) for effect in done) else None
+    return event.response_id if isinstance(event, _PIECES) else None
 
 
 def _word(kind: type[Input]) -> str:

@@ -6,13 +6,14 @@ In the imperative: something is to be done to the world. What is only to be reco
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.engine.news import News
 from bridge.engine.timers import Timer
 from bridge.errors import Outcome
 from bridge.realtime.commands import Command
 from bridge.realtime.ids import ItemId, ToolCallId
+from bridge.realtime.items import Item
 from bridge.realtime.session_config import AudioFormat
 
 
@@ -30,11 +31,13 @@ class OpenSession:
         new_token: with a token other than the last one.
         within_ms: the attempt has failed after this time, waiting not included; None for the
             session's own timeout alone.
+        talk: so far, for a session that takes it with its opening.
     """
 
     after_ms: int = 0
     new_token: bool = False
     within_ms: int | None = None
+    talk: tuple[Item, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,14 @@ class SwitchArm:
 
 @dataclass(frozen=True, slots=True)
 class OpenSpare:
-    """Open a second session beside the present one; feed SpareReady or SpareFailed."""
+    """Open a second session beside the present one; feed SpareReady or SpareFailed.
+
+    Attributes:
+        talk: so far, for a session that takes it with its opening.
+    """
 
     within_ms: int
+    talk: tuple[Item, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ def service_owes_commit(call: CallState) -> bool:
     """Return whether a turn is over, as the service says or as we hear, and not committed."""
     turn, sound = call.session.turn, call.sound
     over = not turn.speaking or (sound.turn_heard and not sound.heard)
-    return _service_listens(call) and turn.uncommitted and over
+    reports = call.session.service.reports_turns
+    return reports and _service_listens(call) and turn.uncommitted and over
 
 
 def _service_listens(call: CallState) -> bool:
@@ -97,6 +98,17 @@ def agent_is_in_talk(call: CallState) -> bool:
     return not (call.lost or call.handing_over)
 
 
+def voice_may_sound(call: CallState) -> bool:
+    """Return whether the caller may hear an agent who speaks when it wants to (full duplex)."""
+    return (
+        call.stage is Stage.TALKING
+        and agent_is_in_talk(call)
+        and not (call.held or call.awaits_consent)
+        and call.fallback is None
+        and call.leaving is None
+    )
+
+
 def answer_is_unwanted(call: CallState) -> bool:
     """Return whether the call ends, and the agent has nothing more to say."""
     return call.ending is not None or call.fallback is not None
@@ -120,6 +132,7 @@ def agent_is_waited_for(call: CallState) -> bool:
     return (
         call.stage is Stage.TALKING
         and (call.agent_busy or call.lost)
+        and not _agent_draws_breath(call)
         and call.fallback is None
         and not call.playing
         and not call.caller_has_floor
@@ -133,10 +146,17 @@ def agent_owes_sound(call: CallState) -> bool:
     return (
         call.stage is Stage.TALKING
         and (call.agent_busy or call.playing or call.lost)
+        and not _agent_draws_breath(call)
         and not caller_is_heard(call)
         and not call.held
         and not call.with_person
     )
+
+
+def _agent_draws_breath(call: CallState) -> bool:
+    """Return whether an answer that is heard may just be over: a silence of its own."""
+    active = call.session.responses.active
+    return active is not None and active.pausing and not call.waits_for_tool
 
 
 def waits_are_filled(call: CallState) -> bool:

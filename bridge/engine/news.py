@@ -135,6 +135,13 @@ class TurnSpoken:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerTurnBegan:
+    """The first word of a turn of the caller's came, of which no event of the service tells."""
+
+    item_id: ItemId
+
+
+@dataclass(frozen=True, slots=True)
 class TurnMeasured:
     """Latency stages of one agent turn, for `bridge_turn_stage_seconds` (`NEEDS.md` section 3).
 
@@ -477,6 +484,7 @@ News = (
     | PhaseChanged
     | TransitionRefused
     | TurnSpoken
+    | CallerTurnBegan
     | TurnMeasured
     | Interrupted
     | AgentInterrupted

@@ -15,6 +15,7 @@ from bridge.engine.agent.transcript import AgentTranscript
 from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.caller.state import CallerSilenceState, CallerSound, Cut, HeardTurn
 from bridge.engine.consent.steps import ConsentState, ConsentStep
+from bridge.engine.duplex.state import CallerWords, Delegated, Voice
 from bridge.engine.effects import CancelTool, Effect, Send, StartTimer, StopTimer
 from bridge.engine.handoff.steps import HandoffState, HandoffStep
 from bridge.engine.keypad.state import KeypadState
@@ -29,8 +30,16 @@ from bridge.engine.turns import Trigger, TurnMachine
 from bridge.engine.voice.state import AgentWait, DeadAirState, Filler, OwnSpeech
 from bridge.realtime.commands import CancelResponse, Command, CreateItem
 from bridge.realtime.conversation import ConversationLog
+from bridge.realtime.dialect import Capabilities
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
-from bridge.realtime.items import FunctionCallOutput
+from bridge.realtime.items import (
+    ContentPart,
+    FunctionCallOutput,
+    Item,
+    Message,
+    PartKind,
+    Role,
+)
 from bridge.realtime.recovery import Budget
 from bridge.realtime.seen import SeenEvents
 
@@ -56,8 +65,13 @@ class SessionState:
         turn_began_ns: the caller's first sound of their latest turn, by the service.
         last_sound: the end of their latest sound.
         turn_clock: marks of the agent turn that was not heard yet.
+        service: what it can be told, and what it reports.
+        voice: of a full-duplex service; ``delegated``: the work of its backend.
     """
 
+    service: Capabilities = field(default_factory=Capabilities)
+    voice: Voice = field(default_factory=Voice)
+    delegated: Delegated = field(default_factory=Delegated)
     seen: SeenEvents = field(default_factory=SeenEvents)
     responses: ResponseBook = field(default_factory=ResponseBook)
     turn: HeardTurn = field(default_factory=HeardTurn)
@@ -94,6 +108,8 @@ class CallState:
         fallback: taken, as no session could be had any more.
         handoff: the call is being handed over, or soon will be, or was: to a person here.
         supervised: what supervisors do to it.
+        heard: the caller's words, where no event ends their turn.
+        talk_given: how much of the talk the session that is being opened gets with its opening.
         budget: spent on getting the session back.
         answers: spent on failed responses.
     """
@@ -130,6 +146,8 @@ class CallState:
     caller_silence: CallerSilenceState = field(default_factory=CallerSilenceState)
     keypad: KeypadState = field(default_factory=KeypadState)
     consent: ConsentState = field(default_factory=ConsentState)
+    heard: CallerWords = field(default_factory=CallerWords)
+    talk_given: int = 0
     budget: Budget = field(init=False)
     answers: Budget = field(init=False)
     rollover: Rollover | None = None
@@ -186,7 +204,13 @@ class CallState:
     @property
     def agent_has_floor(self) -> bool:
         """Whether the caller who speaks now speaks over the agent, or over an answer on its way."""
-        return self.audible or self.session.responses.active is not None
+        return self.audible or self.agent_speaks
+
+    @property
+    def agent_speaks(self) -> bool:
+        """Whether an answer is made, and its voice has not fallen quiet."""
+        active = self.session.responses.active
+        return active is not None and not active.pausing
 
     @property
     def caller_has_floor(self) -> bool:
@@ -228,8 +252,28 @@ class CallState:
     def send(self, command: Command) -> Effects:
         """Send a command; while there is no session the talk alone takes it, for the next one."""
         self.log.sent(command)
-        if not self.lost:
+        if not self.lost and self.can_say(type(command)):
             yield Send(command)
+
+    def take_talk(self) -> tuple[Item, ...]:
+        """Return the talk so far, for a session that is opened now and takes it with that."""
+        talk = self.log.items()
+        self.talk_given = len(talk)
+        return talk
+
+    @property
+    def backend_goes_on(self) -> bool:
+        """Whether the service's backend has an output to each call of its own, and so goes on."""
+        calls = self.session.delegated.calls
+        return bool(calls) and calls.isdisjoint(each.call_id for each in self.log.running_calls)
+
+    def can_say(self, kind: type[Command]) -> bool:
+        """Return whether the present service has a word for a command.
+
+        What follows from one that it has no word for is up to whoever asks here; what only keeps
+        the service's memory like ours (a truncation) is left unsaid.
+        """
+        return kind not in self.session.service.unsayable
 
     def cancel_response(self) -> Effects:
         """Cancel the running response: nothing of it will be played or answered any more."""
@@ -249,7 +293,23 @@ class CallState:
 
     def answer_tool(self, call_id: ToolCallId, output: Mapping[str, object]) -> Effects:
         """Give a tool call its output; the model is not asked to go on."""
-        yield from self.send(CreateItem(FunctionCallOutput(call_id, json.dumps(output))))
+        yield from self.give_output(call_id, json.dumps(output))
+
+    def give_output(self, call_id: ToolCallId, output: str) -> Effects:
+        """Give a tool call its output, as text.
+
+        A session that was not given the call as such, or has its output, is told in words.
+        """
+        given = CreateItem(FunctionCallOutput(call_id, output))
+        open_calls = {called.call_id for called in self.log.running_calls}
+        known = call_id in self.session.delegated.calls and call_id in open_calls
+        if known or self.session.service.takes_talk_later:
+            yield from self.send(given)
+            return
+        self.log.sent(given)
+        if not self.lost:
+            part = ContentPart(PartKind.INPUT_TEXT, f"A tool that was called before gave: {output}")
+            yield Send(CreateItem(Message(Role.SYSTEM, (part,))))
 
     def start_timer(self, timer: Timer, after_ms: int) -> Effects:
         """Start a timer, or start it anew."""

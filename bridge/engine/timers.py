@@ -17,6 +17,7 @@ class Timer(enum.StrEnum):
     TRANSFER = "transfer"
     FALSE_STOP = "false_stop"
     OPEN_TURN = "open_turn"
+    WORDS = "words"
     UNHEARD = "unheard"
     APOLOGY = "apology"
     OFFER = "offer"

@@ -9,6 +9,7 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
+from bridge.audio.formats import silence_of
 from bridge.audio.ledger import PlayedItem, PlayoutDrained, PlayoutStarted
 from bridge.audio.sounds import Sound, SoundSettings, SoundStopped
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
@@ -29,7 +30,7 @@ from bridge.live.recording import CallRecording
 from bridge.live.records.record import CallRecord
 from bridge.live.services import Services
 from bridge.live.upstream.sessions import Upstream
-from bridge.realtime.events import AudioDelta
+from bridge.realtime.events import AudioDelta, VoiceDelta
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import AudioFormat
 from bridge.telemetry.labels import Path
@@ -144,9 +145,8 @@ class CallAudio:
 
     # From the session
 
-    def on_agent_audio(self, delta: AudioDelta, received_ns: int) -> None:
+    def on_agent_audio(self, delta: AudioDelta | VoiceDelta, received_ns: int) -> None:
         """Take a piece of the agent's voice, and when it was read from the socket."""
-        self._recording.on_server_event(delta)
         self._driver.feed(delta, received_ns)
 
     def _hand_up(self, audio_format: AudioFormat) -> None:
@@ -157,8 +157,13 @@ class CallAudio:
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         """Send caller audio up, from the moment on that the call is answered."""
-        if not self.answered or not self._gate.lets_through(captured_ns):
+        if not self.answered:
             return
+        if not self._gate.lets_through(captured_ns):
+            if not self._upstream.needs_sound:
+                return
+            # What is held back is silence to a clock of sound.
+            audio = silence_of(self._upstream.audio_format) * len(audio)
         appended = self._appended
         appended.captured_ns = captured_ns
         try:
@@ -194,6 +199,7 @@ class CallAudio:
 
     def _play(self, effect: PlayAudio) -> None:
         line, item_id = self.line, effect.item_id
+        self._recording.on_agent_speaks(item_id)
         if line is not None:
             self._downlink.play(
                 line.row, item_id, effect.content_index, effect.audio, effect.audio_format

@@ -18,9 +18,9 @@ from bridge.audio.markers import Header, encode_header, encode_marker
 from bridge.audio.sounds import Sound, SoundStarted, SoundStopped
 from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.effects import Effect, PauseRecording, RecordingHold, ResumeRecording
+from bridge.engine.news import CallerTurnBegan
 from bridge.live.filler import FILLER_ITEM
 from bridge.realtime.events import (
-    AudioDelta,
     ServerEvent,
     SpeechStarted,
     SpeechStopped,
@@ -103,7 +103,13 @@ class CallRecording:
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
         """The effects that are carried out here."""
-        return MappingProxyType({PauseRecording: self._pause, ResumeRecording: self._resume})
+        return MappingProxyType(
+            {
+                PauseRecording: self._pause,
+                ResumeRecording: self._resume,
+                CallerTurnBegan: self._on_caller_turn,
+            }
+        )
 
     def open(self) -> Recorder | None:
         """Begin the recording, if there is to be one, in silence if it is paused."""
@@ -182,13 +188,23 @@ class CallRecording:
                 self._speaking = event.item_id
             case SpeechStopped():
                 self._speaking = None
-            case AudioDelta() | TranscriptDelta():
-                if self._holds.isdisjoint(_HOLDS_ON_THE_AGENT):
-                    return
+            case TranscriptDelta():
+                self.on_agent_speaks(event.item_id)
+                return
             case _:
                 return
         if self._holds:
             self._withheld.add(event.item_id)
+
+    def on_agent_speaks(self, item_id: ItemId) -> None:
+        """Note an item of the agent's of which something is played, or known."""
+        if not self._holds.isdisjoint(_HOLDS_ON_THE_AGENT):
+            self._withheld.add(item_id)
+
+    def _on_caller_turn(self, news: CallerTurnBegan) -> None:
+        self._speaking = news.item_id
+        if self._holds:
+            self._withheld.add(news.item_id)
 
     def _pause(self, effect: PauseRecording) -> None:
         if effect.reason in self._holds:

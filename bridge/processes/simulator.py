@@ -14,6 +14,16 @@ _RENDERED_WITHIN_S = 60.0
 """A scenario that is new to it is rendered first, in less than a second of an idle machine."""
 
 
+_REALTIME = "/v1/realtime"
+_PLACES = {"live": "/v1/live/sessions"}
+"""Where the simulator speaks a dialect that has a place of its own."""
+
+
+def place_of(url: str, dialect: str) -> str:
+    """Return where a simulator that says ``url`` of itself speaks a dialect."""
+    return url.replace(_REALTIME, _PLACES.get(dialect, _REALTIME))
+
+
 class SimulatorAdmin:
     """The admin endpoint of one `bridge simulate` (`bridge/simulator/endpoints.py`).
 

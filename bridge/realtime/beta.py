@@ -43,7 +43,7 @@ from bridge.realtime.events import (
 from bridge.realtime.session_config import SessionConfig, SessionInfo, SessionKind
 from bridge.realtime.wire import WireObject, at, given, nested, require_base64, require_str
 from bridge.realtime.wire_frames import TableDialect
-from bridge.realtime.wire_rows import CONTENT, SHARED_COMMANDS, SHARED_EVENTS
+from bridge.realtime.wire_rows import CONTENT, LIVE_ALONE, SHARED_COMMANDS, SHARED_EVENTS, UNSAID
 from bridge.realtime.wire_tables import CommandRow, Tables, command, event
 
 _session = nested(read_session)
@@ -106,7 +106,7 @@ _COMMANDS = {
     ),
 }
 
-TABLES = Tables(_EVENTS, _COMMANDS, _ABSENT)
+TABLES = Tables(_EVENTS, _COMMANDS, _ABSENT | LIVE_ALONE, UNSAID)
 
 
 class BetaDialect(TableDialect):

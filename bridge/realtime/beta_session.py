@@ -113,6 +113,7 @@ def _sayable(config: SessionConfig) -> SessionConfig:
         parallel_tool_calls=None,
         truncation=None,
         prompt=None,
+        backend=None,
         include=config.include if transcribes else (),
     )
 
@@ -122,6 +123,7 @@ _WHY_NOT = {
     "tools": "MCP servers came with GA; the beta has functions alone",
     "tool_choice": "MCP servers came with GA",
     "include": "in the beta only a session that transcribes has it",
+    "backend": "the beta's one model calls the tools itself",
     "instructions": "a session that transcribes has no output",
 }
 

@@ -12,6 +12,25 @@ from bridge.realtime.session_config import ResponseConfig, SessionConfig
 
 
 @dataclass(frozen=True, slots=True)
+class StartSession:
+    """Begin a session with all that it is to be: the first frame of its connection (Live only).
+
+    Attributes:
+        model: which the connection's URL does not name.
+        talk: of the call so far; no later command can give it.
+    """
+
+    config: SessionConfig
+    model: str
+    talk: tuple[Item, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """Have the service finish the session, before the connection is closed (Live only)."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateSession:
     """Set a new session up, whole: its tools, formats and modalities are always sent.
 
@@ -83,6 +102,18 @@ class CreateResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclineDelegated:
+    """Have the voice go on without work that it gave to us, who do none (Live only)."""
+
+    delegation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueDelegated:
+    """Have the backend go on: every tool call of its responses has its output now (Live only)."""
+
+
+@dataclass(frozen=True, slots=True)
 class CancelResponse:
     """Stop a response; None means the active one of the conversation."""
 
@@ -95,7 +126,8 @@ class ClearOutput:
 
 
 Command = (
-    UpdateSession
+    StartSession
+    | UpdateSession
     | ProbeSession
     | AppendAudio
     | CommitInput
@@ -105,6 +137,9 @@ Command = (
     | TruncateItem
     | DeleteItem
     | CreateResponse
+    | DeclineDelegated
+    | ContinueDelegated
     | CancelResponse
     | ClearOutput
+    | EndSession
 )

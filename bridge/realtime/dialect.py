@@ -1,20 +1,72 @@
 """The interface of a dialect: canonical events on one side, a wire on the other.
 
-A dialect is two tables, decode and encode, and the handshake that chooses it. Dialects don't know
-each other; nothing above this package knows what is on the wire.
+A dialect is two tables, decode and encode, the handshake that chooses it, and what its service can
+be told and reports (:class:`Capabilities`). Dialects don't know each other; nothing above this
+package knows what is on the wire, nor asks which dialect it is.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.realtime.commands import Command
+from bridge.realtime.commands import Command, EndSession, StartSession, UpdateSession
 from bridge.realtime.confirmed import Difference
-from bridge.realtime.events import ServerEvent
+from bridge.realtime.events import (
+    ConversationCreated,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+)
 from bridge.realtime.flavour import PLAIN, Flavour
 from bridge.realtime.session_config import SessionConfig, SessionInfo
 
 WireEvent = dict[str, object]
 """One JSON object as it goes over the socket."""
+
+
+OpeningEvent = SessionCreated | ConversationCreated | SessionUpdated
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """The events, with any of which a service goes on with an opening, and their wire name."""
+
+    events: tuple[type[OpeningEvent], ...]
+    name: str
+
+
+OpeningStep = type[StartSession] | type[UpdateSession] | Awaited
+"""A command that is said, or what is awaited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a dialect's service can be told, and what it reports, where services differ.
+
+    Attributes:
+        opening: from the connection to a session that stands, in order; the last event has the
+            session as it is.
+        farewell: said before the connection is closed; None where its close says it all.
+        unsayable: commands that the dialect has no word for.
+        names_model: the connection's URL names the model.
+        reports_turns: the service says where the caller's turns and its own answers begin and end.
+            One that does not is full duplex: it listens while it speaks, and both are found by ear.
+        takes_talk_later: the talk of an earlier session can be given item by item to one that
+            stands; else the opening alone has it.
+        needs_sound: its clock is the caller's audio, which must not pause.
+    """
+
+    opening: tuple[OpeningStep, ...] = (
+        Awaited((SessionCreated,), "session.created"),
+        UpdateSession,
+        Awaited((SessionUpdated,), "session.updated"),
+    )
+    farewell: type[EndSession] | None = None
+    unsayable: frozenset[type[object]] = frozenset()
+    names_model: bool = True
+    reports_turns: bool = True
+    takes_talk_later: bool = True
+    needs_sound: bool = False
 
 
 class Dialect(Protocol):
@@ -35,6 +87,11 @@ class Dialect(Protocol):
     @property
     def name(self) -> str:
         """Short name, as in an arm's settings and in metric labels: ``ga``, ``beta``."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What its service can be told, and what it reports."""
         ...
 
     def handshake_headers(self) -> Mapping[str, str]:

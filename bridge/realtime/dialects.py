@@ -7,8 +7,16 @@ from bridge.realtime.beta import BetaDialect
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.flavours import FLAVOURS
 from bridge.realtime.ga import GaDialect
+from bridge.realtime.live import LiveDialect
 
-DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType({"beta": BetaDialect, "ga": GaDialect})
+DIALECTS: Mapping[str, type[Dialect]] = MappingProxyType(
+    {"beta": BetaDialect, "ga": GaDialect, "live": LiveDialect}
+)
+
+PROTOCOLS: Mapping[str, str] = MappingProxyType(
+    {"beta": "realtime", "ga": "realtime", "live": "live"}
+)
+"""The protocol of each: dialects of one protocol are spellings of the same events."""
 
 
 def dialect_of(dialect: str, flavour: str, takes: Collection[str] = ()) -> Dialect:

@@ -77,7 +77,7 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class SessionCreated(_Event):
-    """The session exists; the first event of every connection."""
+    """The session exists, or (Live) was started as we asked; the first event of a connection."""
 
     session: SessionInfo
 
@@ -414,6 +414,122 @@ class McpCallChanged(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceDelta(_Event):
+    """A piece of the agent's voice as a full-duplex service streams it, its silences included.
+
+    It belongs to no response and to no item, and no event says where an utterance begins or ends.
+    Out of base64, in the session's format, as in :class:`AudioDelta` (Live only).
+    """
+
+    audio: bytes
+    audio_format: AudioFormat = AudioFormat.PCM_24KHZ
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceTranscriptDelta(_Event):
+    """A piece of what the agent says, by its time in the session; no event ends it (Live only)."""
+
+    delta: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTranscriptDelta(_Event):
+    """A piece of what the caller says, by its time in the session; no event ends it (Live only)."""
+
+    delta: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkDelegated(_Event):
+    """The voice model gave work away: to a backend of the service's, or to us (Live only).
+
+    Attributes:
+        target: ``responses``, ``client`` (us) or ``decisions``.
+    """
+
+    delegation_id: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class DelegatedCreated(_Event):
+    """The backend began a response; ``delegation_id`` is None where nobody delegated it."""
+
+    response_id: ResponseId
+    delegation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DelegatedItemDone(_Event):
+    """The backend finished an item of its present response, which the wire does not name."""
+
+    item: Item
+    delegation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DelegatedDone(_Event):
+    """The backend's response ended; calls of one that failed take no output any more."""
+
+    response_id: ResponseId
+    status: ResponseStatus
+    delegation_id: str | None = None
+    error_code: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DelegatedProgressed(_Event):
+    """Any other event of a backend's response; ``progress`` is its type (Live only)."""
+
+    progress: str
+    delegation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextAppended(_Event):
+    """What we appended is in the session's context, spoken or not (Live only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionUsed(_Event):
+    """What the session has used so far, in all (Live only).
+
+    Attributes:
+        seconds: of audio, which is what it is billed by.
+        context_ratio: of the model's context that is full, 0 to 1.
+    """
+
+    seconds: float
+    context_ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed(_Event):
+    """The session is over, and the connection will be (Live only).
+
+    Attributes:
+        reason: ``close_requested``, ``expired``, ``content``, ``remote_hangup``,
+            ``connection_lost``.
+        seconds: of audio, in all.
+    """
+
+    reason: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeGiven(_Event):
+    """The service mentions something that is no error (Live only)."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorReported(_Event):
     """The server objected to something; the session mostly stays open."""
 
@@ -474,6 +590,18 @@ ServerEvent = (
     | McpArgumentsDelta
     | McpArgumentsDone
     | McpCallChanged
+    | VoiceDelta
+    | VoiceTranscriptDelta
+    | CallerTranscriptDelta
+    | WorkDelegated
+    | DelegatedCreated
+    | DelegatedItemDone
+    | DelegatedDone
+    | DelegatedProgressed
+    | ContextAppended
+    | SessionUsed
+    | SessionClosed
+    | NoticeGiven
     | ErrorReported
     | UnknownEvent
     | QuietEvent

@@ -148,6 +148,13 @@ _LOSS: Mapping[str, Row] = {
     "internal": _OUR_BUG,
     "config_error": _WRONG_URL,
     "broken_order": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
+    # The service said why it ended the session (`PROTOCOL.md` section 9).
+    "session_closed_expired": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
+    "session_closed_connection_lost": _BLIP,
+    "session_closed_remote_hangup": _BLIP,
+    # Somebody else has ended it, or its words were refused: the same talk would be again.
+    "session_closed_close_requested": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
+    "session_closed_content": Row(Layer.MODEL, Fault.PROVIDER, Cure.GIVE_UP),
     # The upgrade was answered with an HTTP status.
     "http_400": _WRONG_URL,
     "http_401": _REFUSED_KEY,

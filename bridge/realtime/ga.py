@@ -58,7 +58,14 @@ from bridge.realtime.wire import (
 )
 from bridge.realtime.wire_frames import TableDialect
 from bridge.realtime.wire_items import read_item
-from bridge.realtime.wire_rows import CONTENT, OUTPUT, SHARED_COMMANDS, SHARED_EVENTS
+from bridge.realtime.wire_rows import (
+    CONTENT,
+    LIVE_ALONE,
+    OUTPUT,
+    SHARED_COMMANDS,
+    SHARED_EVENTS,
+    UNSAID,
+)
 from bridge.realtime.wire_tables import EventRow, Tables, command, event
 
 _session = nested(read_session)
@@ -141,7 +148,7 @@ _COMMANDS = {
 }
 
 
-TABLES = Tables(_EVENTS, _COMMANDS)
+TABLES = Tables(_EVENTS, _COMMANDS, LIVE_ALONE, UNSAID)
 
 
 class GaDialect(TableDialect):

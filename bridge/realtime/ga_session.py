@@ -164,8 +164,9 @@ def encode_session(config: SessionConfig) -> WireObject:
 
 
 _WHY_NOT = {
+    "backend": "GA's one model calls the tools itself",
     "temperature": "GA has none, and a server refuses the whole update for it; where this server"
-    " takes it all the same, the arm's `takes: [temperature]` says so"
+    " takes it all the same, the arm's `takes: [temperature]` says so",
 }
 
 
@@ -178,7 +179,8 @@ def sayable_in_ga(config: SessionConfig, takes: Collection[str] = ()) -> Session
     """
     if config.kind is SessionKind.TRANSCRIPTION:
         return transcription_only(config)
-    return config if "temperature" in takes else dataclasses.replace(config, temperature=None)
+    taken = config.temperature if "temperature" in takes else None
+    return dataclasses.replace(config, temperature=taken, backend=None)
 
 
 def unsupported_fields(config: SessionConfig, takes: Collection[str]) -> Mapping[str, str]:

@@ -163,6 +163,21 @@ class RetentionRatio:
 
 
 @dataclass(frozen=True, slots=True)
+class Backend:
+    """The model that works for a voice model: it reasons, and calls the tools (Live only).
+
+    Attributes:
+        instructions: None gives it those of the session.
+        acknowledgement_delay_ms: before the voice is asked to say that it is being worked on.
+    """
+
+    model: str
+    instructions: str | None = None
+    service_tier: str | None = None
+    acknowledgement_delay_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionConfig:
     """What we ask of a session.
 
@@ -175,6 +190,7 @@ class SessionConfig:
         truncation: ``auto``, ``disabled``, or a share to keep (a bare number is its ratio).
         prompt: stored prompt (``id``, ``version``, ``variables``); ends 2026-11-30.
         noise_reduction_strength: goes with ``noise_reduction``.
+        backend: to which work is delegated, and with it the tools; None for none.
         switched_off: fields that are sent as JSON null, which is how the wire says off:
             ``noise_reduction``, ``transcription``, ``tracing``.
     """
@@ -199,6 +215,7 @@ class SessionConfig:
     include: tuple[str, ...] = ()
     prompt: JsonObject | None = None
     noise_reduction_strength: float | None = None
+    backend: Backend | None = None
     switched_off: frozenset[str] = frozenset()
     kind: SessionKind = SessionKind.REALTIME
     model: str | None = None

@@ -12,8 +12,16 @@ from typing import ClassVar, NamedTuple, NoReturn
 import pybase64
 
 from bridge.errors import ProtocolError
-from bridge.realtime.commands import AppendAudio, Command, UpdateSession
-from bridge.realtime.events import AudioDelta, QuietEvent, ServerEvent, UnknownEvent
+from bridge.realtime.commands import AppendAudio, Command, StartSession, UpdateSession
+from bridge.realtime.dialect import Awaited, Capabilities
+from bridge.realtime.events import (
+    AudioDelta,
+    QuietEvent,
+    ServerEvent,
+    SessionUpdated,
+    UnknownEvent,
+    VoiceDelta,
+)
 from bridge.realtime.flavour import PLAIN, Flavour
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionConfig
@@ -28,6 +36,8 @@ _LONG_CHARS = 512
 
 _EVENT_ID = "append_template"
 _AUDIO = bytes(range(48))
+
+_OF_AUDIO = (AudioDelta, VoiceDelta)
 
 _DELTA_KEY = '"delta":"'
 _DELTA = '"delta"'
@@ -82,7 +92,7 @@ def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
         return None
     event_type = obj.get("type")
     row = table.get(event_type) if isinstance(event_type, str) else None
-    if row is None or row.kind is not AudioDelta:
+    if row is None or row.kind not in _OF_AUDIO:
         return None
     try:
         fields = row.read(obj)
@@ -90,7 +100,7 @@ def _decode_audio(frame: str, table: EventTable) -> ServerEvent | None:
         fields["audio"] = pybase64.b64decode(parts.delta, validate=True)
     except (FieldError, ValueError):
         return None
-    return AudioDelta(**fields)
+    return row.kind(**fields)
 
 
 class TableDialect:
@@ -129,7 +139,7 @@ class TableDialect:
         own = self._own
         if own is not None and own.says_nothing(event_type, obj):
             return QuietEvent(event_type)
-        row = table.get(event_type)
+        row = table.get(self.name_of(event_type, obj))
         try:
             if row is not None:
                 return row.kind(**row.read(obj if own is None else own.read(event_type, obj)))
@@ -137,7 +147,7 @@ class TableDialect:
             raise ProtocolError(
                 f"{event_type}: {error}",
                 event_type=event_type,
-                loses_audio=row is not None and row.kind is AudioDelta,
+                loses_audio=row is not None and row.kind in _OF_AUDIO,
             ) from None
         size = len(frame.encode("utf-8", "replace") if isinstance(frame, str) else frame)
         event_id = obj.get("event_id")
@@ -146,6 +156,19 @@ class TableDialect:
             size_bytes=size,
             event_id=encodable(event_id) if isinstance(event_id, str) else None,
         )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What its service can be told, and what it reports."""
+        created = Awaited(self.flavour.opens_with, "session.created")
+        updated = Awaited((SessionUpdated,), "session.updated")
+        by_update = (UpdateSession, created, updated)
+        opening = by_update if self.flavour.opens_by_update else (created, UpdateSession, updated)
+        return Capabilities(opening=opening, unsayable=self.tables.unsayable)
+
+    def name_of(self, event_type: str, obj: WireObject) -> str:
+        """Return the name of an event's row: its type, where that alone says what it is."""
+        return event_type
 
     def sayable(self, config: SessionConfig) -> SessionConfig:
         """Return a session as this server may be asked for it."""
@@ -157,12 +180,14 @@ class TableDialect:
         Raises:
             ValueError: the dialect cannot say it.
         """
-        if isinstance(command, UpdateSession):
+        if isinstance(command, UpdateSession | StartSession):
             command = replace(command, config=self.sayable(command.config))
         own = self._own
         if own is not None:
             command = own.command(command)
-        row = self.tables.commands[type(command)]
+        row = self.tables.commands.get(type(command))
+        if row is None:
+            raise ValueError(self.tables.unsaid[type(command)])
         head: WireObject = {"type": row.wire_types[0]}
         if event_id is not None:
             head["event_id"] = event_id
@@ -213,11 +238,12 @@ class WholeSamples:
         self._part: tuple[ItemId, int] | None = None
         self._half = b""
 
-    def whole(self, delta: AudioDelta) -> AudioDelta:
+    def whole(self, delta: AudioDelta | VoiceDelta) -> AudioDelta | VoiceDelta:
         """Return the delta with what was carried over, less what is now."""
         if not self._half and len(delta.audio) % 2 == 0:
             return delta
-        part = (delta.item_id, delta.content_index)
+        # A full-duplex voice is one part, without an end.
+        part = (delta.item_id, delta.content_index) if isinstance(delta, AudioDelta) else None
         audio = self._half + delta.audio if part == self._part else delta.audio
         end = len(audio) & ~1
         self._part, self._half = part, audio[end:]

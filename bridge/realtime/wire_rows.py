@@ -13,15 +13,25 @@ from bridge.realtime.commands import (
     ClearInput,
     ClearOutput,
     CommitInput,
+    ContinueDelegated,
+    DeclineDelegated,
     DeleteItem,
+    EndSession,
     RetrieveItem,
+    StartSession,
     TruncateItem,
 )
 from bridge.realtime.events import (
     ApiError,
+    CallerTranscriptDelta,
     ContentPartAdded,
     ContentPartDone,
+    ContextAppended,
     ConversationCreated,
+    DelegatedCreated,
+    DelegatedDone,
+    DelegatedItemDone,
+    DelegatedProgressed,
     ErrorReported,
     FunctionArgumentsDelta,
     FunctionArgumentsDone,
@@ -34,6 +44,7 @@ from bridge.realtime.events import (
     ItemDeleted,
     ItemRetrieved,
     ItemTruncated,
+    NoticeGiven,
     OutputBufferChanged,
     OutputItemAdded,
     OutputItemDone,
@@ -42,9 +53,15 @@ from bridge.realtime.events import (
     ResponseCreated,
     ResponseDone,
     ResponseStatus,
+    ServerEvent,
+    SessionClosed,
+    SessionUsed,
     SpeechStarted,
     SpeechStopped,
     Usage,
+    VoiceDelta,
+    VoiceTranscriptDelta,
+    WorkDelegated,
 )
 from bridge.realtime.items import Item
 from bridge.realtime.wire import (
@@ -184,6 +201,32 @@ OUTPUT: Mapping[str, Reader[object]] = {
 """Where an event of an output item belongs; `**OUTPUT` in a row."""
 
 _TRANSCRIBED: Mapping[str, Reader[object]] = {"item_id": require_str, "content_index": count}
+
+LIVE_ALONE: frozenset[type[ServerEvent]] = frozenset(
+    {
+        VoiceDelta,
+        VoiceTranscriptDelta,
+        CallerTranscriptDelta,
+        WorkDelegated,
+        DelegatedCreated,
+        DelegatedItemDone,
+        DelegatedDone,
+        DelegatedProgressed,
+        ContextAppended,
+        SessionUsed,
+        SessionClosed,
+        NoticeGiven,
+    }
+)
+"""Events that neither beta nor GA has: each of its services answers, and says so."""
+
+UNSAID: Mapping[type[object], str] = {
+    StartSession: "a session exists once the connection stands; session.update sets it up",
+    EndSession: "closing the connection ends the session",
+    DeclineDelegated: "the model gives no work away",
+    ContinueDelegated: "the model calls its tools itself; response.create has it go on",
+}
+"""Commands that neither beta nor GA has a word for."""
 
 SHARED_EVENTS: EventTable = {
     "error": event(ErrorReported, error=_error),

@@ -7,7 +7,7 @@ to rows, most of them built by :func:`command`. Both are checked when they are b
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bridge.realtime.commands import Command
@@ -55,23 +55,31 @@ class Tables:
 
     Args:
         absent: canonical events that the dialect has no name for.
+        unsaid: commands that it has no word for, with what it has in their place.
 
     Raises:
         TypeError: an event is neither in the table nor named as absent, or both; or a command has
-            no row.
+            neither a row nor a reason.
     """
 
     events: EventTable
     commands: CommandTable
     absent: frozenset[type[ServerEvent]] = frozenset()
+    unsaid: Mapping[type[object], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         decoded = {row.kind for row in self.events.values()} | {UnknownEvent, QuietEvent}
         unsure = (set(typing.get_args(ServerEvent)) ^ decoded) ^ self.absent
-        unsure |= set(typing.get_args(Command)) ^ self.commands.keys()
+        unsure |= (set(typing.get_args(Command)) ^ self.commands.keys()) ^ self.unsaid.keys()
         if unsure:
             names = ", ".join(sorted(kind.__name__ for kind in unsure))
             raise TypeError(f"give each a row in this dialect, or name it as absent: {names}")
+
+    @property
+    def unsayable(self) -> frozenset[type[object]]:
+        """The commands that no connection may say."""
+        silent = {kind for kind, row in self.commands.items() if not row.sent}
+        return frozenset(self.unsaid) | silent
 
 
 def event(kind: type[ServerEvent], **readers: Reader[object]) -> EventRow:

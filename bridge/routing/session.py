@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.config.session_template import TOOL, nested_fields
 from bridge.realtime.session_config import (
+    Backend,
     FunctionTool,
     ManualTurns,
     McpToolChoice,
@@ -100,6 +101,11 @@ def _noise_reduction(written: Json) -> str:
     return str(written["type"])
 
 
+def _backend(written: Json) -> Backend | None:
+    given = {key: value for key, value in written.items() if value is not None}
+    return Backend(**given) if "model" in given else None
+
+
 def _tool_choice(choice: Json) -> str | McpToolChoice:
     if isinstance(choice, str):
         return choice
@@ -133,6 +139,7 @@ _ROWS: Mapping[str, tuple[str, Callable[[Json], Json]]] = MappingProxyType(
         "tracing": ("tracing", _as_it_is),
         "include": ("include", _as_it_is),
         "prompt": ("prompt", _as_it_is),
+        "delegation": ("backend", _backend),
     }
 )
 """GA's path of a field -> the setting that it becomes, and how its value is read.

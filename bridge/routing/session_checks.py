@@ -152,7 +152,10 @@ def _unsayable(layers: Layers, arm: ArmSettings) -> Iterator[Problem]:
         path = f"{path}.{inner}" if inner else path
         for each, asked in layers.items():
             is_tool = setting.startswith("tools") and each.startswith(f"{TOOL}mcp ")
-            if asked.is_of_a_template and (is_tool or each == path or each.startswith(f"{path}.")):
+            # An agent without the bridge's own tools is another one: a warning is not enough.
+            is_lost = setting == "tools" and each.startswith(f"{TOOL}function ")
+            named = is_tool or each == path or each.startswith(f"{path}.")
+            if is_lost or (asked.is_of_a_template and named):
                 yield each, f"{why} (the arm's dialect is {dialect.name}{_of(arm)})"
 
 
@@ -165,6 +168,13 @@ def _complaint(
 ) -> ConfigError:
     """Return the error about a field, at its place: the arm's settings or the dialplan's file."""
     source = layers[path].source if path in layers else ""
+    if dialplan is not None and source == "agent.tools":
+        name = path.removeprefix(f"{TOOL}function ").removesuffix("]")
+        return dialplan.complain(
+            f"the agent's tool '{name}' can't be offered on arm '{arm}': {why}",
+            ("agent", "tools"),
+            remedy=f"write arms.{arm}.session.delegation.model",
+        )
     if dialplan is not None and source == "agent.session":
         return dialplan.complain(
             f"agent.session.{path} can't be asked for on arm '{arm}': {why}",

@@ -170,6 +170,16 @@ def closed(closure: Closure, host: str) -> UpstreamError:
     return error
 
 
+def ended(reason: str, host: str) -> UpstreamError:
+    """Describe a session that its service has ended, and said why."""
+    label = reason.lower() if _LABEL.fullmatch(reason) else "other"
+    return _rated(
+        f"{host} ended the session: {label}",
+        code=f"session_closed_{label}",
+        remedy="the call needs a new session",
+    )
+
+
 def differs(host: str, fields: Sequence[str]) -> UpstreamError:
     """Describe a session that sounds other than the one that was asked for."""
     return _rated(

@@ -6,10 +6,9 @@ raises ends the session (label ``internal``).
 
 import asyncio
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 from uuid import uuid4
 
 import structlog
@@ -19,18 +18,21 @@ from bridge.clock import NS_PER_S, Clock
 from bridge.config.settings import SessionSettings
 from bridge.descriptors import out_of_descriptors
 from bridge.errors import ProtocolError, UpstreamError
-from bridge.realtime.commands import AppendAudio, Command, UpdateSession
-from bridge.realtime.dialect import Dialect
+from bridge.realtime.commands import AppendAudio, Command, StartSession, UpdateSession
+from bridge.realtime.dialect import Awaited, Dialect, OpeningEvent
 from bridge.realtime.events import (
     AudioDelta,
     ConversationCreated,
     ErrorReported,
     QuietEvent,
     ServerEvent,
+    SessionClosed,
     SessionCreated,
     SessionUpdated,
     UnknownEvent,
+    VoiceDelta,
 )
+from bridge.realtime.items import Item
 from bridge.realtime.session_config import AudioFormat, SessionConfig, SessionInfo
 from bridge.realtime.wire_frames import AppendFrames, WholeSamples
 from bridge.session import failures
@@ -47,9 +49,10 @@ _CLOSE_AFTER_ERROR_S = 0.5
 _OPENING_EVENTS = 16
 """Events that concern the opening; a server sends two of them."""
 
-_OpeningEvent = SessionCreated | ConversationCreated | SessionUpdated | ErrorReported
+_OpeningEvent = (
+    SessionCreated | ConversationCreated | SessionUpdated | SessionClosed | ErrorReported
+)
 _Opening = _OpeningEvent | Closure
-_E = TypeVar("_E", bound=SessionCreated | ConversationCreated | SessionUpdated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Endpoint:
         url: WebSocket URL; model and access add to its query.
         access: key, headers, TLS, proxies; never shown.
         redirect_hosts: other hosts (``host`` or ``host:port``) that may get all that by a redirect.
-        model_parameter: of the query, that the model goes by.
+        model_parameter: of the query, that the model goes by; None where the URL names none.
         fresh_parameter: of the query, that holds a new id for each connection; empty for none.
     """
 
@@ -68,7 +71,7 @@ class Endpoint:
     model: str
     access: Access = field(default=NO_KEY, repr=False)
     redirect_hosts: tuple[str, ...] = ()
-    model_parameter: str = "model"
+    model_parameter: str | None = "model"
     fresh_parameter: str = ""
 
     @property
@@ -88,8 +91,10 @@ class Endpoint:
     @property
     def address(self) -> str:
         """The URL with its query, which may hold the key: never to be shown."""
-        fresh = {self.fresh_parameter: f"call-{uuid4()}"} if self.fresh_parameter else {}
-        return self.access.url_with(self.url, **{self.model_parameter: self.model}, **fresh)
+        query = {} if self.model_parameter is None else {self.model_parameter: self.model}
+        if self.fresh_parameter:
+            query[self.fresh_parameter] = f"call-{uuid4()}"
+        return self.access.url_with(self.url, **query)
 
 
 class _State(enum.Enum):
@@ -100,17 +105,17 @@ class _State(enum.Enum):
     CLOSED = enum.auto()
 
 
-def _id_of(first: SessionCreated | ConversationCreated) -> str:
-    if isinstance(first, SessionCreated):
-        return first.session.session_id
-    return first.conversation_id
+def _info_of(event: OpeningEvent) -> SessionInfo:
+    if isinstance(event, ConversationCreated):
+        return SessionInfo(event.conversation_id)
+    return event.session
 
 
 class RealtimeSession:
     """A session over one connection; :meth:`open` it once, :meth:`aclose` it in any case.
 
     Args:
-        on_event: called with every event, in order, from ``session.created`` on (so before
+        on_event: called with every event, in order, from the opening's first on (so before
             :meth:`open` returns), and its arrival in monotonic ns.
         on_closed: called exactly once if the session had opened: with None after :meth:`aclose`,
             else with what ended it.
@@ -142,6 +147,7 @@ class RealtimeSession:
         self._dialect = dialect
         self._flavour = dialect.flavour
         self._left_out: set[type[Command]] = set()
+        self._finished = asyncio.Event()
         self._append_frames = AppendFrames(dialect.encode)
         self._settings = settings
         self._on_event = on_event
@@ -184,8 +190,12 @@ class RealtimeSession:
         """Frames that wait for the socket."""
         return self._connection.queued
 
-    async def open(self, config: SessionConfig) -> SessionInfo:
-        """Connect, wait for ``session.created``, set the session up, wait for ``session.updated``.
+    async def open(self, config: SessionConfig, talk: Sequence[Item] = ()) -> SessionInfo:
+        """Connect, and set the session up as its dialect does that.
+
+        Args:
+            config: what the session is to be.
+            talk: of the call so far, for a dialect whose opening takes it.
 
         Returns:
             The session as the server set it up.
@@ -197,7 +207,9 @@ class RealtimeSession:
         if self._state is not _State.NEW:
             raise RuntimeError("a session opens once; make a new one")
         self._state = _State.OPENING
-        self._opening = asyncio.create_task(self._establish(config), name="realtime-open")
+        self._opening = asyncio.create_task(
+            self._establish(config, tuple(talk)), name="realtime-open"
+        )
         try:
             return await self._opening
         except asyncio.CancelledError:
@@ -238,7 +250,9 @@ class RealtimeSession:
         return event_id
 
     async def aclose(self) -> None:
-        """Send the control frames that wait, close with 1000. Idempotent; also ends an open()."""
+        """Say farewell, where there is a word for it, send the control frames that wait, and close
+        with 1000. Idempotent; also ends an open().
+        """
         async with self._closing:
             if self._state is _State.OPENING and self._opening is not None:
                 self._state = _State.CLOSING
@@ -248,6 +262,7 @@ class RealtimeSession:
             elif self._state is _State.OPEN:
                 self._state = _State.CLOSING
                 try:
+                    await self._say_farewell()
                     await self._connection.aclose()
                 finally:
                     self._state = _State.CLOSED
@@ -266,6 +281,16 @@ class RealtimeSession:
             log.info("command_left_out", command=kind.__name__, why=why)
         return f"cmd_{self._commands}"
 
+    async def _say_farewell(self) -> None:
+        """Have the service finish the session, and wait for its word within the close timeout."""
+        farewell = self._dialect.capabilities.farewell
+        if farewell is None or self.closure is not None:
+            return
+        with suppress(TimeoutError, UpstreamError):
+            self._enqueue(farewell())
+            async with asyncio.timeout(self._settings.close_timeout_s):
+                await self._finished.wait()
+
     def _enqueue(self, command: Command) -> str:
         event_id = f"cmd_{self._commands + 1}"
         text = self._dialect.encode(command, event_id)
@@ -278,10 +303,10 @@ class RealtimeSession:
             self._wire("sent", text, command)
         return event_id
 
-    async def _establish(self, config: SessionConfig) -> SessionInfo:
+    async def _establish(self, config: SessionConfig, talk: tuple[Item, ...]) -> SessionInfo:
         try:
             async with asyncio.timeout(self._settings.open_timeout_s):
-                info = await self._handshake(config)
+                info = await self._handshake(config, talk)
         except TimeoutError:
             await self._give_up()
             raise failures.timed_out(
@@ -310,36 +335,37 @@ class RealtimeSession:
             return failures.no_descriptors(self._host)
         return failures.not_connected(error, self._destination, self._clock.wall_ns() / NS_PER_S)
 
-    async def _handshake(self, config: SessionConfig) -> SessionInfo:
+    async def _handshake(self, config: SessionConfig, talk: tuple[Item, ...]) -> SessionInfo:
         self._stage = "connection"
         await self._connection.open()
-        self._stage = "session.created"
-        flavour = self._flavour
         self._output_format = config.output_format
-        named = replace(config, model=self._model) if flavour.names_model else config
-        update = UpdateSession(named)
-        if flavour.opens_by_update:
-            self._enqueue(update)
-        created = await self._expect(*flavour.opens_with)
-        self._stage = "session.updated"
-        if not flavour.opens_by_update:
-            self._enqueue(update)
-        updated = await self._expect(SessionUpdated)
+        named = replace(config, model=self._model) if self._flavour.names_model else config
+        info = SessionInfo(session_id="")
+        for step in self._dialect.capabilities.opening:
+            if isinstance(step, Awaited):
+                self._stage = step.name
+                found = await self._expect(step.events)
+                info = found if found.session_id else replace(found, session_id=info.session_id)
+            elif step is StartSession:
+                self._enqueue(StartSession(config, self._model, talk))
+            else:
+                self._enqueue(UpdateSession(named))
         if self.closure is not None:  # it went to the inbox, which nobody reads from here on
             raise failures.closed(self.closure, self._host)
-        info = updated.session
-        return info if info.session_id else replace(info, session_id=_id_of(created))
+        return info
 
-    async def _expect(self, *kinds: type[_E]) -> _E:
+    async def _expect(self, kinds: tuple[type[OpeningEvent], ...]) -> SessionInfo:
         while True:
             match await self._inbox.get():
                 case Closure() as closure:
                     raise failures.closed(closure, self._host)
                 case ErrorReported(error=error):
                     raise failures.refused(error, self._destination, None)
+                case SessionClosed(reason=reason):
+                    raise failures.ended(reason, self._host)
                 case event:
                     if isinstance(event, kinds):
-                        return event
+                        return _info_of(event)
 
     async def _give_up(self) -> None:
         if self._state is _State.OPENING:
@@ -347,6 +373,10 @@ class RealtimeSession:
         await self._connection.abort()
 
     def _on_frame(self, frame: str | bytes, received_ns: int) -> None:
+        if self._state is _State.CLOSING and not self._finished.is_set():
+            if isinstance(self._decode(frame), SessionClosed):
+                self._finished.set()
+            return
         if self._state not in (_State.OPENING, _State.OPEN):
             return  # read only so that the close gets through
         frame, event = self._read(frame)
@@ -371,7 +401,7 @@ class RealtimeSession:
     def _read(self, frame: str | bytes) -> tuple[str | bytes, ServerEvent | ProtocolError]:
         """Decode a frame, without what it repeats of the secrets in our handshake."""
         event = self._decode(frame)
-        if isinstance(event, AudioDelta):  # nearly all that comes
+        if isinstance(event, AudioDelta | VoiceDelta):  # nearly all that comes
             return frame, event
         text = frame if isinstance(frame, str) else frame.decode("latin-1")
         clean = self._access.without_secrets(text)
@@ -380,13 +410,13 @@ class RealtimeSession:
     def _decode(self, frame: str | bytes) -> ServerEvent | ProtocolError:
         try:
             event = self._dialect.decode(frame)
-            if isinstance(event, AudioDelta):
+            if isinstance(event, AudioDelta | VoiceDelta):
                 return self._as_spoken(event)
         except ProtocolError as error:
             return error
         return event
 
-    def _as_spoken(self, delta: AudioDelta) -> AudioDelta:
+    def _as_spoken(self, delta: AudioDelta | VoiceDelta) -> AudioDelta | VoiceDelta:
         """Return a delta in the session's format, of whole samples."""
         if self._output_format is not delta.audio_format:
             delta = replace(delta, audio_format=self._output_format)

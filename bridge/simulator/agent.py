@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bridge.realtime.items import ContentPart, FunctionCall, FunctionCallOutput, Message, Role
 from bridge.realtime.session_config import AudioFormat
 from bridge.simulator.conversation import Conversation
-from bridge.simulator.formats import encode_speech
+from bridge.simulator.formats import WireFormat, wire_format
 from bridge.simulator.mcp import McpUse
 from bridge.simulator.scenario import Rule, Scenario
 from bridge.speech.recognition import Recognizer
@@ -67,24 +67,24 @@ class SimulatedAgent:
     def rehearse(self) -> None:
         """Render everything that the scenario can say; blocks for about a second."""
         for sentence in self.scenario.sentences():
-            self._render(sentence, AudioFormat.PCM_24KHZ)
+            self._render(sentence, wire_format(AudioFormat.PCM_24KHZ))
 
     async def hear(self, audio: NDArray[np.int16], rate_hz: int) -> str | None:
         """Return the sentence that was said, None if it was not understood.
 
         Args:
             audio: (n,) int16 at ``rate_hz``.
-            rate_hz: 8000 or 24000.
+            rate_hz: 8000, 16000 or 24000.
         """
         heard = await asyncio.to_thread(self._recognizer.hear, audio, rate_hz)
         return heard.text if heard is not None else None
 
-    async def speak(self, text: str, audio_format: AudioFormat) -> bytes:
+    async def speak(self, text: str, audio_format: WireFormat) -> bytes:
         """Return ``text`` spoken, as wire audio."""
         return await asyncio.to_thread(self._render, text, audio_format)
 
-    def _render_now(self, text: str, audio_format: AudioFormat) -> bytes:
-        return encode_speech(audio_format, self._synthesizer.say(text))
+    def _render_now(self, text: str, audio_format: WireFormat) -> bytes:
+        return audio_format.encode_speech(self._synthesizer.say(text))
 
     def answer(self, heard: str | None, tools: Sequence[str]) -> AgentReply:
         """Decide what to do about what the caller said.
@@ -112,9 +112,9 @@ class SimulatedAgent:
             instructions: of this response only; ``Say exactly: "..."`` is obeyed.
             tools: names of the tools that the session offers.
         """
-        order = _SAY_EXACTLY.search(instructions or "")
+        order = ordered(instructions or "")
         if order is not None:
-            return AgentReply(order[1])
+            return AgentReply(order)
         entries = list(conversation.entries())
         last = entries[-1] if entries else None
         heard = last.heard if last else None
@@ -157,6 +157,12 @@ class SimulatedAgent:
             ):
                 return _fill(rule.then, _fields(output)) if rule.then is not None else None
         return self.scenario.fallback
+
+
+def ordered(instructions: str) -> str | None:
+    """Return what instructions have the agent say word by word, if they do."""
+    order = _SAY_EXACTLY.search(instructions)
+    return order[1] if order is not None else None
 
 
 def _typed(parts: Sequence[ContentPart]) -> str | None:

@@ -6,12 +6,39 @@ were decided.
 
 import asyncio
 from collections.abc import Coroutine
+from typing import TypeVar
 
 from bridge.realtime.events import ApiError, ErrorReported, ServerEvent
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig, SessionConfig
 from bridge.simulator.dialect_wire import Wire
-from bridge.simulator.outbox import Outbox
+from bridge.simulator.outbox import Close, Outbox
+
+T = TypeVar("T")
+
+
+class SessionTasks:
+    """The tasks that run for one session.
+
+    Args:
+        group: the connection's; what is started in it here ends with :meth:`stop`.
+    """
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._running: set[asyncio.Task[object]] = set()
+
+    def start(self, work: Coroutine[None, None, T], name: str) -> asyncio.Task[T]:
+        """Start a task."""
+        task = self._group.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def stop(self) -> None:
+        """Cancel what is still running."""
+        for task in tuple(self._running):
+            task.cancel()
 
 
 class Channel:
@@ -20,14 +47,13 @@ class Channel:
     Args:
         wire: the connection's dialect.
         outbox: takes events for the client.
-        tasks: the connection's task group; what is started in it here ends with :meth:`stop`.
+        tasks: the connection's task group.
     """
 
     def __init__(self, wire: Wire, outbox: Outbox, tasks: asyncio.TaskGroup) -> None:
         self._wire = wire
         self._outbox = outbox
-        self._tasks = tasks
-        self._running: set[asyncio.Task[None]] = set()
+        self._tasks = SessionTasks(tasks)
 
     @property
     def config(self) -> SessionConfig:
@@ -52,18 +78,18 @@ class Channel:
         """Remember what a response was asked to be: its events say so."""
         self._wire.begin_response(response_id, asked)
 
+    def hang_up(self, code: int, reason: str) -> None:
+        """Close the connection once all before it is sent."""
+        self._outbox.do(Close(code, reason))
+
     async def drained(self) -> None:
         """Wait until few events are left to be sent."""
         await self._outbox.drained()
 
     def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         """Start a task of the session's."""
-        task = self._tasks.create_task(work, name=name)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
+        return self._tasks.start(work, name)
 
     def stop(self) -> None:
         """Cancel what is still running."""
-        for task in self._running:
-            task.cancel()
+        self._tasks.stop()

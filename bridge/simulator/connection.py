@@ -3,26 +3,28 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from bridge.realtime.events import ErrorReported
-from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Objection, Visitor
-from bridge.simulator.faults import ConnectionFaults
 from bridge.simulator.flavour_wire import FlavourWire
 from bridge.simulator.flavours import PLAIN, ServerRow
 from bridge.simulator.names import new_name
-from bridge.simulator.outbox import Close, Outbox, SlowClientError
-from bridge.simulator.refusal import refuse
+from bridge.simulator.outbox import Outbox, SlowClientError, cut
 from bridge.simulator.scenario import SessionLimit
-from bridge.simulator.session import ServerSession
 from bridge.simulator.wire import DialectName, SessionIdentity
 
 _log = logging.getLogger(__name__)
 
-_LIFETIMES_S = {DialectName.BETA: 30 * 60, DialectName.GA: 60 * 60}
+_LIFETIMES_S = {
+    DialectName.BETA: 30 * 60,
+    DialectName.GA: 60 * 60,
+    DialectName.LIVE: 60 * 60,
+}
 
 
 class ClientConnection:
@@ -46,22 +48,22 @@ class ClientConnection:
         await self.socket.close(code=objection.close_code, message=reason.encode())
 
     async def converse(
-        self, agent: SimulatedAgent, wire: Wire, faults: ConnectionFaults, limit: "Lifetime"
+        self, talk_in: Callable[[asyncio.TaskGroup], "Talk"], limit: "Lifetime"
     ) -> None:
-        """Hold a session until either side has enough."""
+        """Hold a session until either side has enough.
+
+        Args:
+            talk_in: makes the session, whose tasks run in this group.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 writing = self.outbox.write_to(self.socket, self._transport)
                 writer = tasks.create_task(writing, name="simulator writer")
-                session = ServerSession(agent, wire, self.outbox, tasks, faults.why_no_answer)
+                session = talk_in(tasks)
                 session.start()
-                timed = [
-                    tasks.create_task(
-                        limit.expire(session, self.outbox), name="simulator session expiry"
-                    )
-                ]
-                if wire.ping_s is not None:
-                    pinging = self._ping(wire.ping_s)
+                timed = [tasks.create_task(limit.expire(session), name="simulator session expiry")]
+                if limit.ping_s is not None:
+                    pinging = self._ping(limit.ping_s)
                     timed.append(tasks.create_task(pinging, name="simulator pings"))
                 async for message in self.socket:
                     if message.type is WSMsgType.TEXT:
@@ -74,7 +76,7 @@ class ClientConnection:
                 writer.cancel()
         except* SlowClientError:
             _log.warning("simulator dropped a client that does not read")
-            await self.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"slow client")
+            await self._leave_behind()
 
     async def _ping(self, every_s: float) -> None:
         while True:
@@ -82,9 +84,39 @@ class ClientConnection:
             ping = {"type": "ping", "timestamp": time.time_ns() // 1_000_000}
             self.outbox.put({**ping, "event_id": new_name("event")})
 
+    async def _leave_behind(self) -> None:
+        """Close on a client that does not read, and that may not read that either.
+
+        A transport that closes by itself would wait until all is read. And closing may be cancelled
+        by what aiohttp keeps of a cancelled write, whose waiter the next one waits for.
+        """
+        try:
+            await self.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"slow client")
+        finally:
+            cut(self._transport, abruptly=True)
+
+
+class Talk(Protocol):
+    """A session of whichever dialect, as its connection knows it."""
+
+    def start(self) -> None:
+        """Send what the server sends first."""
+
+    def stop(self) -> None:
+        """Cancel what is still running."""
+
+    def receive(self, text: str) -> None:
+        """Take one text frame."""
+
+    def receive_binary(self) -> None:
+        """Take one binary frame."""
+
+    def expire(self, what: str) -> None:
+        """End, because it has lasted as long as it may, which is said in these words."""
+
 
 class Lifetime:
-    """The longest life of sessions of a dialect.
+    """The longest life of sessions of a dialect, and what goes by the clock within it.
 
     Args:
         limit: as the scenario says.
@@ -93,18 +125,12 @@ class Lifetime:
 
     def __init__(self, limit: SessionLimit, dialect: DialectName, row: ServerRow = PLAIN) -> None:
         self.seconds = limit.lifetime_s or row.lifetime_s or _LIFETIMES_S[dialect]
-        self._ends_by = limit.told_by
+        self.ping_s = row.ping_s
 
-    async def expire(self, session: ServerSession, outbox: Outbox) -> None:
-        """Wait until a session is over, notify its client, and close."""
+    async def expire(self, session: Talk) -> None:
+        """Wait until a session is over, and end it."""
         await asyncio.sleep(self.seconds)
-        what = f"Your session hit the maximum duration of {_spell(self.seconds)}."
-        if self._ends_by != "close":
-            session.report(refuse("session_expired", what).error)
-        if self._ends_by == "error":
-            outbox.do(Close(WSCloseCode.OK, ""))
-        else:
-            outbox.do(Close(WSCloseCode.GOING_AWAY, what))
+        session.expire(f"Your session hit the maximum duration of {_spell(self.seconds)}.")
 
 
 def wire_for(visitor: Visitor, now_s: int, lifetime: Lifetime, row: ServerRow = PLAIN) -> Wire:

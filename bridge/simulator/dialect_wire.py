@@ -75,7 +75,7 @@ class Wire:
         """The session object as the client sees it."""
         return self._state.session
 
-    def decode(self, text: str) -> ClientRequest:
+    def decode(self, text: str) -> ClientRequest[c.Command]:
         """Read one client event; a ``session.update`` is in force once it is read.
 
         Raises:

@@ -70,6 +70,19 @@ class Doorkeeper:
     dialect: DialectName | None = None
     any_model: bool = False
 
+    def stop_handshake(self, request: web.Request) -> web.Response | str:
+        """Look at the demands on a handshake; return its key or token, or the refusal.
+
+        GPT-Live takes keys alone, and nothing in the query: its model comes in ``session.start``.
+        """
+        if dialect_of(request) is not DialectName.LIVE:
+            return self.stop(request, takes_tokens=True)
+        unasked = request.query.keys() - self.spec.query.keys() - {self.spec.name}
+        if unasked:
+            what = f"Unknown parameter: '{min(unasked)}'."
+            return http_error(400, refuse("unknown_parameter", what, min(unasked)).error)
+        return self.stop(request, takes_tokens=False)
+
     def stop(self, request: web.Request, *, takes_tokens: bool) -> web.Response | str:
         """Look at a request's demands; return its key or token, or the refusal (HTTP 401)."""
         spec = self.spec
@@ -106,6 +119,8 @@ class Doorkeeper:
     def admit(self, request: web.Request, key: str) -> Visitor | Objection:
         """Look at a handshake that brings a key or a token."""
         dialect = self.dialect or dialect_of(request)
+        if dialect is DialectName.LIVE:
+            return Visitor(dialect, SessionKind.REALTIME, "")
         if dialect is DialectName.BETA and self.beta == "disabled":
             return _invalid("beta_api_shape_disabled", beta_is_gone().message)
         token = None if self.knows(key) else self.tokens.find(key)
@@ -141,7 +156,7 @@ class Doorkeeper:
         """Return whether a dialect has a model."""
         if self.any_model:
             return True
-        patterns = {DialectName.BETA: self.models.beta, DialectName.GA: self.models.ga}[dialect]
+        patterns: Sequence[str] = getattr(self.models, dialect.value)
         return any(fnmatchcase(model, pattern) for pattern in patterns)
 
 
@@ -208,8 +223,15 @@ def bearer_of(request: web.Request) -> str | None:
     )
 
 
+def live_path(path: str) -> str:
+    """Return where GPT-Live is, beside the Realtime API's ``path``."""
+    return path.removesuffix("/realtime") + "/live/sessions"
+
+
 def dialect_of(request: web.Request) -> DialectName:
-    """Return the dialect that a handshake asks for: the header decides, never the model."""
+    """Return the dialect that a handshake asks for: by its path or header, never by the model."""
+    if request.path.endswith(live_path("")):
+        return DialectName.LIVE
     header = request.headers.get("OpenAI-Beta", "")
     beta = "realtime=v1" in header or _BETA_SUBPROTOCOL in _subprotocols(request)
     return DialectName.BETA if beta else DialectName.GA

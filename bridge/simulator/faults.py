@@ -3,13 +3,16 @@
 A fault waits for a moment (:class:`Moment`) and then acts at one of three places: at the door
 of the server (:func:`bridge.simulator.door.meet`), on the outgoing stream (:data:`_EFFECTS`, pure
 functions from an event to what is done in its place), or on the model
-(:meth:`ConnectionFaults.why_no_answer`). The session and the dialects know nothing of it.
+(:meth:`ConnectionFaults.why_no_answer`, :meth:`ConnectionFaults.overrun_ms`). The session and the
+dialects know nothing of it.
 """
 
+import asyncio
 import enum
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import UnionType
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -33,7 +36,8 @@ class Moment(enum.StrEnum):
 
     ``connect`` is a WebSocket handshake (for faults of the stream: its first event), ``token`` a
     request for a token, the others an event about to be sent. ``now`` is every open connection, at
-    once.
+    once. GPT-Live has no events for most of them: the piece of audio of that moment stands for it,
+    the agent's first words for ``turn``, its last ones for ``done``.
     """
 
     NOW = "now"
@@ -57,6 +61,7 @@ _MOMENTS = {
     "response.output_audio.delta": Moment.AUDIO,
     "response.function_call_arguments.done": Moment.TOOL,
     "response.done": Moment.DONE,
+    "session.started": Moment.CONNECT,
 }
 _STREAM = frozenset(_MOMENTS.values())
 _DOOR = frozenset({Moment.CONNECT, Moment.TOKEN})
@@ -179,6 +184,21 @@ class Fail(_Fault):
     code: str = "rate_limit_exceeded"
 
 
+class Hang(_Fault):
+    """The model begins to answer, or to go on after a tool, and never comes to an end."""
+
+    moments: ClassVar[frozenset[Moment]] = frozenset({Moment.TURN})
+    kind: Literal["hang"]
+
+
+class Overrun(_Fault):
+    """The agent goes on talking for a while although the caller has begun."""
+
+    moments: ClassVar[frozenset[Moment]] = frozenset({Moment.SPEECH})
+    kind: Literal["overrun"]
+    ms: int = Field(ge=1, le=60_000)
+
+
 FaultSpec = Annotated[
     Refuse
     | Drop
@@ -191,15 +211,18 @@ FaultSpec = Annotated[
     | Duplicate
     | Reorder
     | Delay
-    | Fail,
+    | Fail
+    | Hang
+    | Overrun,
     Field(discriminator="kind"),
 ]
 
 
 def _report(fault: ReportError, event: WireObject) -> Sequence[Action]:
+    # Nothing that is null: each dialect has its own names for that.
     error = {"type": fault.type, "code": fault.code, "message": fault.message}
-    fields: WireObject = {"error": {**error, "param": None, "event_id": None}}
-    return SendEvent({"type": "error", "event_id": new_name("event"), **fields}), SendEvent(event)
+    reported: WireObject = {"type": "error", "event_id": new_name("event"), "error": error}
+    return SendEvent(reported), SendEvent(event)
 
 
 def _break(fault: Malformed, event: WireObject) -> Sequence[Action]:
@@ -320,31 +343,47 @@ class ConnectionFaults:
         self._seen_by_server = seen
         self._seen: Counter[str] = Counter()
 
-    def spoil(self, event: WireObject) -> Sequence[Action]:
-        """Return what is done in place of an event."""
-        moment = _MOMENTS.get(str(event["type"]))
+    def spoil(self, event: WireObject, marked: Collection[str] = ()) -> Sequence[Action]:
+        """Return what is done in place of an event.
+
+        Args:
+            marked: the moments that it is for, beside that of its type.
+        """
+        moments = {*marked, _MOMENTS.get(str(event["type"]))}
         actions: tuple[Action, ...] = (SendEvent(event),)
-        if moment is None:
-            return actions
-        connecting = moment is Moment.CONNECT
+        connecting = Moment.CONNECT in moments
         seen = self._seen_by_server if connecting else self._seen
         for armed in tuple(self._armed):
             spec = armed.spec
             # At connect these two have struck at the door already.
             at_the_door = connecting and isinstance(spec, Drop | Stall)
             effect = _EFFECTS.get(type(spec))
-            if spec.at is moment and effect and not at_the_door and armed.strikes(seen):
+            if spec.at in moments and effect and not at_the_door and armed.strikes(seen):
                 actions = tuple(_replaced(actions, event, effect(spec, event)))
         return actions
 
-    def why_no_answer(self) -> str | None:
-        """Return why the model does not answer in the response that begins, if it doesn't."""
-        codes = [
-            armed.spec.code
-            for armed in self._armed
-            if isinstance(armed.spec, Fail) and armed.strikes(self._seen)
-        ]
+    async def why_no_answer(self) -> str | None:
+        """Return why the model does not answer in the response that begins, if it doesn't.
+
+        Where it hangs, this never returns.
+        """
+        struck = self._strike_model(Fail | Hang)
+        if any(isinstance(spec, Hang) for spec in struck):
+            await asyncio.Event().wait()
+        codes = [spec.code for spec in struck if isinstance(spec, Fail)]
         return codes[0] if codes else None
+
+    def overrun_ms(self) -> int:
+        """Return how long the agent goes on talking, now that the caller begins."""
+        struck = self._strike_model(Overrun)
+        return sum(spec.ms for spec in struck if isinstance(spec, Overrun))
+
+    def _strike_model(self, kind: type[_Fault] | UnionType) -> list[FaultSpec]:
+        return [
+            armed.spec
+            for armed in self._armed
+            if isinstance(armed.spec, kind) and armed.strikes(self._seen)
+        ]
 
 
 def strike_now(spec: FaultSpec) -> Sequence[Action]:

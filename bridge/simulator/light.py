@@ -37,7 +37,7 @@ from bridge.simulator.connection import Lifetime, wire_for
 from bridge.simulator.conversation import Conversation, ConversationEntry, Tokens
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Doorkeeper, Objection
-from bridge.simulator.formats import encode_speech
+from bridge.simulator.formats import wire_format
 from bridge.simulator.generation import Generation, GenerationStep
 from bridge.simulator.names import new_name
 from bridge.simulator.refusal import EventRefused
@@ -260,7 +260,7 @@ class _Talk:
         audio_format = self._wire.config.output_format
         self._wire.begin_response(generation.response_id, ResponseConfig())
         await self._send(generation.begin())
-        audio = encode_speech(audio_format, self._speech)
+        audio = wire_format(audio_format).encode_speech(self._speech)
         await self._drive(generation, generation.speak(_TEXT, audio, audio_format))
         if self._generation is generation:
             self._generation = None

@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -100,10 +100,13 @@ class Outbox:
     """The bounded queue between a session and its socket.
 
     Args:
-        spoil: turns an event into what is to be done in its place.
+        spoil: turns an event, and the moments that it is marked with, into what is to be done in
+            its place.
     """
 
-    def __init__(self, spoil: Callable[[WireObject], Sequence[Action]] | None = None) -> None:
+    def __init__(
+        self, spoil: Callable[[WireObject, Collection[str]], Sequence[Action]] | None = None
+    ) -> None:
         self._queue: asyncio.Queue[Action] = asyncio.Queue(_FULL_EVENTS)
         self._spoil = spoil
         self._held: list[WireObject] = []
@@ -111,13 +114,16 @@ class Outbox:
         self._low = asyncio.Event()
         self._low.set()
 
-    def put(self, event: WireObject) -> None:
+    def put(self, event: WireObject, moments: Collection[str] = ()) -> None:
         """Queue an event.
+
+        Args:
+            moments: what it is marked with, for faults.
 
         Raises:
             SlowClientError: the queue is full.
         """
-        for action in self._spoil(event) if self._spoil else (SendEvent(event),):
+        for action in self._spoil(event, moments) if self._spoil else (SendEvent(event),):
             self.do(action)
 
     def do(self, action: Action) -> None:

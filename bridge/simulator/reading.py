@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -31,6 +32,7 @@ from bridge.simulator import beta_shapes as beta
 from bridge.simulator import ga_shapes as ga
 from bridge.simulator import shapes
 from bridge.simulator.dialects import DialectTable
+from bridge.simulator.formats import WireFormat, wire_format
 from bridge.simulator.names import new_name
 from bridge.simulator.refusal import EventRefused, refuse
 from bridge.simulator.session_reading import read_response
@@ -38,6 +40,7 @@ from bridge.simulator.wire import ClientRequest, WireObject
 
 _LARGEST_APPEND_BYTES = 15 * 1024 * 1024
 
+T = TypeVar("T")
 _Reader = Callable[[WireObject], c.Command]
 
 _WRITTEN_PARTS = {
@@ -47,7 +50,7 @@ _WRITTEN_PARTS = {
 }
 
 
-def read_request(text: str, readers: Mapping[str, _Reader]) -> ClientRequest:
+def read_request(text: str, readers: Mapping[str, Callable[[WireObject], T]]) -> ClientRequest[T]:
     """Read one client event with the reader for its type.
 
     Raises:
@@ -80,7 +83,9 @@ def parse_event(text: str) -> WireObject:
     return event
 
 
-def _reader_for(event: WireObject, readers: Mapping[str, _Reader]) -> _Reader:
+def _reader_for(
+    event: WireObject, readers: Mapping[str, Callable[[WireObject], T]]
+) -> Callable[[WireObject], T]:
     kind = event.get("type")
     if kind is None:
         raise refuse("invalid_event", "The event has no 'type'.", "type")
@@ -93,6 +98,11 @@ def _reader_for(event: WireObject, readers: Mapping[str, _Reader]) -> _Reader:
 
 
 def read_append(event: WireObject, audio_format: AudioFormat) -> c.Command:
+    """Read ``input_audio_buffer.append``."""
+    return c.AppendAudio(read_audio(event, wire_format(audio_format)))
+
+
+def read_audio(event: WireObject, audio_format: WireFormat) -> bytes:
     """Take audio out of base64 and check that it is whole samples."""
     text = shapes.Append.model_validate(event).audio
     try:
@@ -103,7 +113,7 @@ def read_append(event: WireObject, audio_format: AudioFormat) -> c.Command:
         raise refuse("invalid_value", "Invalid 'audio': more than 15 MiB.", "audio")
     if len(audio) % audio_format.sample_bytes:
         raise refuse("invalid_value", "Invalid 'audio': half a 16-bit sample.", "audio")
-    return c.AppendAudio(audio)
+    return audio
 
 
 def _read_item_create(dialect: DialectTable, event: WireObject) -> c.Command:

@@ -20,6 +20,7 @@ from bridge.simulator.conversation import (
     count_tokens,
     text_tokens,
 )
+from bridge.simulator.formats import wire_format
 from bridge.simulator.generation import Generation, GenerationStep
 from bridge.simulator.hearing import TurnHearing
 from bridge.simulator.mcp import McpServers, McpUse
@@ -62,7 +63,7 @@ class Responses:
         hearing: TurnHearing,
         mcp: McpServers,
         *,
-        why_no_answer: Callable[[], str | None],
+        why_no_answer: Callable[[], Awaitable[str | None]],
         expect_caller: Callable[[float | None], None],
     ) -> None:
         self._agent = agent
@@ -127,6 +128,20 @@ class Responses:
             active.task.cancel()
             self._channel.emit(*active.generation.cut(reason))
 
+    def interrupt(self, after_ms: int) -> None:
+        """End the response that is running because the caller speaks: now, or after so many ms."""
+        active = self._active
+        if active is None or not after_ms:
+            self.cut_active("turn_detected")
+            return
+
+        async def cut_late() -> None:
+            await asyncio.sleep(after_ms / 1000)
+            if self._active is active:
+                self.cut_active("turn_detected")
+
+        self._channel.start(cut_late(), f"overrun {active.generation.response_id}")
+
     def _begin_unasked(self, find: FindReply) -> None:
         """Begin a response that no client asked for."""
         try:
@@ -164,7 +179,7 @@ class Responses:
     ) -> None:
         """Run a response to its end; cancelling this task stops it between two steps."""
         pacing = self._agent.scenario.pacing
-        failure = self._why_no_answer()
+        failure = await self._why_no_answer()
         reply = await find() if failure is None else AgentReply()
         await asyncio.sleep(pacing.think_ms / 1000)
         async for step in self._steps(generation, reply, config):
@@ -185,7 +200,7 @@ class Responses:
         if reply.say is not None:
             if aloud:
                 audio_format = config.output_format or session.output_format
-                audio = await self._agent.speak(reply.say, audio_format)
+                audio = await self._agent.speak(reply.say, wire_format(audio_format))
                 steps = generation.speak(reply.say, audio, audio_format)
             else:
                 steps = generation.write(reply.say)

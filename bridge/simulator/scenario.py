@@ -26,6 +26,10 @@ ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 BetaSwitch = Literal["enabled", "disabled"]
 ServerName = Literal["openai", "azure", "xai", "xai-old", "inworld", "qwen", "vllm-omni", "localai"]
 
+EndsBy = Literal["error", "close", "both"]
+"""What a client gets at the end of the longest session, an error ``session_expired``, close code
+1001, or both. All have been seen (`PROTOCOL.md` section 1)."""
+
 _GA = "gpt-realtime*"
 
 
@@ -105,14 +109,18 @@ class Models(_Model):
 
     beta: tuple[str, ...] = ("gpt-4o-realtime-preview*", "gpt-4o-mini-realtime-preview*", _GA)
     ga: tuple[str, ...] = (_GA,)
-    shutdown_dates: dict[str, date | None] = Field({"gpt-realtime-2.1": None, "gpt-realtime": None})
+    live: tuple[str, ...] = ("gpt-live*",)
+    shutdown_dates: dict[str, date | None] = Field(
+        {"gpt-realtime-2.1": None, "gpt-realtime": None, "gpt-live-1": None}
+    )
 
 
 class DoorSpec(_Model):
     """Where the server is, and what it demands of every request.
 
     Attributes:
-        path: of the WebSocket; tokens are beneath it, the list of models beside it.
+        path: of the Realtime API's WebSocket; tokens are beneath it, the list of models and
+            GPT-Live's ``live/sessions`` beside it.
         auth: how a key comes: as a bearer, behind `Basic`, or in a header or a parameter of the
             query by ``name``. Tokens always come as bearers.
         headers, query: name -> pattern of a value, with ``*``, without which a request gets 401.
@@ -135,16 +143,22 @@ class SessionLimit(_Model):
 
     Attributes:
         lifetime_s: seconds; None for what the real service gives, 30 minutes in the beta and 60 in
-            GA.
-        told_by: what the client gets then: an error ``session_expired``, close code 1001, or both.
-            All have been seen (`PROTOCOL.md` section 1).
+            GA (and in GPT-Live, where it is not known).
+        told_by: what the client gets then, but in GPT-Live, which says ``session.closed``.
         token_lifetime_s: seconds that a token is good for, however long was asked for; None for
             what was. A session lives on after the end of its token; a new one needs another.
+        no_audio_s: a GPT-Live session that gets no audio at all ends after so many seconds
+            (`PROTOCOL.md` section 11).
+        usage_every_s: how often a GPT-Live session reports its usage.
+        context_s: how many seconds of a GPT-Live session fill its context; made up.
     """
 
     lifetime_s: float | None = Field(None, gt=0, le=86_400)
     token_lifetime_s: int | None = Field(None, ge=1, le=7_200)
-    told_by: Literal["error", "close", "both"] = "both"
+    told_by: EndsBy = "both"
+    no_audio_s: float = Field(30, gt=0, le=86_400)
+    usage_every_s: float = Field(15, gt=0, le=86_400)
+    context_s: float = Field(800, gt=0)
 
 
 class Scenario(_Model):

@@ -1,26 +1,29 @@
-"""A local Realtime server: both dialects at ``/v1/realtime``, as strict as the real one.
+"""A local Realtime server: beta and GA at ``/v1/realtime``, GPT-Live at ``/v1/live/sessions``.
 
-One asyncio loop; the speech engines run in worker threads. Beside the WebSocket there are the token
-endpoints of both generations, and, with a secret, those of an admin.
+As strict as the real ones. One asyncio loop; the speech engines run in worker threads. Beside the
+WebSockets there are the token endpoints of beta and GA, and, with a secret, those of an admin.
 """
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiohttp import WSCloseCode, web
 
 from bridge.clock import Clock, SystemClock
 from bridge.simulator.agent import SimulatedAgent
-from bridge.simulator.connection import ClientConnection, Lifetime, wire_for
-from bridge.simulator.door import Doorkeeper, Objection, dialect_of, meet
+from bridge.simulator.connection import ClientConnection, Lifetime, Talk, wire_for
+from bridge.simulator.door import Doorkeeper, Objection, Visitor, dialect_of, live_path, meet
 from bridge.simulator.endpoints import AdminEndpoint, ModelList, TokenEndpoints
-from bridge.simulator.faults import FaultBoard, FaultSpec, Moment, strike_now
+from bridge.simulator.faults import ConnectionFaults, FaultBoard, FaultSpec, Moment, strike_now
 from bridge.simulator.flavours import SERVERS
+from bridge.simulator.gpt_live.session import LiveSession, Terms
 from bridge.simulator.outbox import Outbox
 from bridge.simulator.scenario import BetaSwitch, Scenario, ServerName
+from bridge.simulator.session import ServerSession
 from bridge.simulator.site import CLOSE_GRACE_S, listen
 from bridge.simulator.tokens import TokenDesk
+from bridge.simulator.wire import DialectName
 
 # 15 MiB of audio in base64 is 20 MiB; a client that sends more gets an error, within reason.
 _LARGEST_FRAME_BYTES = 32 * 1024 * 1024
@@ -127,6 +130,7 @@ class SimulatorServer:
     def _application(self) -> web.Application:
         app = web.Application()
         app.router.add_get(self._path, self._serve)
+        app.router.add_get(live_path(self._path), self._serve)
         tokens = TokenEndpoints(
             self._doorkeeper,
             self._tokens,
@@ -145,7 +149,7 @@ class SimulatorServer:
         struck = await meet(self._faults.at_the_door(Moment.CONNECT), request)
         if struck is not None:
             return struck
-        key = self._doorkeeper.stop(request, takes_tokens=True)
+        key = self._doorkeeper.stop_handshake(request)
         return key if isinstance(key, web.Response) else await self._let_in(request, key)
 
     async def _let_in(self, request: web.Request, key: str) -> web.StreamResponse:
@@ -169,11 +173,22 @@ class SimulatorServer:
                 await connection.turn_away(dialect_of(request), visitor)
             else:
                 lifetime = Lifetime(self._scenario.session, visitor.dialect, self._row)
-                wire = wire_for(visitor, self._tokens.now_s, lifetime, self._row)
-                await connection.converse(self._ready_agent(), wire, faults, lifetime)
+                talk_in = self._talk_of(visitor, connection.outbox, faults, lifetime)
+                await connection.converse(talk_in, lifetime)
         finally:
             self._connections.discard(connection)
         return socket
+
+    def _talk_of(
+        self, visitor: Visitor, outbox: Outbox, faults: ConnectionFaults, lifetime: Lifetime
+    ) -> Callable[[asyncio.TaskGroup], Talk]:
+        """Return what makes a client's session, in its dialect."""
+        agent, limit = self._ready_agent(), self._scenario.session
+        if visitor.dialect is DialectName.LIVE:
+            terms = Terms(lifetime.seconds, limit, lambda: self._tokens.now_s)
+            return lambda tasks: LiveSession(agent, terms, outbox, tasks, faults)
+        wire = wire_for(visitor, self._tokens.now_s, lifetime, self._row)
+        return lambda tasks: ServerSession(agent, wire, outbox, tasks, faults, limit.told_by)
 
     def _ready_agent(self) -> SimulatedAgent:
         if self._agent is None:

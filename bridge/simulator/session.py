@@ -6,11 +6,11 @@ What takes time runs in tasks of the session's task group, under names: one for 
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
 import numpy as np
+from aiohttp import WSCloseCode
 from numpy.typing import NDArray
 
 from bridge.realtime import commands as c
@@ -47,7 +47,8 @@ from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import Channel
 from bridge.simulator.conversation import Conversation, ConversationEntry
 from bridge.simulator.dialect_wire import Wire
-from bridge.simulator.formats import decode_audio
+from bridge.simulator.faults import ConnectionFaults
+from bridge.simulator.formats import wire_format
 from bridge.simulator.hearing import TurnHearing
 from bridge.simulator.listening import Idle, InputBuffer, Onset, SpeechPause
 from bridge.simulator.mcp import McpServers
@@ -55,6 +56,7 @@ from bridge.simulator.names import new_name
 from bridge.simulator.outbox import Outbox
 from bridge.simulator.refusal import EventRefused, refuse
 from bridge.simulator.responses import Responses
+from bridge.simulator.scenario import EndsBy
 
 _SHORTEST_COMMIT_MS = 100
 
@@ -67,7 +69,8 @@ class ServerSession:
         wire: the connection's dialect.
         outbox: takes events for the client.
         tasks: the connection's task group; what the session starts in it ends with :meth:`stop`.
-        why_no_answer: asked when a response begins; a code if the model cannot answer now.
+        faults: those of the model.
+        told_by: what the client gets once the session has lasted as long as it may.
     """
 
     def __init__(
@@ -76,9 +79,12 @@ class ServerSession:
         wire: Wire,
         outbox: Outbox,
         tasks: asyncio.TaskGroup,
-        why_no_answer: Callable[[], str | None] = lambda: None,
+        faults: ConnectionFaults,
+        told_by: EndsBy,
     ) -> None:
         self._wire = wire
+        self._faults = faults
+        self._told_by = told_by
         self._channel = Channel(wire, outbox, tasks)
         self._config = wire.config
         self._input = InputBuffer(self._config.input_format.rate_hz, self._config.turn_detection)
@@ -92,7 +98,7 @@ class ServerSession:
             self._conversation,
             self._hearing,
             self._mcp,
-            why_no_answer=why_no_answer,
+            why_no_answer=faults.why_no_answer,
             expect_caller=lambda after_ms: self._input.expect_caller(after_ms=after_ms),
         )
 
@@ -127,10 +133,23 @@ class ServerSession:
         """Send the client an error."""
         self._channel.report(error)
 
+    def expire(self, what: str) -> None:
+        """End the session because it has lasted as long as it may.
+
+        Args:
+            what: that, in the server's words.
+        """
+        if self._told_by != "close":
+            self.report(refuse("session_expired", what).error)
+        if self._told_by == "error":
+            self._channel.hang_up(WSCloseCode.OK, "")
+        else:
+            self._channel.hang_up(WSCloseCode.GOING_AWAY, what)
+
     def _obey(self, command: c.Command) -> None:
         match command:
             case c.AppendAudio(audio=audio):
-                self._listen(decode_audio(self._config.input_format, audio))
+                self._listen(wire_format(self._config.input_format).decode(audio))
             case c.UpdateSession(config=config):
                 self._update(config)
             case c.ProbeSession():
@@ -153,6 +172,8 @@ class ServerSession:
                 )
             case (c.CreateItem() | c.RetrieveItem() | c.TruncateItem() | c.DeleteItem()) as of_item:
                 self._obey_about_item(of_item)
+            case c.StartSession() | c.EndSession() | c.DeclineDelegated() | c.ContinueDelegated():
+                raise refuse("invalid_event", "There is no such event in this dialect.", "type")
             case _:
                 assert_never(command)
 
@@ -210,7 +231,7 @@ class ServerSession:
                     self._speech_item = ItemId(new_name("item"))
                     self._channel.emit(SpeechStarted(self._speech_item, start_ms))
                     if self._turns().interrupt_response is not False:
-                        self._responses.cut_active("turn_detected")
+                        self._responses.interrupt(self._faults.overrun_ms())
                 case SpeechPause(end_ms=end_ms, audio=audio):
                     item_id = self._speech_item or ItemId(new_name("item"))
                     self._speech_item = None

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from bridge.clock import NS_PER_S, Clock, SystemClock
 from bridge.realtime.session_config import AudioFormat
 from bridge.simulator.endpoints import ADMIN_HEADER
-from bridge.simulator.formats import encode_speech
+from bridge.simulator.formats import wire_format
 from bridge.simulator.names import new_name
 from bridge.simulator.site import CLOSE_GRACE_S, PATH, listen
 from bridge.simulator.tape import Tape, TapeEvent
@@ -235,4 +235,4 @@ def _speak(words: str, size_bytes: int) -> bytes:
 
 def _render(words: str, words_per_minute: int) -> bytes:
     speech = Synthesizer(DEFAULT_VOICE, words_per_minute).say(words)
-    return encode_speech(AudioFormat.PCM_24KHZ, speech)
+    return wire_format(AudioFormat.PCM_24KHZ).encode_speech(speech)

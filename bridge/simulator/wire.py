@@ -1,12 +1,14 @@
-"""A connection's identity, its requests and its state, as both dialects have them."""
+"""A connection's identity, its requests and its state, as the dialects have them."""
 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from bridge.realtime.commands import Command
 from bridge.realtime.session_config import ResponseConfig, SessionConfig, SessionInfo, SessionKind
 from bridge.simulator.names import new_name
+
+T = TypeVar("T")
 
 WireObject = dict[str, object]
 """One JSON object as it goes over the socket."""
@@ -17,6 +19,7 @@ class DialectName(enum.StrEnum):
 
     BETA = "beta"
     GA = "ga"
+    LIVE = "live"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,10 @@ class SessionIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientRequest:
+class ClientRequest(Generic[T]):
     """A client event, read: its command, and the name that the client gave it."""
 
-    command: Command
+    command: T
     event_id: str | None = None
 
 

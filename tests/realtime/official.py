@@ -14,14 +14,17 @@ from typing import Any, Literal
 
 from openai.types.beta.realtime import RealtimeClientEvent as BetaClientEvent
 from openai.types.beta.realtime import RealtimeServerEvent as BetaServerEvent
+from openai.types.live import ClientEvent as LiveClientEvent
+from openai.types.live import ServerEvent as LiveServerEvent
 from openai.types.realtime import RealtimeClientEvent as GaClientEvent
 from openai.types.realtime import RealtimeServerEvent as GaServerEvent
 from openai.types.realtime.response_create_event_with_references_param import (
     ResponseCreateEventWithReferencesParam,
 )
+from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-DialectName = Literal["beta", "ga"]
+DialectName = Literal["beta", "ga", "live"]
 Direction = Literal["client", "server"]
 Event = dict[str, Any]  # JSON, which is what is on trial here
 
@@ -36,7 +39,11 @@ CLASSES: Mapping[tuple[DialectName, Direction], Mapping[str, type[BaseModel]]] =
     ("beta", "server"): _by_type(BetaServerEvent),
     ("ga", "client"): _by_type(GaClientEvent),
     ("ga", "server"): _by_type(GaServerEvent),
+    ("live", "client"): _by_type(LiveClientEvent),
+    ("live", "server"): _by_type(LiveServerEvent),
 }
+
+_BACKEND_EVENTS = _by_type(ResponseStreamEvent)
 
 # (event types, paths): what the server sends and the types don't name. A client has none.
 _EXTRAS: Mapping[DialectName, tuple[tuple[str, str], ...]] = {
@@ -56,6 +63,7 @@ _EXTRAS: Mapping[DialectName, tuple[tuple[str, str], ...]] = {
         ("*", "item.phase"),
         ("response.*", "response.output[[]*].phase"),
     ),
+    "live": (),
 }
 
 
@@ -122,11 +130,26 @@ def problems(dialect: DialectName, direction: Direction, event: Event) -> list[s
     model = CLASSES[dialect, direction].get(kind)
     if model is None:
         return [f"type: {kind!r} is no {direction} event of {dialect}"]
+    found = _judge(model, event, _EXTRAS[dialect] if direction == "server" else ())
+    if kind == "response.event" and isinstance(event.get("event"), dict):
+        found += _backend_problems(event["event"])
+    return found
+
+
+def _backend_problems(nested: Event) -> list[str]:
+    """Judge an event of the Responses API that GPT-Live passes on as any object at all."""
+    model = _BACKEND_EVENTS.get(str(nested.get("type")))
+    if model is None:
+        return [f"event.type: {nested.get('type')!r} is no event of the Responses API"]
+    return [f"event.{problem}" for problem in _judge(model, nested, ())]
+
+
+def _judge(model: type[BaseModel], event: Event, known: tuple[tuple[str, str], ...]) -> list[str]:
+    kind = str(event.get("type"))
     try:
         value = model.model_validate(event, strict=True)
     except ValidationError as error:
         return list(_complaints(error))
-    known = _EXTRAS[dialect] if direction == "server" else ()
     return [
         f"{path}: no such field"
         for path in _extras(value)

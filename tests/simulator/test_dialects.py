@@ -35,7 +35,7 @@ def test_a_row_names_fields_of_its_event(event: type[e.ServerEvent]) -> None:
     assert set(named.split()) <= {field.name for field in fields(event)}
 
 
-@pytest.mark.parametrize("name", DialectName)
+@pytest.mark.parametrize("name", DIALECTS)
 def test_every_place_is_one_of_the_session_object(name: DialectName) -> None:
     session = Wire(name, SessionIdentity("m", 0)).session
     for place in asdict(DIALECTS[name].places).values():
@@ -46,7 +46,7 @@ def test_every_place_is_one_of_the_session_object(name: DialectName) -> None:
             here = here[key]
 
 
-@pytest.mark.parametrize("name", DialectName)
+@pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("kind", SessionKind)
 def test_a_session_begins_with_an_event_that_names_its_kind(
     name: DialectName, kind: SessionKind

@@ -166,13 +166,14 @@ def _make_arm(
     wanted = read_config(arm_layers(name, arm))
     chosen = choose_model(arm, table, today_of(clock), voice=wanted.voice)
     _warn(name, chosen)
+    dialect = dialect_of(arm.dialect, arm.flavour, arm.takes)
     choices = tuple(
         ArmModel(
             Endpoint(
                 arm.url,
                 each.model,
                 redirect_hosts=arm.redirect_hosts,
-                model_parameter=arm.model_parameter,
+                model_parameter=arm.model_parameter if dialect.capabilities.names_model else None,
                 fresh_parameter=FLAVOURS[arm.flavour].fresh_parameter,
             ),
             _credentials(name, arm, each.model, access, clock, on_rotated),
@@ -180,7 +181,6 @@ def _make_arm(
         )
         for each in chosen
     )
-    dialect = dialect_of(arm.dialect, arm.flavour, arm.takes)
     return Arm(name, dialect, choices, digest=arm.digest, audio=arm.audio_formats)
 
 

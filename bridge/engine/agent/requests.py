@@ -26,6 +26,8 @@ def request_response(call: CallState, config: ResponseConfig | None = None) -> E
     responses = call.session.responses
     if answer_is_unwanted(call):
         return
+    if config is None and call.backend_goes_on:
+        return  # what that finds is spoken without being asked for
     if call.lost and not call.awaits_consent:
         call.log.sent(CreateResponse())  # owed by the next session
         return

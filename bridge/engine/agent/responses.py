@@ -17,6 +17,7 @@ So a claim that is false costs a round trip, or one second where the service is 
 never the ten seconds after which an answer counts as overdue.
 """
 
+from bridge.engine.agent.answer import begin_answer, note_audio
 from bridge.engine.agent.playout import settle
 from bridge.engine.agent.requests import (
     CANCELLED_ENDS_WITHIN_MS,
@@ -35,7 +36,6 @@ from bridge.engine.timers import Timer
 from bridge.engine.tools.mcp import end_calls
 from bridge.engine.tools.rounds import on_response_over
 from bridge.engine.turns import Trigger
-from bridge.engine.voice.filler import stop_filler
 from bridge.realtime.commands import CancelResponse
 from bridge.realtime.events import (
     AudioDelta,
@@ -80,26 +80,7 @@ def on_response_created(call: CallState, event: ResponseCreated, now_ns: int) ->
         responses.finish()
     if event.conversation_id is not None:
         call.note(conversation_id=event.conversation_id)
-    asked, responses.requested = responses.requested, None
-    unwanted, responses.unwanted = responses.unwanted, False
-    protected, call.speech.protects_next = call.speech.protects_next, False
-    responses.claims = 0
-    responses.running = Response(
-        event.response_id, protected=protected and asked is not None, asked=asked
-    )
-    yield from call.stop_timer(Timer.RESPONSE)
-    if unwanted:
-        yield from call.cancel_response()
-        return
-    if asked is not None and call.session.turn.speaking and call.policy.barge_in is None:
-        # Turn detection could not cancel it: it did not exist when the caller began.
-        yield from call.cancel_response()
-        return
-    responses.expect_none()
-    if call.session.turn_clock is not None:
-        call.session.turn_clock.response_created(now_ns)
-    call.note(response_id=event.response_id)
-    yield from call.move(Trigger.RESPONSE_CREATED)
+    yield from begin_answer(call, event.response_id, now_ns)
 
 
 def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
@@ -112,21 +93,9 @@ def on_audio_delta(call: CallState, event: AudioDelta, now_ns: int) -> Effects:
     response = responses.active
     if response is None or response.response_id != event.response_id or not event.audio:
         return
-    if call.filler_wanted or call.filling:
-        yield from stop_filler(call)
-    call.agent_audio_seq += 1
-    response.audible = True
-    response.deltas += 1
-    if call.session.turn_clock is not None:
-        call.session.turn_clock.audio_received(now_ns)
-    item = call.transcript.item(event.item_id, event.response_id)
-    item.audio_format = event.audio_format
-    given = item.given_bytes.get(event.content_index, 0)
-    item.given_bytes[event.content_index] = given + len(event.audio)
-    if response.protected:
-        call.speech.protected.add(event.item_id)
-    call.playing = True
-    yield PlayAudio(item.item_id, event.content_index, event.audio, event.audio_format)
+    part = (event.item_id, event.content_index)
+    item_id = yield from note_audio(call, response, part, event, now_ns)
+    yield PlayAudio(item_id, event.content_index, event.audio, event.audio_format)
 
 
 def on_audio_lost(call: CallState, event: AudioLost, now_ns: int) -> Effects:

@@ -25,6 +25,8 @@ class Response:
     lost_deltas: int = 0
     protected: bool = False
     """The caller does not cut it."""
+    pausing: bool = False
+    """Its voice has fallen quiet, and it may be over (full duplex alone)."""
     mcp_calls: set[ItemId] = field(default_factory=set)
     """MCP calls that the server runs for it now."""
 

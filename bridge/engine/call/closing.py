@@ -2,7 +2,7 @@
 
 from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.effects import CloseSession, CloseVoice, HangUp, LetPersonGo, RejectCall
-from bridge.engine.news import CallClosed, SupervisorLeft
+from bridge.engine.news import CallClosed, Speaker, SupervisorLeft, TurnSpoken
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
@@ -49,6 +49,8 @@ def close(call: CallState, ending: CallEnd, *, dialog_over: bool = False) -> Eff
         yield CloseSession()
     for timer in sorted(call.timers):
         yield from call.stop_timer(timer)
+    if rest := call.heard.take():
+        yield TurnSpoken(Speaker.CALLER, call.heard.item_id, rest)
     yield from call.transcript.unspoken()
     if call.stage is Stage.TALKING:
         call.note_counters()

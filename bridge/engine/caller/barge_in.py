@@ -44,6 +44,7 @@ from bridge.engine.inputs import Input
 from bridge.engine.news import BargeInJudgement, InterruptionJudged
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
+from bridge.realtime.commands import CancelResponse
 from bridge.realtime.events import InputTranscriptCompleted, InputTranscriptFailed, SpeechStarted
 from bridge.realtime.ids import ItemId
 from bridge.routing.barge_in import BargeInPolicy
@@ -111,7 +112,8 @@ def on_false_stop(call: CallState, now_ns: int) -> Effects:
     """Have the agent go on: it was stopped for nothing."""
     call.sound.explain()
     yield InterruptionJudged(BargeInJudgement.FALSE)
-    yield from request_response(call)
+    if call.can_say(CancelResponse):  # else nobody told it to stop, and it goes on if it wants to
+        yield from request_response(call)
 
 
 def take_turn_over_agent(call: CallState, item_id: ItemId) -> Effects:

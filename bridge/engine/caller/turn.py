@@ -21,6 +21,7 @@ from bridge.engine.caller.barge_in import (
     take_turn_over_agent,
 )
 from bridge.engine.caller.presence import caller_heard, caller_understood
+from bridge.engine.caller.turn_end import await_answer, end_turn
 from bridge.engine.floor import service_owes_commit
 from bridge.engine.inputs import HoldChanged, Input
 from bridge.engine.media import AudioAppended, LastSoundSent
@@ -69,7 +70,7 @@ def on_speech_stopped(call: CallState, event: SpeechStopped, now_ns: int) -> Eff
         return  # what it means is decided when it is committed
     if not (yield from call.move(Trigger.SPEECH_STOPPED)):
         return
-    yield from _await_answer(call, _last_sound_ns(call, event.audio_end_ms), now_ns)
+    yield from await_answer(call, _last_sound_ns(call, event.audio_end_ms), now_ns)
 
 
 def on_input_committed(call: CallState, event: InputCommitted, now_ns: int) -> Effects:
@@ -136,27 +137,7 @@ def on_turn_overdue(call: CallState, now_ns: int) -> Effects:
     yield from call.start_timer(Timer.OPEN_TURN, COMMITS_WITHIN_MS)
     if not reported and not call.agent_has_floor:
         # What it means for an agent who has the floor is decided when it is committed.
-        yield from _end_turn(call, call.sound.silent_since_ns, now_ns)
-
-
-def _end_turn(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
-    """Hand the turn to the agent, where the service does not say that it is over.
-
-    Args:
-        last_sound_ns: when the caller fell silent.
-    """
-    if (yield from call.move(Trigger.SPEECH_STOPPED)):
-        yield from _await_answer(call, last_sound_ns, now_ns)
-
-
-def _await_answer(call: CallState, last_sound_ns: int | None, now_ns: int) -> Effects:
-    clock = TurnClock(call.session.turn_began_ns, last_sound_ns, stopped_ns=now_ns)
-    clock.sound_sent(call.session.last_sound)
-    call.session.turn_clock = clock
-    # The caller has heard nothing since their own last word, not since the server took note of it.
-    call.wait.begin(now_ns if last_sound_ns is None else min(last_sound_ns, now_ns))
-    call.note_counters()
-    yield from expect_response(call)
+        yield from end_turn(call, call.sound.silent_since_ns, now_ns)
 
 
 def _take_turn(call: CallState, item_id: ItemId) -> Effects:

@@ -17,18 +17,64 @@ from bridge.engine.consent.disclosure import hear_answer
 from bridge.engine.floor import agent_can_be_cut
 from bridge.engine.handoff.asking import hear_human
 from bridge.engine.handoff.transfer import want_handoff
-from bridge.engine.news import EmergencyHeard, Speaker, TurnSpoken
+from bridge.engine.inputs import Input
+from bridge.engine.news import CallerTurnBegan, EmergencyHeard, Speaker, TurnSpoken
 from bridge.engine.state import CallState, Effects, HandingOver
+from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
-from bridge.realtime.events import InputTranscriptCompleted
+from bridge.realtime.events import (
+    CallerTranscriptDelta,
+    InputCommitted,
+    InputTranscriptCompleted,
+)
 from bridge.routing.emergency import EmergencyPolicy
 
 EMERGENCY = CallEnd(Outcome.TRANSFERRED, Fault.NONE, "emergency")
 """Of a caller who is handed to a person for it."""
 
+WORDS_PAUSE_MS = 1_000
+"""The caller's words come in pieces of 200 ms of sound, as soon as they are known."""
+
+_MAX_CHARS = 4_000
+
 Subject = Callable[[CallState, str, int], Effects | None]
 """Given the call, a turn's words and the time; None where the words are none of its."""
+
+
+def on_caller_transcript(call: CallState, event: CallerTranscriptDelta, now_ns: int) -> Effects:
+    """Add to what the caller says; a pause in it ends a turn, since no event does."""
+    if call.handing_over:
+        return
+    heard = call.heard
+    if heard.text and event.start_ms - heard.end_ms >= WORDS_PAUSE_MS:
+        yield from _take_turn(call, now_ns)
+    if not heard.text and not event.delta.strip():
+        return
+    begins = not heard.text
+    heard.add(event.delta, event.end_ms, _MAX_CHARS)
+    if begins:
+        call.log.feed(InputCommitted(heard.item_id))
+        yield CallerTurnBegan(heard.item_id)
+    call.log.feed(InputTranscriptCompleted(heard.item_id, 0, heard.text))
+    yield from call.start_timer(Timer.WORDS, WORDS_PAUSE_MS)
+
+
+def on_words_paused(call: CallState, now_ns: int) -> Effects:
+    """Take the caller's words for a turn: no more have come for a while."""
+    yield from _take_turn(call, now_ns)
+
+
+def watch_words(call: CallState, event: Input, now_ns: int) -> Effects:
+    """Take the caller's words for a turn as soon as it is answered; looked at after every input."""
+    if call.heard.text and call.session.responses.active is not None and not call.sound.heard:
+        yield from _take_turn(call, now_ns)
+
+
+def _take_turn(call: CallState, now_ns: int) -> Effects:
+    yield from call.stop_timer(Timer.WORDS)
+    item_id, text = call.heard.item_id, call.heard.take()
+    yield from on_input_transcript(call, InputTranscriptCompleted(item_id, 0, text), now_ns)
 
 
 def on_input_transcript(call: CallState, event: InputTranscriptCompleted, now_ns: int) -> Effects:

@@ -333,7 +333,7 @@ def _go_on_with_agent(call: CallState, handoff: HandingOver, now_ns: int) -> Eff
     yield from watch_duration(call)
     if handoff.target.on_hand_back is not None:
         yield from say(call, handoff.target.on_hand_back)
-    yield OpenSession(within_ms=call.policy.recovery.attempt_ms)
+    yield OpenSession(within_ms=call.policy.recovery.attempt_ms, talk=call.take_talk())
     yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
 
 

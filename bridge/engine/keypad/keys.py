@@ -22,7 +22,7 @@ from bridge.engine.floor import caller_may_choose
 from bridge.engine.handoff.asking import NoHumanError, ask_for_human, human_wanted, press_for_human
 from bridge.engine.handoff.person import on_caller_digit
 from bridge.engine.handoff.transfer import want_handoff
-from bridge.engine.inputs import DigitReceived, Input
+from bridge.engine.inputs import DigitReceived, Input, TimerFired
 from bridge.engine.keypad.collecting import (
     abandon_collection,
     leave_keypad,
@@ -40,6 +40,9 @@ from bridge.routing.keypad import ChoicePolicy, MenuPolicy
 
 Taker = Callable[[CallState, str, int], Effects | None]
 """Given the call, a key and the time; None where the key is none of its."""
+
+_WORDS_OVER = TimerFired(Timer.WORDS)
+"""Ends a turn of the caller's, where the service reports none."""
 
 _NO_CHOICE = "The caller made no choice in the phone menu. Ask what they need."
 
@@ -65,7 +68,7 @@ def watch_keypad(call: CallState, event: Input, now_ns: int) -> Effects:
     keypad = call.keypad
     if call.stage is not Stage.TALKING:
         return
-    if isinstance(event, InputCommitted):
+    if isinstance(event, InputCommitted) or event == _WORDS_OVER:
         yield from _take_turn(call)
     if keypad.prompt_due and caller_may_choose(call):
         yield from _prompt(call)

@@ -33,6 +33,7 @@ from bridge.engine.session.rollover import (
     open_spare,
     watch_life,
 )
+from bridge.engine.session.state import SpareSession
 from bridge.engine.state import CallState, Effects, SessionState
 from bridge.engine.timers import Timer
 from bridge.engine.tools.mcp import end_calls
@@ -47,9 +48,11 @@ from bridge.realtime.events import (
     InputTranscriptCompleted,
     OutputItemDone,
     ResponseDone,
+    SessionClosed,
     SpeechStarted,
 )
 from bridge.realtime.failures import Cure, Failure, classify
+from bridge.realtime.items import Item, Message
 from bridge.realtime.session_config import ResponseConfig
 
 
@@ -105,7 +108,7 @@ def recover(
         return
     if spare is not None and failure.cure is not Cure.GIVE_UP:
         yield TakeSpare()
-        yield from restore(call, SessionReady(spare.session_id, spare.expires_in_ms), now_ns)
+        yield from restore(call, _of_spare(call, spare), now_ns)
         return
     steps = _plan(call, failure, token_expires_ns, now_ns)
     yield from _carry_out(call, steps, failure, now_ns)
@@ -154,9 +157,10 @@ def move_on(
     call: CallState, ready: SessionReady, steps: tuple[recovery.Step, ...], now_ns: int
 ) -> Effects:
     """Go on with a new session: its state is its own, the talk is what ``steps`` give it."""
-    call.session = SessionState()
+    call.session = SessionState(service=ready.service)
     call.transcript.disown()
-    nothing_said = not call.log.items()
+    said = call.log.items()
+    nothing_said = not said
     speech_sent = ready.kept_speech or call.log.speech_unheard
     call.log.begin_session(speech_resent=speech_sent)
     call.lost = False
@@ -168,7 +172,7 @@ def move_on(
     for step in steps:
         match step:
             case recovery.RestoreContext() | recovery.SummariseContext():
-                for item in step.items:
+                for item in step.items if ready.service.takes_talk_later else _since(call, said):
                     yield Send(CreateItem(item))  # the talk has them already
             case recovery.ResendCaller():
                 yield SendKeptAudio(step.max_ms)
@@ -186,6 +190,21 @@ def move_on(
     if not call.session.responses.awaited and not call.handing_over:
         yield from stop_filler(call)
     yield from watch_life(call, ready.expires_in_ms, now_ns)
+
+
+def _since(call: CallState, said: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Return what was said since a session was opened with the talk up to then."""
+    return tuple(item for item in said[call.talk_given :] if isinstance(item, Message))
+
+
+def _of_spare(call: CallState, spare: SpareSession) -> SessionReady:
+    return SessionReady(spare.session_id, spare.expires_in_ms, service=call.session.service)
+
+
+def on_session_closed(call: CallState, event: SessionClosed, now_ns: int) -> Effects:
+    """Get the session back that its service has ended; its connection goes with it."""
+    error = UpstreamError("the service ended the session", code=f"session_closed_{event.reason}")
+    yield from on_session_failed(call, SessionFailed(error), now_ns)
 
 
 def on_spare_ready(call: CallState, event: SpareReady, now_ns: int) -> Effects:
@@ -209,7 +228,7 @@ def on_life_timer(call: CallState, now_ns: int) -> Effects:
         yield from _suspend(call, now_ns)
     call.budget = call.budget.restored(now_ns)
     steps = recovery.restoration(call.log, call.budget)
-    ready = SessionReady(life.ready.session_id, life.ready.expires_in_ms)
+    ready = _of_spare(call, life.ready)
     yield TakeSpare()
     call.note(conversation_id="")  # the next response names the new session's
     yield from move_on(call, ready, steps, now_ns)
@@ -293,7 +312,7 @@ def _suspend(call: CallState, now_ns: int) -> Effects:
         call.wait.begin(ended_ns)
         clock = TurnClock(last_sound_ns=ended_ns)
     call.wait.go_on(now_ns)
-    call.session = SessionState(turn_clock=clock)
+    call.session = SessionState(turn_clock=clock, service=call.session.service)
     call.transcript.disown()
     for response_id, tools in list(call.tool_rounds.items()):
         tools.response_over = True
@@ -338,7 +357,8 @@ def _carry_out(
             case recovery.FillSilence(after_ms=after_ms):
                 yield from want_filler(call, after_ms, now_ns)
             case recovery.Reconnect():
-                yield OpenSession(step.after_ms, step.new_token, step.within_ms)
+                talk = call.take_talk()
+                yield OpenSession(step.after_ms, step.new_token, step.within_ms, talk)
                 return  # the rest is asked for anew when the session stands
             case recovery.RequestResponse(after_ms=after_ms):
                 call.session.responses.retry_with(asked or ResponseConfig())

@@ -36,7 +36,7 @@ def rescue(call: CallState, code: str) -> Effects:
     call.budget = call.budget.moved()
     yield from call.stop_timer(Timer.RESCUE)
     yield SwitchArm(code)
-    yield OpenSession()
+    yield OpenSession(talk=call.take_talk())
 
 
 def watch_arm(call: CallState) -> Effects:

@@ -47,7 +47,7 @@ def open_spare(call: CallState, life: Rollover, now_ns: int) -> Effects:
         yield from call.start_timer(Timer.ROLLOVER, LOOK_AGAIN_MS)
         return
     life.spare = Spare.OPENING
-    yield OpenSpare(attempt_ms)
+    yield OpenSpare(attempt_ms, call.take_talk())
 
 
 def keep_spare(call: CallState, event: SpareReady) -> bool:

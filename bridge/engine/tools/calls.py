@@ -33,9 +33,9 @@ from bridge.engine.tools.rounds import answer_together
 from bridge.engine.tools.state import ToolRound
 from bridge.engine.voice.speech import say
 from bridge.realtime.commands import CreateItem
-from bridge.realtime.events import OutputItemDone
+from bridge.realtime.events import DelegatedItemDone, OutputItemDone
 from bridge.realtime.ids import ResponseId, ToolCallId
-from bridge.realtime.items import FunctionCall, FunctionCallOutput, ItemStatus, McpApproval
+from bridge.realtime.items import FunctionCall, Item, ItemStatus, McpApproval
 from bridge.realtime.items import McpApprovalRequest as ApprovalRequest
 from bridge.routing.tools import ToolPolicy
 
@@ -70,15 +70,29 @@ BuiltIn = Callable[[CallState, ToolCall, int], Effects]
 
 def on_output_item_done(call: CallState, event: OutputItemDone, now_ns: int) -> Effects:
     """Start the tool of a finished function call of the active response; answer an MCP server."""
-    item = event.item
     yield from mcp.on_call_done(call, event, now_ns)
-    if not call.session.responses.active_is(event.response_id):
-        return
+    if call.session.responses.active_is(event.response_id):
+        yield from _take_item(call, event.response_id, event.item, now_ns)
+
+
+def on_delegated_item_done(call: CallState, event: DelegatedItemDone, now_ns: int) -> Effects:
+    """Start the tool of a function call of the service's backend, whatever the voice says."""
+    item, delegated = event.item, call.session.delegated
+    response_id = delegated.response_of(event.delegation_id)
+    if isinstance(item, ApprovalRequest) and item.item_id is not None:
+        delegated.calls.add(ToolCallId(item.item_id))
+    if isinstance(item, FunctionCall) and item.status in _FINISHED:
+        delegated.calls.add(item.call_id)
+        call.log.feed(OutputItemDone(response_id, 0, item))
+    yield from _take_item(call, response_id, item, now_ns)
+
+
+def _take_item(call: CallState, response_id: ResponseId, item: Item, now_ns: int) -> Effects:
     if isinstance(item, ApprovalRequest):
-        yield from _approve(call, event.response_id, item)
+        yield from _approve(call, response_id, item)
     if not isinstance(item, FunctionCall) or item.status not in _FINISHED:
         return
-    tools = call.tool_rounds.setdefault(event.response_id, ToolRound())
+    tools = call.tool_rounds.setdefault(response_id, ToolRound())
     if item.call_id in tools.seen:
         return
     tools.seen.add(item.call_id)
@@ -91,7 +105,7 @@ def on_output_item_done(call: CallState, event: OutputItemDone, now_ns: int) -> 
     except BadArgumentsError as error:
         yield from _refuse(call, item, str(error), "bad_arguments")
         return
-    wanted = ToolCall(item.call_id, event.response_id, item.name, arguments)
+    wanted = ToolCall(item.call_id, response_id, item.name, arguments)
     yield ToolAsked(wanted.call_id, wanted.name, wanted.arguments)
     yield from BUILT_IN.get(item.name, _run)(call, wanted, now_ns)
 
@@ -126,6 +140,8 @@ def _run(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
 def _end_call(call: CallState, wanted: ToolCall, now_ns: int) -> Effects:
     """End the call once the goodbye was heard."""
     call.ending = wanted.call_id
+    if wanted.call_id in call.session.delegated.calls:  # else its backend would wait for ever
+        yield from call.answer_tool(wanted.call_id, {"ending": "as soon as you have said goodbye"})
     goodbye_ms = call.transcript.given_ms(wanted.response_id)
     yield from call.start_timer(Timer.CLOSING, CLOSING_GRACE_MS + goodbye_ms)
 
@@ -205,18 +221,14 @@ def _approve(call: CallState, response_id: ResponseId, request: ApprovalRequest)
 
 def _refuse(call: CallState, item: FunctionCall, why: str, reason: str) -> Effects:
     yield ToolRefused(item.name, reason)
-    yield from call.send(_output(item.call_id, _error(why)))
+    yield from call.give_output(item.call_id, _error(why))
 
 
 def _answer(call: CallState, event: ToolFinished) -> Effects:
     output = conceal(call.keypad, event.output)
     yield ToolAnswered(event.call_id, output)
-    yield from call.send(_output(event.call_id, output))
+    yield from call.give_output(event.call_id, output)
 
 
 def _error(why: str) -> str:
     return json.dumps({"error": why})
-
-
-def _output(call_id: ToolCallId, output: str) -> CreateItem:
-    return CreateItem(FunctionCallOutput(call_id, output))

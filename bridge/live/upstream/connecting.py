@@ -1,7 +1,7 @@
 """Connects one call to a session on its arm, trying the arm's models in order."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from bridge.live.upstream.models import ArmModel
 from bridge.realtime.confirmed import Harm
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.failures import Layer, classify
+from bridge.realtime.items import Item
 from bridge.realtime.session_config import SessionConfig, SessionInfo
 from bridge.session import failures
 from bridge.session.realtime import RealtimeSession
@@ -84,7 +85,12 @@ class Connector:
         return SessionFailed(error, self._key_is_fresh, expires_ns)
 
     async def connect(
-        self, listener: LinkListener, *, new_token: bool, within_s: float | None = None
+        self,
+        listener: LinkListener,
+        *,
+        new_token: bool,
+        within_s: float | None = None,
+        talk: Sequence[Item] = (),
     ) -> tuple[Link, SessionInfo]:
         """Connect with the first model that a session can be had with, and stay with it.
 
@@ -92,6 +98,7 @@ class Connector:
             listener: hears of the connection. Only that knows it: a circle outlives the call.
             new_token: the last credential was refused.
             within_s: time for all models together; None for that of one session's opening.
+            talk: of the call so far, for a session that takes it with its opening.
 
         Raises:
             UpstreamError: no model gives a session.
@@ -102,7 +109,8 @@ class Connector:
             within_s = self._services.session.open_timeout_s
         choices = arm.refused.in_order(self._choices, self._services.clock.now_ns())
         try:
-            found = await self._first_of(choices, listener, within_s, new_token=new_token)
+            opening = partial(self._try, listener=listener, new_token=new_token, talk=talk)
+            found = await self._first_of(choices, opening, within_s)
         except (UpstreamError, ConfigError) as error:
             self._metrics.connect_failed(arm.name, classify(error).code)
             raise
@@ -115,10 +123,8 @@ class Connector:
     async def _first_of(
         self,
         choices: Sequence[ArmModel],
-        listener: LinkListener,
+        open_with: Callable[[ArmModel], Awaitable[tuple[Link, SessionInfo]]],
         within_s: float,
-        *,
-        new_token: bool,
     ) -> tuple[Link, SessionInfo]:
         """Try models in order; each has its share of the time that those before it have left."""
         loop = asyncio.get_running_loop()
@@ -129,7 +135,7 @@ class Connector:
             left_s = max(deadline_s - loop.time(), 0.0)
             try:
                 async with asyncio.timeout(left_s / (len(choices) - number)):
-                    found = await self._try(choice, listener, new_token=new_token)
+                    found = await open_with(choice)
             except TimeoutError:
                 refused[model] = failures.timed_out(
                     "session", choice.endpoint.destination, within_s
@@ -156,7 +162,12 @@ class Connector:
             self._metrics.model_refused(arm.name, model, code)
 
     async def _try(
-        self, choice: ArmModel, listener: LinkListener, *, new_token: bool
+        self,
+        choice: ArmModel,
+        *,
+        listener: LinkListener,
+        new_token: bool,
+        talk: Sequence[Item],
     ) -> tuple[Link, SessionInfo]:
         arm = self._route.arm
         begun_ns = self._services.clock.now_ns()
@@ -171,7 +182,7 @@ class Connector:
             link = Link(arm.name, choice, credential, appends)
             link.session = session = self._make_session(link, listener)
             config = self._route.config(choice)
-            info = await session.open(config)
+            info = await session.open(config, talk)
             self._compare(choice, config, info)
             link.session_id = info.session_id
         except (UpstreamError, ConfigError) as error:

@@ -37,6 +37,7 @@ from bridge.realtime.events import (
     AudioDelta,
     ServerEvent,
     UnknownEvent,
+    VoiceDelta,
 )
 from bridge.realtime.session_config import AudioFormat, SessionInfo
 from bridge.telemetry.labels import UpstreamPhase
@@ -73,7 +74,9 @@ class Upstream:
         self._services = services
         self._metrics = services.metrics.upstream
         self._listener = listener
-        self.on_agent_audio: Callable[[AudioDelta, int], None] = listener.on_server_event
+        self.on_agent_audio: Callable[[AudioDelta | VoiceDelta, int], None] = (
+            listener.on_server_event
+        )
         self.on_audio_format: Callable[[AudioFormat], None] = lambda audio_format: None
         self._name = name
         self._endings = Endings(self._metrics, name)
@@ -117,6 +120,11 @@ class Upstream:
         """The present session's last ping; None without a session or before its first pong."""
         session = None if self._link is None else self._link.session
         return None if session is None else session.round_trip_ms
+
+    @property
+    def needs_sound(self) -> bool:
+        """Whether the service's clock is the caller's audio, which must not pause."""
+        return self.route.arm.dialect.capabilities.needs_sound
 
     def switch(self, order: SwitchArm) -> None:
         """Open sessions on the route's other arm from now on; the present one is let go."""
@@ -232,6 +240,7 @@ class Upstream:
                 self,
                 new_token=order.new_token,
                 within_s=None if order.within_ms is None else order.within_ms / 1000,
+                talk=order.talk,
             )
         except UpstreamError as error:
             self._report_failed(error)
@@ -248,13 +257,14 @@ class Upstream:
                     info.session_id,
                     expires_in_ms=self._expires_in_ms(info),
                     kept_speech=holds_speech(self._kept.unsent),
+                    service=self.route.arm.dialect.capabilities,
                 )
             )
 
     async def _open_spare(self, order: OpenSpare) -> None:
         try:
             link, info = await self._connector.connect(
-                self, new_token=False, within_s=order.within_ms / 1000
+                self, new_token=False, within_s=order.within_ms / 1000, talk=order.talk
             )
         except UpstreamError as error:
             self._spare_failed(error)
@@ -289,8 +299,9 @@ class Upstream:
             self._metrics.unknown_event(link.arm)
             self._report_oddity(link, "unknown_event")
         if link is not self._link:
-            link.early.append(event)
-        elif isinstance(event, AudioDelta):  # nearly all that comes, and no turn of the caller's
+            if not isinstance(event, VoiceDelta):  # a spare streams its silence
+                link.early.append(event)
+        elif isinstance(event, AudioDelta | VoiceDelta):  # nearly all, and no turn of the caller's
             self.on_agent_audio(event, received_ns)
         else:
             self._kept.follow(event)

@@ -17,6 +17,7 @@ from itertools import chain
 
 from pydantic import JsonValue
 
+from bridge.realtime.dialects import PROTOCOLS
 from bridge.replay.evidence.evidence import WireEvent
 
 Wire = Sequence[WireEvent]
@@ -155,6 +156,10 @@ class ArmEvents:
     arm: str
     dialect: str
     wires: Sequence[Wire]
+
+    def is_comparable(self, other: "ArmEvents") -> bool:
+        """Return whether both speak one protocol: else they have no events in common."""
+        return PROTOCOLS.get(self.dialect) == PROTOCOLS.get(other.dialect)
 
     @property
     def events(self) -> Iterator[WireEvent]:

@@ -40,6 +40,10 @@ class TransferSeen:
     context: str
 
 
+_ENVELOPE = "response.event"
+"""Of an event of Live's backend, which calls the tools there."""
+
+
 def tool_calls(evidence: Evidence) -> tuple[ToolCallSeen, ...] | None:
     """Return the tools that were called, by the wire log, else by the requests to their mocks."""
     if evidence.wire is not None:
@@ -56,8 +60,9 @@ def tool_calls(evidence: Evidence) -> tuple[ToolCallSeen, ...] | None:
 def called_tools(wire: Sequence[WireEvent]) -> Iterator[ToolCallSeen]:
     """Yield the tools that the model called, in order."""
     for event in wire:
-        item = item_of(event)
-        if event.type == "response.output_item.done" and item.get("type") == "function_call":
+        told = part_of(event.raw, "event") if event.type == _ENVELOPE else event.raw
+        item = part_of(told, "item")
+        if told.get("type") == "response.output_item.done" and item.get("type") == "function_call":
             yield ToolCallSeen(
                 event.at_ms,
                 str(item.get("name")),

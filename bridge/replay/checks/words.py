@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bridge.replay.call.timeline import NOT_UNDERSTOOD
 from bridge.replay.checks.check import CheckStatus
 from bridge.replay.evidence.evidence import Evidence, WireEvent
-from bridge.replay.evidence.heard_items import heard_items, references
+from bridge.replay.evidence.heard_items import heard_items, references, utterances
 from bridge.replay.script import Expectation
 from bridge.speech.recognition import HeardPiece
 from bridge.speech.words import numbers_in, words_of
@@ -190,6 +190,7 @@ def _answers(wire: Sequence[WireEvent]) -> Iterator[tuple[float, str]]:
             begun.setdefault(item_id, event.at_ms)
         elif event.type in _TRANSCRIPT:
             yield begun.get(item_id, event.at_ms), str(event.raw.get("transcript", ""))
+    yield from ((each.start_ms, each.text) for each in utterances(wire))
 
 
 def _listed(texts: Sequence[str], joint: str) -> str:

@@ -12,11 +12,13 @@ from bridge.config.loading import load_settings
 from bridge.config.models import ModelTable
 from bridge.config.settings import ArmSettings
 from bridge.errors import ConfigError
+from bridge.processes.simulator import place_of
 from bridge.realtime.dialects import DIALECTS
 from bridge.realtime.flavour import PLAIN
 from bridge.realtime.flavours import FLAVOURS
 from bridge.replay.environment.tapes import Tapes, find_tapes
 from bridge.replay.results.run import UNKNOWN, ArmInfo, ArmKind
+from bridge.session.token_wire import TOKEN_WIRES
 from bridge.simulator.tape import read_tape
 
 KEY_VARIABLE = "REPLAY_REALTIME_KEY"
@@ -28,6 +30,9 @@ _NO_URL = "ws://127.0.0.1/v1/realtime"
 
 _TOKEN_TTL_S = 60
 """The shortest that can be asked for; a script's simulator may give less."""
+
+_WITH_BACKEND = {"session": {"delegation": {"model": "gpt-5.6-luna"}}}
+"""Of a voice model, which calls no tool itself."""
 
 _RECORDED = "=recorded:"
 
@@ -67,9 +72,10 @@ class ReplayArm:
             credentials: what the gateway connects to the simulator with.
         """
         chosen = self.settings.model_dump(mode="json", exclude_defaults=True)
-        if self.kind == "emulated":
+        if self.kind == "emulated" and self.settings.dialect in TOKEN_WIRES:
             chosen |= {"credentials": credentials, "token_ttl_s": _TOKEN_TTL_S}
-        return {**chosen, "dialect": self.settings.dialect, "url": url or self.settings.url}
+        place = self.settings.url if url is None else place_of(url, self.settings.dialect)
+        return {**chosen, "dialect": self.settings.dialect, "url": place}
 
     def info(self, record: Mapping[str, JsonValue] | None = None) -> ArmInfo:
         """Return what results say of it.
@@ -175,4 +181,5 @@ def check_tapes(arm: ReplayArm, scripts: Iterable[str]) -> None:
 
 def _own_settings(dialect: str, model: str, flavour: str = PLAIN.name) -> ArmSettings:
     own = {"dialect": dialect, "url": _NO_URL, "model": model, "api_key_env": KEY_VARIABLE}
-    return ArmSettings.model_validate({**own, "flavour": flavour})
+    backend = {} if DIALECTS[dialect]().capabilities.reports_turns else _WITH_BACKEND
+    return ArmSettings.model_validate({**own, **backend, "flavour": flavour})

@@ -4,19 +4,23 @@ The wire log has when an item's audio came and how long it is. Items are heard o
 other, each as long as its audio lasts, until an interruption cuts them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from bridge.replay.checks.protocol import common_name
 from bridge.replay.evidence.evidence import WireEvent
+from bridge.replay.json_fields import number_of
 
 _HEARD_MS = 250.0
 """A shorter overlap of item and turn is what two clocks differ by, not speech."""
 _ASTRAY_MS = 1_500.0
 """How far a turn may be from the item that it is of: the phone's audio clock falls behind the wall
 clock on a busy machine."""
+
+_WORDS = "session.output_transcript.delta"
+_PAUSE_MS = 800.0
 
 _CUTS = ("response.cancel", "conversation.item.truncate")
 
@@ -63,7 +67,24 @@ def heard_items(wire: Sequence[WireEvent]) -> list[HeardItem]:
         text = wholes.get(item_id, pieces.get(item_id, "")).strip()
         if free_ms > start_ms and text:
             found.append(HeardItem(item_id, text, start_ms, free_ms))
-    return found
+    return found + list(utterances(wire))
+
+
+def utterances(wire: Sequence[WireEvent]) -> Iterator[HeardItem]:
+    """Yield what a full-duplex service said between pauses: its words come as they are heard."""
+    words = [event for event in wire if event.type == _WORDS]
+    text, start_ms, heard_ms, said_ms = "", 0.0, 0.0, 0.0
+    for number, event in enumerate(words):
+        begin_ms = number_of(event.raw, "start_ms") or 0.0
+        if text and begin_ms - said_ms >= _PAUSE_MS:
+            yield HeardItem(f"utterance_{number}", text.strip(), start_ms, heard_ms)
+            text = ""
+        said_ms = number_of(event.raw, "end_ms") or begin_ms
+        start_ms = start_ms if text else event.at_ms
+        heard_ms = event.at_ms + said_ms - begin_ms
+        text += str(event.raw.get("delta", ""))
+    if text.strip():
+        yield HeardItem(f"utterance_{len(words)}", text.strip(), start_ms, heard_ms)
 
 
 def references(

@@ -181,11 +181,14 @@ class ReplayRun:
                 if (wires := self._wires.get((file.script.id, arm.name)))
             ]
             found += self._against_recordings(file.script.id)
-            for other in played[1:]:
+            for other in played:
+                first = next(each for each in played if each.is_comparable(other))
+                if first is other:
+                    continue
                 found += [
-                    ProtocolFinding(file.script.id, other.arm, played[0].arm, difference)
+                    ProtocolFinding(file.script.id, other.arm, first.arm, difference)
                     for difference in compare(
-                        played[0], other, faulty=bool(file.script.realtime.faults)
+                        first, other, faulty=bool(file.script.realtime.faults)
                     )
                 ]
         return found

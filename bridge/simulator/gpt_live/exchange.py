@@ -1,0 +1,176 @@
+"""What is heard and said in a GPT-Live session, and the work that is delegated in between.
+
+`PROTOCOL.md` section 11. All state changes only between awaits; what takes time runs in tasks.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.realtime.events import ApiError
+from bridge.simulator.agent import AgentReply, AgentToolUse, SimulatedAgent, ordered
+from bridge.simulator.channel import SessionTasks
+from bridge.simulator.faults import ConnectionFaults, Moment
+from bridge.simulator.gpt_live.backend_stream import BackendStream, message_of
+from bridge.simulator.gpt_live.config import LiveConfig
+from bridge.simulator.gpt_live.delegations import Delegation, Delegations
+from bridge.simulator.gpt_live.timeline import Context, Outgoing, Timeline
+from bridge.simulator.gpt_live.way_out import WayOut
+from bridge.simulator.listening import Onset, SpeechPause
+from bridge.simulator.wire import WireObject
+
+
+class Exchange:
+    """The conversation of one session that has started.
+
+    Args:
+        agent: who answers.
+        config: of the session.
+        timeline: of the session.
+        way: to the client.
+        tasks: of the session.
+        faults: those of the model.
+        now_s: returns the time, Unix seconds.
+    """
+
+    def __init__(
+        self,
+        agent: SimulatedAgent,
+        config: LiveConfig,
+        timeline: Timeline,
+        way: WayOut,
+        tasks: SessionTasks,
+        faults: ConnectionFaults,
+        now_s: Callable[[], int],
+    ) -> None:
+        self._agent = agent
+        self._config = config
+        self._timeline = timeline
+        self._way = way
+        self._tasks = tasks
+        self._faults = faults
+        self._now_s = now_s
+        self._delegations = Delegations(agent, config)
+        self._answering: asyncio.Task[None] | None = None
+        self._voice = asyncio.Lock()
+        self._anybody_spoke = bool(config.history)
+
+    def hear(self, samples: NDArray[np.int16]) -> None:
+        """Take input: (n,) int16 at the session's rate."""
+        for step in self._timeline.feed(samples):
+            match step:
+                case Onset():
+                    # Work that is delegated goes on; an answer that is yet to come does not.
+                    if self._answering is not None:
+                        self._answering.cancel()
+                case SpeechPause():
+                    self._anybody_spoke = True
+                    hearing = self._tasks.start(self._recognise(step), "live hear")
+                    self._answering = self._tasks.start(self._answer(hearing), "live answer")
+                case Context():
+                    self._take_context(step)
+                case Outgoing():
+                    self._way.send(step)
+
+    def place(self, context: Context) -> None:
+        """Take what is appended, and act on it once the timeline has come so far.
+
+        Raises:
+            EventRefused: it is about a delegation that it can't be about.
+        """
+        self._delegations.check(context.delegation_id)
+        self._timeline.place(context)
+
+    def create_item(self, event: WireObject) -> None:
+        """Obey ``response.item.create``; raises EventRefused."""
+        self._delegations.take_item(event)
+
+    def create_response(self) -> None:
+        """Obey ``response.create``; raises EventRefused."""
+        stream = self._delegations.stream(self._now_s())
+        delegation_id, reply = self._delegations.go_on()
+        self._tasks.start(self._respond(stream, delegation_id, reply), "live respond")
+
+    async def _recognise(self, pause: SpeechPause) -> str | None:
+        heard = await self._agent.hear(pause.audio, self._config.audio_format.rate_hz)
+        for outgoing in self._timeline.heard_words(pause, heard) if heard is not None else ():
+            self._way.send(outgoing)
+        return heard
+
+    async def _answer(self, hearing: "asyncio.Task[str | None]") -> None:
+        # Shielded: what the caller says next must not stop the transcription.
+        heard = await asyncio.shield(hearing)
+        failure = await self._think()
+        if failure is not None:
+            self._way.report(ApiError("server_error", message_of(failure), code=failure))
+            return
+        await self._follow(self._agent.answer(heard, self._delegations.tools))
+
+    async def _think(self) -> str | None:
+        """Take the model's time; return why it does not answer, if it doesn't."""
+        failure = await self._faults.why_no_answer()
+        await asyncio.sleep(self._agent.scenario.pacing.think_ms / 1000)
+        return failure
+
+    async def _follow(self, reply: AgentReply) -> None:
+        """Say something, delegate something, or one after the other."""
+        if reply.say is not None:
+            self._anybody_spoke = True
+            # One at a time: what was decided first is said first.
+            async with self._voice:
+                audio = await self._agent.speak(reply.say, self._config.audio_format)
+                self._timeline.say(reply.say, audio)
+        if reply.tool is not None:
+            self._delegate(reply.tool)
+
+    def _take_context(self, context: Context) -> None:
+        """Act on a context that has its place now: commentary is spoken, and so is an order."""
+        said = ordered(context.content)
+        if said is None:
+            if context.channel != "commentary":
+                return
+            first = context.delegation_id is None and not self._anybody_spoke
+            said = (
+                self._agent.scenario.greeting
+                if first
+                else self._delegations.told(context.delegation_id, context.content)
+            )
+        self._tasks.start(self._follow(AgentReply(said)), f"live {context.channel}")
+
+    def _delegate(self, use: AgentToolUse) -> None:
+        work = self._delegations.begin(use)
+        stream = None
+        told: WireObject = {"id": work.delegation_id, "type": "delegation", "target": "client"}
+        if self._config.backend is not None:
+            stream = self._delegations.stream(self._now_s())
+            told |= {"target": "responses", "response_id": stream.response_id}
+        offset_ms = self._timeline.frame_ms
+        self._way.emit(
+            "session.delegation.created", Moment.TOOL, offset_ms=offset_ms, delegation=told
+        )
+        if stream is not None:
+            self._call(stream, work)
+
+    def _call(self, stream: BackendStream, work: Delegation) -> None:
+        use = AgentToolUse(work.call.name, work.call.arguments)
+        for event in (*stream.begin(), *stream.call(use, work.call.call_id), stream.complete()):
+            self._pass_on(event, work.delegation_id)
+
+    async def _respond(
+        self, stream: BackendStream, delegation_id: str | None, reply: AgentReply
+    ) -> None:
+        for event in stream.begin():
+            self._pass_on(event, delegation_id)
+        failure = await self._think()
+        if failure is not None:
+            self._pass_on(stream.fail(failure), delegation_id)
+            return
+        for event in stream.write(reply.say) if reply.say is not None else ():
+            self._pass_on(event, delegation_id)
+        self._pass_on(stream.complete(), delegation_id)
+        await self._follow(reply)
+
+    def _pass_on(self, event: WireObject, delegation_id: str | None) -> None:
+        self._way.emit("response.event", delegation_id=delegation_id, event=event)

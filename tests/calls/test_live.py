@@ -1,0 +1,194 @@
+"""Calls with a full-duplex service over real SIP: who speaks, what is heard, tools, losses."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bridge.audio.resample import downsample_whole
+from bridge.speech.synthesis import Synthesizer
+from bridge.store.local import LocalRedis
+from tests.realtime.official import problems
+from tests.support.gateways import (
+    PLAIN_AGENT,
+    CallsInRedis,
+    Gateway,
+    Record,
+    serving,
+    write_dialplan,
+)
+from tests.support.hook import hook
+from tests.support.processes import SIMULATOR_KEY
+from tests.support.rtp_caller import RtpCaller
+
+pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
+
+GREETING = "Welcome to the shop."
+QUESTION = "Where is my order?"
+ANSWER = "Your order shipped on Monday and should arrive on Thursday."
+LONG_QUESTION = "What is your return policy?"
+INTERRUPTION = "Wait a moment, please."
+INVOICE = {
+    "name": "lookup_invoice",
+    "description": "Look up the caller's invoice.",
+    "parameters": {
+        "type": "object",
+        "properties": {"which": {"type": "string", "enum": ["latest", "first"]}},
+        "required": ["which"],
+    },
+}
+
+
+def live_url(simulator: str) -> str:
+    """The place of Live beside the Realtime API."""
+    return simulator.replace("/v1/realtime", "/v1/live/sessions")
+
+
+@contextmanager
+def gateway_at(
+    url: str, redis: LocalRedis, directory: Path, *, tools: list[Any] | None = None, **agent: object
+) -> Iterator[Gateway]:
+    arm = {
+        "dialect": "live",
+        "url": url,
+        "model": "gpt-live-1",
+        "api_key_env": "SIM_KEY",
+        "session": {"delegation": {"model": "gpt-5.6-luna"}},
+    }
+    own = {**PLAIN_AGENT, "greeting": GREETING, **agent}
+    with serving(
+        directory,
+        url,
+        write_dialplan(directory / "dialplans", own if tools is None else {**own, "tools": tools}),
+        redis_url=redis.url,
+        environ={"SIM_KEY": SIMULATOR_KEY},
+        arms={"local": arm},
+        session={"wire_log_dir": str(directory / "wire")},
+    ) as gateway:
+        yield gateway
+
+
+def say(text: str) -> Any:
+    return downsample_whole(Synthesizer("en-us", 150).say(text))
+
+
+def wire(directory: Path, call_id: str) -> list[dict[str, Any]]:
+    lines = (directory / "wire" / f"{call_id}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def spoken(record: Record, speaker: str) -> list[str]:
+    return [turn["text"] for turn in record["turns"] if turn["speaker"] == speaker]
+
+
+def without_sizes(event: dict[str, Any]) -> dict[str, Any]:
+    """Put base64 back where the log has the length of audio."""
+    return {
+        key: "AAAA" if isinstance(value, dict) and "bytes" in value else value
+        for key, value in event.items()
+    }
+
+
+async def test_greeting_question_and_answer(
+    simulator: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    with gateway_at(live_url(simulator), redis, tmp_path) as gateway:
+        async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
+            assert await caller.call() == 200
+            call_id = await calls.until_active(gateway.node)
+            assert await calls.until_spoken(call_id, "agent", 1) == GREETING
+            caller.speak(say(QUESTION))
+            assert await calls.until_spoken(call_id, "agent", 2) == ANSWER
+            await caller.hang_up()
+            await calls.until_ended(call_id)
+        record = await gateway.record_of(call_id)
+    assert spoken(record, "caller") == [QUESTION]
+    assert spoken(record, "agent") == [GREETING, ANSWER]
+    assert [turn["interrupted"] for turn in record["turns"]] == [False] * 3
+    assert record["greeting_ms"] < 5_000
+    assert record["latency"]
+    assert (record["dialect"], record["model"]) == ("live", "gpt-live-1")
+    assert record["cost_usd"] == pytest.approx(record["in_session_s"] / 60 * 0.05, rel=0.2)
+    sent = [line["raw"] for line in wire(tmp_path, call_id) if line["direction"] == "sent"]
+    received = [line["raw"] for line in wire(tmp_path, call_id) if line["direction"] == "received"]
+    assert (sent[0]["type"], sent[-1]["type"]) == ("session.start", "session.close")
+    assert {each["type"] for each in sent} == {
+        "session.start",
+        "session.commentary.append",
+        "session.input_audio.append",
+        "session.close",
+    }
+    for direction, events in (("client", sent), ("server", received)):
+        for event in events:
+            assert problems("live", direction, without_sizes(event)) == []
+
+
+@pytest.mark.parametrize("decided_by", ["bridge", "service"])
+async def test_caller_who_speaks_over_the_agent_silences_it_and_is_answered(
+    simulator: str, redis: LocalRedis, tmp_path: Path, decided_by: str
+) -> None:
+    barge_in = {"decided_by": decided_by}
+    with gateway_at(live_url(simulator), redis, tmp_path, barge_in=barge_in) as gateway:
+        async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
+            assert await caller.call() == 200
+            call_id = await calls.until_active(gateway.node)
+            await calls.until_spoken(call_id, "agent", 1)
+            caller.speak(say(LONG_QUESTION))
+            await calls.until_told(call_id, "measured")
+            caller.speak(say(INTERRUPTION))
+            await calls.until_spoken(call_id, "agent", 3)
+            await caller.hang_up()
+            await calls.until_ended(call_id)
+            events = [fields for _, fields in await calls.reader.events(call_id)]
+        record = await gateway.record_of(call_id)
+    print(json.dumps(record["turns"], indent=1))
+    print(
+        [
+            (e.get("type"), e.get("kind"), e.get("new"), e.get("at_ms"), e.get("cause"))
+            for e in events
+        ]
+    )
+    agent = [turn for turn in record["turns"] if turn["speaker"] == "agent"]
+    assert [turn["interrupted"] for turn in agent[:2]] == [False, True]
+    assert record["interruptions"] == 1
+    assert spoken(record, "caller") == [LONG_QUESTION, INTERRUPTION]
+
+
+async def test_tool_is_called_by_the_backend_and_its_answer_is_spoken(
+    simulator: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    async def answer() -> web.StreamResponse:
+        return web.json_response({"amount": "forty two", "due": "Monday", "account": "12345678"})
+
+    async with hook(answer) as endpoint:
+        webhook = {"url": endpoint.url, "allow_private": True, "retries": 0}
+        tools = [{**INVOICE, "webhook": webhook}]
+        with gateway_at(live_url(simulator), redis, tmp_path, tools=tools) as gateway:
+            async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
+                assert await caller.call() == 200
+                call_id = await calls.until_active(gateway.node)
+                await calls.until_spoken(call_id, "agent", 1)
+                caller.speak(say("How much is my invoice?"))
+                await calls.until_told(call_id, "tool_ended")
+                await calls.until_spoken(call_id, "agent", 3)
+                await caller.hang_up()
+                await calls.until_ended(call_id)
+            record = await gateway.record_of(call_id)
+    print(
+        json.dumps(record["turns"], indent=1),
+        json.dumps(record["tools"], indent=1),
+        json.dumps(record["tokens"]),
+    )
+    sent = [line["raw"] for line in wire(tmp_path, call_id) if line["direction"] == "sent"]
+    kinds = [each["type"] for each in sent if each["type"].startswith("response.")]
+    for line in wire(tmp_path, call_id):
+        if "raw" in line and line["raw"]["type"] not in (
+            "session.output_audio.delta",
+            "session.input_audio.append",
+        ):
+            print(line["direction"], json.dumps(line["raw"])[:250])
+    assert kinds == ["response.item.create", "response.create"]
