@@ -148,7 +148,7 @@ _LOSS: Mapping[str, Row] = {
     "internal": _OUR_BUG,
     "config_error": _WRONG_URL,
     "broken_order": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
-    # The service said why it ended the session (`PROTOCOL.md` section 9).
+    # The service said why it ended the session (`PROTOCOL.md` section 11).
     "session_closed_expired": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
     "session_closed_connection_lost": _BLIP,
     "session_closed_remote_hangup": _BLIP,
