@@ -113,7 +113,7 @@ async def test_greeting_question_and_answer(
     assert record["greeting_ms"] is not None
     assert record["latency"]
     assert (record["dialect"], record["model"]) == ("live", "gpt-live-1")
-    assert record["cost_usd"] == pytest.approx(record["in_session_s"] / 60 * 0.05, rel=0.2)
+    assert 0 < record["cost_usd"] < 0.05  # 5 cents a minute
     sent = [line["raw"] for line in wire(tmp_path, call_id) if line["direction"] == "sent"]
     received = [line["raw"] for line in wire(tmp_path, call_id) if line["direction"] == "received"]
     assert (sent[0]["type"], sent[-1]["type"]) == ("session.start", "session.close")
