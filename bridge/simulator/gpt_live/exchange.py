@@ -1,4 +1,4 @@
-"""What is heard and said in a GPT-Live session, and the work that is delegated in between.
+"""Hears and speaks in a GPT-Live session, and has work done in between.
 
 `PROTOCOL.md` section 11. All state changes only between awaits; what takes time runs in tasks.
 """
@@ -22,7 +22,7 @@ from bridge.simulator.listening import Onset, SpeechPause
 from bridge.simulator.wire import WireObject
 
 
-class Exchange:
+class LiveExchange:
     """The conversation of one session that has started.
 
     Args:
@@ -135,20 +135,20 @@ class Exchange:
             said = (
                 self._agent.scenario.greeting
                 if first
-                else self._delegations.told(context.delegation_id, context.content)
+                else self._delegations.words_for(context.delegation_id, context.content)
             )
         self._tasks.start(self._follow(AgentReply(said)), f"live {context.channel}")
 
     def _delegate(self, use: AgentToolUse) -> None:
         work = self._delegations.begin(use)
         stream = None
-        told: WireObject = {"id": work.delegation_id, "type": "delegation", "target": "client"}
+        described: WireObject = {"id": work.delegation_id, "type": "delegation", "target": "client"}
         if self._config.backend is not None:
             stream = self._delegations.stream(self._now_s())
-            told |= {"target": "responses", "response_id": stream.response_id}
+            described |= {"target": "responses", "response_id": stream.response_id}
         offset_ms = self._timeline.frame_ms
         self._way.emit(
-            "session.delegation.created", Moment.TOOL, offset_ms=offset_ms, delegation=told
+            "session.delegation.created", Moment.TOOL, offset_ms=offset_ms, delegation=described
         )
         if stream is not None:
             self._call(stream, work)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bridge.simulator.conversation import spread
 from bridge.simulator.faults import Moment
 from bridge.simulator.formats import WireFormat
-from bridge.simulator.gpt_live.track import TICK_MS, Piece, SpeechTrack, written
+from bridge.simulator.gpt_live.track import TICK_MS, SpeechTrack, TrackPiece, written
 from bridge.simulator.listening import Idle, InputBuffer, Onset, SpeechPause
 from bridge.simulator.wire import WireObject
 
@@ -170,7 +170,7 @@ class Timeline:
         fields: WireObject = {"start_ms": start_ms, "end_ms": start_ms + FRAME_MS, "delta": delta}
         return Outgoing(f"session.{side}_transcript.delta", fields)
 
-    def _audio(self, piece: Piece, moments: set[Moment]) -> Outgoing:
+    def _audio(self, piece: TrackPiece, moments: set[Moment]) -> Outgoing:
         heard = {
             Moment.TURN: piece.first,
             Moment.AUDIO: piece.audible,

@@ -236,6 +236,13 @@ FORMATS: dict[str, tuple[dict[str, object], int, Callable[[NDArray[np.int16]], b
 }
 
 
+LINEAR: dict[str, Callable[[bytes], bytes]] = {
+    "pcm16k": lambda audio: audio,
+    "pcmu": lambda audio: audioop.ulaw2lin(audio, 2),
+    "pcma": lambda audio: audioop.alaw2lin(audio, 2),
+}
+
+
 @pytest.mark.parametrize("name", FORMATS)
 async def test_every_format_goes_both_ways(url: str, name: str) -> None:
     audio_format, tick_bytes, encode, silence = FORMATS[name]
@@ -256,9 +263,5 @@ async def test_every_format_goes_both_ways(url: str, name: str) -> None:
         spoken_part = track.strip(silence)
         per_s = tick_bytes * 10
         assert 2 < len(spoken_part) / per_s < 6
-        linear = {
-            "pcm16k": lambda audio: audio,
-            "pcmu": lambda audio: audioop.ulaw2lin(audio, 2),
-            "pcma": lambda audio: audioop.alaw2lin(audio, 2),
-        }[name](track)
+        linear = LINEAR[name](track)
         assert audioop.max(linear, 2) > 3000

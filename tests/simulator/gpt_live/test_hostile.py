@@ -78,7 +78,8 @@ async def test_nonsense_is_refused(url: str, text: str, code: str) -> None:
 async def test_update_with_nonsense_for_a_session_is_refused(url: str) -> None:
     async with live(url) as client:
         await client.begin()
-        for session in (None, [], "all", 7):
+        nonsense: tuple[object, ...] = (None, [], "all", 7)
+        for session in nonsense:
             await client.send("session.update", session=session)
             assert (await client.error())["code"] == "invalid_value"
 
