@@ -126,18 +126,19 @@ class LiveExchange:
             self._delegate(reply.tool)
 
     def _take_context(self, context: Context) -> None:
-        """Act on a context that has its place now: commentary is spoken, and so is an order."""
-        said = ordered(context.content)
+        """Act on a context that has its place now: commentary is said, and an order's words."""
+        said = None if context.channel == "thinking" else ordered(context.content)
+        if said is None and context.channel != "commentary":
+            return
         if said is None:
-            if context.channel != "commentary":
-                return
-            first = context.delegation_id is None and not self._anybody_spoke
-            said = (
-                self._agent.scenario.greeting
-                if first
-                else self._delegations.words_for(context.delegation_id, context.content)
-            )
+            said = self._words_for(context)
         self._tasks.start(self._follow(AgentReply(said)), f"live {context.channel}")
+
+    def _words_for(self, context: Context) -> str | None:
+        """Return what a commentary is said as: the greeting, where it has the agent speak first."""
+        if context.delegation_id is None and not self._anybody_spoke:
+            return self._agent.scenario.greeting
+        return self._delegations.words_for(context.delegation_id, context.content)
 
     def _delegate(self, use: AgentToolUse) -> None:
         work = self._delegations.begin(use)

@@ -117,14 +117,23 @@ async def test_history_is_no_fresh_conversation(url: str) -> None:
         assert client.said() == "We were cut off."
 
 
-@pytest.mark.parametrize("channel", ["thinking", "instructions"])
-async def test_silent_context_is_acknowledged_and_not_said(url: str, channel: str) -> None:
+@pytest.mark.parametrize(
+    ("channel", "content"),
+    [
+        ("thinking", "The caller is in a hurry."),
+        ("thinking", 'Say exactly: "Hurry."'),
+        ("instructions", "The caller is in a hurry."),
+    ],
+)
+async def test_silent_context_is_acknowledged_and_not_said(
+    url: str, channel: str, content: str
+) -> None:
     async with live(url) as client:
         await client.begin()
         for number in range(2):
             await client.send(
                 f"session.{channel}.append",
-                content="The caller is in a hurry.",
+                content=content,
                 delegation_id=None,
                 event_id=str(number),
             )
@@ -195,6 +204,20 @@ async def test_agent_stops_by_itself_when_talked_over(url: str) -> None:
             "session.input_transcript.delta",
             "session.output_transcript.delta",
         }
+
+
+async def test_agent_waits_until_the_caller_has_spoken(url: str) -> None:
+    sentence = spoken("Where is my order?", 0)
+    half = sentence.size // 4800 * 2400
+    async with live(url) as client:
+        await client.begin()
+        await client.send_audio(sentence[:half])
+        order = 'Say exactly: "We have found it."'
+        await client.send("session.commentary.append", content=order, delegation_id=None)
+        await client.send_audio(sentence[half:])
+        await client.until_silently(says("Thursday"))
+        assert client.said().startswith("We have found it.Your order")
+        assert first_sound(client) >= sentence.size // 2400
 
 
 async def test_muted_model_hears_nothing_and_the_timeline_goes_on(url: str) -> None:
