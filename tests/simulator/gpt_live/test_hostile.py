@@ -130,7 +130,7 @@ async def test_client_that_floods_and_does_not_read_is_dropped_alone(url: str) -
     beside = url.removesuffix("/realtime") + "/live/sessions"
     headers = {"Authorization": f"Bearer {KEY}"}
     async with connect(beside, additional_headers=headers, compression=None) as socket:
-        client = LiveClient(socket)
+        client = LiveClient(socket, "live")
         await client.begin()
         with pytest.raises(ConnectionClosed):
             await flood(client)
