@@ -47,7 +47,7 @@ from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import Channel
 from bridge.simulator.conversation import Conversation, ConversationEntry
 from bridge.simulator.dialect_wire import Wire
-from bridge.simulator.faults import ConnectionFaults
+from bridge.simulator.fault_board import ConnectionFaults
 from bridge.simulator.formats import wire_format
 from bridge.simulator.hearing import TurnHearing
 from bridge.simulator.listening import Idle, InputBuffer, Onset, SpeechPause

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bridge.realtime.events import ApiError
 from bridge.simulator.agent import AgentReply, AgentToolUse, SimulatedAgent, ordered
 from bridge.simulator.channel import SessionTasks
-from bridge.simulator.faults import ConnectionFaults, Moment
+from bridge.simulator.fault_board import ConnectionFaults
+from bridge.simulator.faults import Moment
 from bridge.simulator.gpt_live.backend_stream import BackendStream, message_of
 from bridge.simulator.gpt_live.config import LiveConfig
 from bridge.simulator.gpt_live.delegations import Delegation, Delegations

@@ -15,7 +15,7 @@ from bridge.realtime.events import ApiError
 from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import SessionTasks
 from bridge.simulator.conversation import text_tokens
-from bridge.simulator.faults import ConnectionFaults
+from bridge.simulator.fault_board import ConnectionFaults
 from bridge.simulator.gpt_live.config import LiveConfig, check_startable
 from bridge.simulator.gpt_live.exchange import LiveExchange
 from bridge.simulator.gpt_live.shapes import ContextAppend, LiveSessionStart

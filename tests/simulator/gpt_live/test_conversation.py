@@ -224,6 +224,18 @@ async def test_agent_begins_nothing_while_the_caller_speaks(url: str) -> None:
         await client.until_silently(says("ahead."))
 
 
+async def test_answer_that_was_yet_to_come_is_dropped_where_the_caller_goes_on(url: str) -> None:
+    both = np.concatenate([spoken("Where is my order?"), spoken("When are you open?")])
+    audio = both.astype("<i2").tobytes()
+    async with live(url) as client:
+        await client.begin()
+        # All at once: the second sentence begins before the first one is understood.
+        await client.send_bytes(audio, len(audio))
+        await client.until_silently(says("Saturday."))
+        assert client.transcript("input") == "Where is my order?When are you open?"
+        assert "Thursday" not in client.said()
+
+
 async def test_muted_model_hears_nothing_and_the_timeline_goes_on(url: str) -> None:
     async with live(url) as client:
         await client.begin()
