@@ -118,6 +118,17 @@ async def test_append_of_more_than_15_mib_is_refused(url: str) -> None:
         assert (error["code"], error["param"]) == ("invalid_value", "audio")
 
 
+async def test_contexts_that_wait_for_audio_are_bounded(url: str) -> None:
+    async with live(url) as client:
+        await client.begin()
+        for _ in range(1025):
+            await client.send("session.thinking.append", content="Hm.", delegation_id=None)
+        assert (await client.error())["code"] == "rate_limit_exceeded"
+        await client.be_silent(200)
+        for _ in range(1024):
+            await client.until("session.thinking.appended")
+
+
 async def flood(client: LiveClient) -> None:
     """Send an hour of audio, and read nothing."""
     minutes = base64.b64encode(bytes(14 * 1024 * 1024)).decode()
