@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from bridge.engine.core import IGNORED, LIFECYCLE, TALK
-from bridge.realtime import beta, ga
+from bridge.realtime import beta, ga, live
 from bridge.realtime.commands import Command
 from bridge.realtime.events import QuietEvent, ServerEvent, UnknownEvent
 from bridge.realtime.wire_tables import Tables
 
-TABLES: Mapping[str, Tables] = MappingProxyType({"beta": beta.TABLES, "ga": ga.TABLES})
+TABLES: Mapping[str, Tables] = MappingProxyType(
+    {"beta": beta.TABLES, "ga": ga.TABLES, "live": live.TABLES}
+)
 """The dialects of the map, in the order of its columns."""
 
 ANY_OTHER = "(any other)"
@@ -41,11 +43,11 @@ class Direction(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MappedEvent:
-    """A canonical event or command, with its names in both dialects.
+    """A canonical event or command, with its names in each dialect.
 
     Attributes:
         canonical: class name.
-        names: dialect -> wire types; empty where the dialect declares it absent.
+        names: dialect -> wire types; empty where the dialect has none.
         listener: function that handles it, or why nothing does.
     """
 
@@ -114,9 +116,9 @@ def _event_names(kind: type, tables: Mapping[str, Tables]) -> dict[str, tuple[st
 
 
 def _command_row(kind: type, tables: Mapping[str, Tables]) -> MappedEvent:
-    rows = {dialect: table.commands[kind] for dialect, table in tables.items()}
-    sent = any(row.sent for row in rows.values())
-    names = {dialect: row.wire_types for dialect, row in rows.items()}
+    rows = {dialect: table.commands.get(kind) for dialect, table in tables.items()}
+    sent = any(row is not None and row.sent for row in rows.values())
+    names = {dialect: () if row is None else row.wire_types for dialect, row in rows.items()}
     return MappedEvent(Direction.CLIENT, kind.__name__, names, _SERVER if sent else _NEVER_SENT)
 
 

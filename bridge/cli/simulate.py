@@ -12,6 +12,7 @@ from bridge.cli.errors import exits_cleanly
 from bridge.cli.running import run, until_signalled
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
+from bridge.simulator.door import live_path
 from bridge.simulator.flavours import SERVERS
 from bridge.simulator.scenario import BetaSwitch, ServerName, default_scenario, load_scenario
 from bridge.simulator.server import SimulatorServer
@@ -65,10 +66,11 @@ def simulate(
 ) -> None:
     """Run a Realtime server that hears and speaks, without a paid endpoint.
 
-    It prints its WebSocket URL and runs until SIGINT or SIGTERM. Any key that begins with
-    `sk-sim` is taken, unless the scenario says otherwise. Both dialects are on the one port: a
-    client chooses by header or subprotocol. `door:` of a scenario demands headers and a query, and
-    has the key come another way, as Azure has it.
+    It prints its WebSocket URLs and runs until SIGINT or SIGTERM. Any key that begins with
+    `sk-sim` is taken, unless the scenario says otherwise. All dialects are on the one port: beta
+    and GA at /v1/realtime, where a client chooses by header or subprotocol, and GPT-Live at
+    /v1/live/sessions, the second line (`live_url` with --json). `door:` of a scenario demands
+    headers and a query, and has the key come another way, as Azure has it.
 
     With SIMULATOR_ADMIN_SECRET in the environment, faults can be asked for while it runs: POST
     them to /admin/faults, with the secret in the header X-Simulator-Admin. The scenario's
@@ -125,7 +127,9 @@ def _tls(cert: Path | None, client_ca: Path | None) -> ssl.SSLContext | None:
 
 
 async def _simulate(server: SimulatorServer | TapeServer, *, as_json: bool) -> None:
-    url = await server.start()
-    click.echo(json.dumps({"url": url}) if as_json else url)
+    urls = {"url": await server.start()}
+    if isinstance(server, SimulatorServer):
+        urls["live_url"] = live_path(urls["url"])
+    click.echo(json.dumps(urls) if as_json else "\n".join(urls.values()))
     async with aclosing(server):
         await until_signalled()

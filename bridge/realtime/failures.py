@@ -148,10 +148,11 @@ _LOSS: Mapping[str, Row] = {
     "internal": _OUR_BUG,
     "config_error": _WRONG_URL,
     "broken_order": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
-    # The service said why it ended the session (`PROTOCOL.md` section 9).
+    # The service said why it ended the session (`PROTOCOL.md` section 11).
     "session_closed_expired": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
     "session_closed_connection_lost": _BLIP,
     "session_closed_remote_hangup": _BLIP,
+    "session_closed_other": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
     # Somebody else has ended it, or its words were refused: the same talk would be again.
     "session_closed_close_requested": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
     "session_closed_content": Row(Layer.MODEL, Fault.PROVIDER, Cure.GIVE_UP),
@@ -330,6 +331,12 @@ def classify(error: BridgeError, *, key_is_fresh: bool = False) -> Failure:
     failure = _failure(code, row)
     asked_ms = error.retry_after_ms if isinstance(error, UpstreamError) else None
     return replace(failure, wait_ms=max(failure.wait_ms, asked_ms or 0))
+
+
+def code_of_end(reason: str) -> str:
+    """Return the code of a session that its service has ended, by the reason that it gives."""
+    code = f"session_closed_{reason}"
+    return code if (Place.LOSS, code) in TABLE else "session_closed_other"
 
 
 def classify_event(error: ApiError) -> Failure:

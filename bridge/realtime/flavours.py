@@ -1,7 +1,7 @@
 """The flavours that an arm may name: a row for each server that speaks a dialect in its own way.
 
 Each row cites what it was written from, with its day; nobody has called any of these servers from
-here. `PROTOCOL.md` section 11 lists what that leaves open.
+here. `PROTOCOL.md` section 12 lists what that leaves open.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The Live dialect, of full-duplex models: its two tables (`PROTOCOL.md` section 9).
+"""The Live dialect, of full-duplex models: its two tables (`PROTOCOL.md` section 11).
 
 Its service streams one voice, silences included, and decides alone when that speaks, stops and
 answers. So it has no responses, no items and no turns, and none are made up here: what is theirs in

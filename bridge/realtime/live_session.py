@@ -1,4 +1,4 @@
-"""The session of the Live dialect as its first frame has it (`PROTOCOL.md` section 9).
+"""The session of the Live dialect as its first frame has it (`PROTOCOL.md` section 11).
 
 A Live session is two models: the voice, which hears and speaks, and the backend, to which it
 delegates whatever needs thought or a tool. What GA asks of its one model goes to one of the two.
@@ -11,6 +11,7 @@ from bridge.realtime.confirmed import Paths, pick
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, Item, Message, Role
 from bridge.realtime.session_config import (
     AudioFormat,
+    FunctionTool,
     McpToolChoice,
     SessionConfig,
     SessionInfo,
@@ -62,6 +63,12 @@ _WHY_NOT = {
     "max_output_tokens": f"{_NO_BACKEND}; it takes a number, and no `inf`",
     "truncation": "Live looks after its context by itself",
 }
+_NO_SERVERS = "Live's reference names no field of an MCP server"
+_WITH_BACKEND = {
+    "tools": _NO_SERVERS,
+    "tool_choice": _NO_SERVERS,
+    "max_output_tokens": "Live takes a number, and no `inf`",
+}
 
 
 def sayable_in_live(config: SessionConfig) -> SessionConfig:
@@ -78,8 +85,8 @@ def sayable_in_live(config: SessionConfig) -> SessionConfig:
     limit = config.max_output_tokens
     return dataclasses.replace(
         kept,
-        tools=config.tools,
-        tool_choice=config.tool_choice,
+        tools=tuple(tool for tool in config.tools if isinstance(tool, FunctionTool)),
+        tool_choice=None if isinstance(config.tool_choice, McpToolChoice) else config.tool_choice,
         parallel_tool_calls=config.parallel_tool_calls,
         reasoning_effort=config.reasoning_effort,
         max_output_tokens=None if limit == "inf" else limit,
@@ -89,14 +96,14 @@ def sayable_in_live(config: SessionConfig) -> SessionConfig:
 def unsupported_fields(config: SessionConfig) -> Mapping[str, str]:
     """Name what :func:`sayable_in_live` drops, and why."""
     dropped = differences(config, sayable_in_live(config))
-    return explained(dropped, _WHY_NOT, _NO_WORD)
+    why = _WHY_NOT if config.backend is None else _WHY_NOT | _WITH_BACKEND
+    return explained(dropped, why, _NO_WORD)
 
 
 def _tool_choice(choice: str | McpToolChoice | None) -> str | WireObject | None:
-    if isinstance(choice, McpToolChoice):
-        # Responses has no choice of a server alone: the backend may take any of its tools.
-        return given(type="mcp", server_label=choice.server_label, name=choice.name or "")
-    if choice is None or choice in _TOOL_CHOICES:
+    if choice is None or isinstance(choice, McpToolChoice):
+        return None
+    if choice in _TOOL_CHOICES:
         return choice
     return {"type": "function", "name": choice}
 

@@ -17,7 +17,7 @@ from websockets.http11 import Response
 
 from bridge.errors import UpstreamError
 from bridge.realtime.events import ApiError
-from bridge.realtime.failures import classify
+from bridge.realtime.failures import classify, code_of_end
 from bridge.session.access import NO_KEY, Access
 from bridge.session.connection import Closure
 from bridge.session.obstacles import describe
@@ -172,10 +172,10 @@ def closed(closure: Closure, host: str) -> UpstreamError:
 
 def ended(reason: str, host: str) -> UpstreamError:
     """Describe a session that its service has ended, and said why."""
-    label = reason.lower() if _LABEL.fullmatch(reason) else "other"
+    code = code_of_end(reason)
     return _rated(
-        f"{host} ended the session: {label}",
-        code=f"session_closed_{label}",
+        f"{host} ended the session: {code}",
+        code=code,
         remedy="the call needs a new session",
     )
 

@@ -1,4 +1,4 @@
-"""The two dialects as tables: the names, shapes and places that each has for the same thing.
+"""Beta and GA as tables: the names, shapes and places that each has for the same thing.
 
 Sources are `PROTOCOL.md` sections 2 to 7. The tables share nothing with the adapters of
 :mod:`bridge.realtime`, so that a mistake there shows.

@@ -14,7 +14,8 @@ from bridge.simulator import beta_shapes as beta
 from bridge.simulator import ga_shapes as ga
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.door import Doorkeeper, beta_is_gone, http_error, meet
-from bridge.simulator.faults import FaultBoard, FaultSpec, Moment
+from bridge.simulator.fault_board import FaultBoard
+from bridge.simulator.faults import FaultSpec, Moment
 from bridge.simulator.refusal import EventRefused, refuse
 from bridge.simulator.scenario import Scenario
 from bridge.simulator.shapes import refusal_of

@@ -1,18 +1,14 @@
 """Faults on demand, each with its kind, its moment, and how often it strikes.
 
 A fault waits for a moment (:class:`Moment`) and then acts at one of three places: at the door
-of the server (:func:`bridge.simulator.door.meet`), on the outgoing stream (:data:`_EFFECTS`, pure
-functions from an event to what is done in its place), or on the model
-(:meth:`ConnectionFaults.why_no_answer`, :meth:`ConnectionFaults.overrun_ms`). The session and the
-dialects know nothing of it.
+of the server (:func:`bridge.simulator.door.meet`), on the outgoing stream (:data:`EFFECTS`, pure
+functions from an event to what is done in its place), or on the model. Which strike, and when, is
+counted in :mod:`bridge.simulator.fault_board`.
 """
 
-import asyncio
 import enum
 import json
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from types import UnionType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -51,7 +47,7 @@ class Moment(enum.StrEnum):
     DONE = "done"
 
 
-_MOMENTS = {
+MOMENTS = {
     "session.created": Moment.CONNECT,
     "transcription_session.created": Moment.CONNECT,
     "input_audio_buffer.speech_started": Moment.SPEECH,
@@ -63,11 +59,11 @@ _MOMENTS = {
     "response.done": Moment.DONE,
     "session.started": Moment.CONNECT,
 }
-_STREAM = frozenset(_MOMENTS.values())
+_STREAM = frozenset(MOMENTS.values())
 _DOOR = frozenset({Moment.CONNECT, Moment.TOKEN})
 
 
-class _Fault(BaseModel):
+class Fault(BaseModel):
     """What every fault says.
 
     Attributes:
@@ -92,7 +88,7 @@ class _Fault(BaseModel):
         return self
 
 
-class Refuse(_Fault):
+class Refuse(Fault):
     """An HTTP status instead of an upgrade or a token."""
 
     moments: ClassVar[frozenset[Moment]] = _DOOR
@@ -101,7 +97,7 @@ class Refuse(_Fault):
     retry_after_s: int | None = Field(None, ge=0)
 
 
-class Drop(_Fault):
+class Drop(Fault):
     """The TCP connection ends: by RST, or quietly."""
 
     moments: ClassVar[frozenset[Moment]] = _STREAM | _DOOR | {Moment.NOW}
@@ -109,7 +105,7 @@ class Drop(_Fault):
     abruptly: bool = True
 
 
-class Stall(_Fault):
+class Stall(Fault):
     """Nothing is sent for a while; at ``audio``, ``times`` over, it makes slow deltas."""
 
     moments: ClassVar[frozenset[Moment]] = _STREAM | _DOOR | {Moment.NOW}
@@ -117,7 +113,7 @@ class Stall(_Fault):
     ms: int = Field(ge=1, le=600_000)
 
 
-class CloseSocket(_Fault):
+class CloseSocket(Fault):
     """The WebSocket closes with a code."""
 
     moments: ClassVar[frozenset[Moment]] = _STREAM | {Moment.NOW}
@@ -126,7 +122,7 @@ class CloseSocket(_Fault):
     reason: str = Field("", max_length=123)
 
 
-class ReportError(_Fault):
+class ReportError(Fault):
     """An ``error`` event comes before the event."""
 
     moments: ClassVar[frozenset[Moment]] = _STREAM | {Moment.NOW}
@@ -136,7 +132,7 @@ class ReportError(_Fault):
     message: str = "The server had an error while processing your request."
 
 
-class Unknown(_Fault):
+class Unknown(Fault):
     """An event that nobody knows comes before the event."""
 
     moments: ClassVar[frozenset[Moment]] = _STREAM | {Moment.NOW}
@@ -144,39 +140,39 @@ class Unknown(_Fault):
     type: str = "simulator.unheard_of"
 
 
-class Malformed(_Fault):
+class Malformed(Fault):
     """The event is broken: without one of its fields, or not even JSON."""
 
     kind: Literal["malformed"]
     lacks: str | None = None
 
 
-class Lose(_Fault):
+class Lose(Fault):
     """The event is never sent."""
 
     kind: Literal["lose"]
 
 
-class Duplicate(_Fault):
+class Duplicate(Fault):
     """The event comes twice."""
 
     kind: Literal["duplicate"]
 
 
-class Reorder(_Fault):
+class Reorder(Fault):
     """The event changes places with the next one."""
 
     kind: Literal["reorder"]
 
 
-class Delay(_Fault):
+class Delay(Fault):
     """The event comes late, and others overtake it."""
 
     kind: Literal["delay"]
     ms: int = Field(ge=1, le=600_000)
 
 
-class Fail(_Fault):
+class Fail(Fault):
     """The model does not answer: ``response.done`` says failed, and why."""
 
     moments: ClassVar[frozenset[Moment]] = frozenset({Moment.TURN})
@@ -184,14 +180,14 @@ class Fail(_Fault):
     code: str = "rate_limit_exceeded"
 
 
-class Hang(_Fault):
+class Hang(Fault):
     """The model begins to answer, or to go on after a tool, and never comes to an end."""
 
     moments: ClassVar[frozenset[Moment]] = frozenset({Moment.TURN})
     kind: Literal["hang"]
 
 
-class Overrun(_Fault):
+class Overrun(Fault):
     """The agent goes on talking for a while although the caller has begun."""
 
     moments: ClassVar[frozenset[Moment]] = frozenset({Moment.SPEECH})
@@ -239,7 +235,7 @@ def _precede(fault: Unknown, event: WireObject) -> Sequence[Action]:
 
 
 # Each says what is done in place of an event; the event is always the very same object.
-_EFFECTS: Mapping[type[_Fault], Callable[..., Sequence[Action]]] = {
+EFFECTS: Mapping[type[Fault], Callable[..., Sequence[Action]]] = {
     Drop: lambda fault, event: (CutConnection(fault.abruptly),),
     Stall: lambda fault, event: (SendNothing(fault.ms), SendEvent(event)),
     CloseSocket: lambda fault, event: (Close(fault.code, fault.reason),),
@@ -251,154 +247,3 @@ _EFFECTS: Mapping[type[_Fault], Callable[..., Sequence[Action]]] = {
     Reorder: lambda fault, event: (SendAfterNext(event),),
     Delay: lambda fault, event: (SendLate(event, fault.ms),),
 }
-
-
-class Armed:
-    """A fault that has been set, and how far it has come.
-
-    Attributes:
-        struck: how often it has struck.
-    """
-
-    def __init__(self, spec: FaultSpec) -> None:
-        self.spec = spec
-        self.name = new_name("fault")
-        self.struck = 0
-
-    def strikes(self, seen: Counter[str]) -> bool:
-        """Count a moment that the fault waits for, and return whether it strikes at it.
-
-        Args:
-            seen: how many such moments have been, by fault.
-        """
-        seen[self.name] += 1
-        times = self.spec.times
-        if seen[self.name] < self.spec.nth or (times is not None and self.struck >= times):
-            return False
-        self.struck += 1
-        return True
-
-    def report(self) -> WireObject:
-        """Return it as the admin endpoint shows it."""
-        return {"id": self.name, "struck": self.struck, **self.spec.model_dump(mode="json")}
-
-
-class FaultBoard:
-    """Keeps the faults of one server.
-
-    Args:
-        specs: those that are set from the start.
-    """
-
-    def __init__(self, specs: Sequence[FaultSpec] = ()) -> None:
-        self._armed = [Armed(spec) for spec in specs]
-        self._seen: Counter[str] = Counter()
-
-    def add(self, spec: FaultSpec) -> Armed:
-        """Set a fault."""
-        armed = Armed(spec)
-        self._armed.append(armed)
-        return armed
-
-    def clear(self) -> None:
-        """Set no faults any more."""
-        self._armed.clear()
-
-    def replace(self, specs: Sequence[FaultSpec]) -> None:
-        """Set these faults and no others; all of them count from here."""
-        self._armed[:] = [Armed(spec) for spec in specs]
-
-    def report(self) -> list[WireObject]:
-        """Return all faults as the admin endpoint shows them."""
-        return [armed.report() for armed in self._armed]
-
-    def at_the_door(self, moment: Moment) -> list[Refuse | Drop | Stall]:
-        """Return the faults that strike at a handshake or a request for a token, in their order.
-
-        All of them count the moment, even if the first ends it.
-        """
-        return [
-            armed.spec
-            for armed in self._armed
-            if armed.spec.at is moment
-            and isinstance(armed.spec, Refuse | Drop | Stall)
-            and armed.strikes(self._seen)
-        ]
-
-    def of_connection(self) -> "ConnectionFaults":
-        """Return the faults as a new connection meets them."""
-        return ConnectionFaults(self._armed, self._seen)
-
-
-class ConnectionFaults:
-    """The faults of one connection.
-
-    Args:
-        armed: the server's, as they come and go.
-        seen: of the whole server; the first event counts there.
-    """
-
-    def __init__(self, armed: Sequence[Armed], seen: Counter[str]) -> None:
-        self._armed = armed
-        self._seen_by_server = seen
-        self._seen: Counter[str] = Counter()
-
-    def spoil(self, event: WireObject, marked: Collection[str] = ()) -> Sequence[Action]:
-        """Return what is done in place of an event.
-
-        Args:
-            marked: the moments that it is for, beside that of its type.
-        """
-        moments = {*marked, _MOMENTS.get(str(event["type"]))}
-        actions: tuple[Action, ...] = (SendEvent(event),)
-        connecting = Moment.CONNECT in moments
-        seen = self._seen_by_server if connecting else self._seen
-        for armed in tuple(self._armed):
-            spec = armed.spec
-            # At connect these two have struck at the door already.
-            at_the_door = connecting and isinstance(spec, Drop | Stall)
-            effect = _EFFECTS.get(type(spec))
-            if spec.at in moments and effect and not at_the_door and armed.strikes(seen):
-                actions = tuple(_replaced(actions, event, effect(spec, event)))
-        return actions
-
-    async def why_no_answer(self) -> str | None:
-        """Return why the model does not answer in the response that begins, if it doesn't.
-
-        Where it hangs, this never returns.
-        """
-        struck = self._strike_model(Fail | Hang)
-        if any(isinstance(spec, Hang) for spec in struck):
-            await asyncio.Event().wait()
-        codes = [spec.code for spec in struck if isinstance(spec, Fail)]
-        return codes[0] if codes else None
-
-    def overrun_ms(self) -> int:
-        """Return how long the agent goes on talking, now that the caller begins."""
-        struck = self._strike_model(Overrun)
-        return sum(spec.ms for spec in struck if isinstance(spec, Overrun))
-
-    def _strike_model(self, kind: type[_Fault] | UnionType) -> list[FaultSpec]:
-        return [
-            armed.spec
-            for armed in self._armed
-            if isinstance(armed.spec, kind) and armed.strikes(self._seen)
-        ]
-
-
-def strike_now(spec: FaultSpec) -> Sequence[Action]:
-    """Return what a fault does to a connection that has nothing to send."""
-    nothing: WireObject = {}
-    actions = _EFFECTS[type(spec)](spec, nothing)
-    return [each for each in actions if not (isinstance(each, SendEvent) and each.event is nothing)]
-
-
-def _replaced(
-    actions: Sequence[Action], event: WireObject, others: Sequence[Action]
-) -> Iterator[Action]:
-    """Yield the actions with others in place of every sending of the event."""
-    for action in actions:
-        if isinstance(action, SendEvent) and action.event is event:
-            yield from others
-        else:
-            yield action

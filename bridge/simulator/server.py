@@ -15,7 +15,8 @@ from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.connection import ClientConnection, Lifetime, Talk, wire_for
 from bridge.simulator.door import Doorkeeper, Objection, Visitor, dialect_of, live_path, meet
 from bridge.simulator.endpoints import AdminEndpoint, ModelList, TokenEndpoints
-from bridge.simulator.faults import ConnectionFaults, FaultBoard, FaultSpec, Moment, strike_now
+from bridge.simulator.fault_board import ConnectionFaults, FaultBoard, strike_now
+from bridge.simulator.faults import FaultSpec, Moment
 from bridge.simulator.flavours import SERVERS
 from bridge.simulator.gpt_live.session import LiveSession, Terms
 from bridge.simulator.outbox import Outbox

@@ -1,4 +1,4 @@
-"""Server events as JSON objects, without ``event_id``: one row for each, for both dialects.
+"""Server events as JSON objects, without ``event_id``: one row for each, for beta and GA.
 
 `PROTOCOL.md` sections 3 and 7. Pure. A row names the event and its fields in the order of the wire;
 ``{...}`` in a name stands for what the dialect calls it (:class:`bridge.simulator.dialects.Names`).

@@ -47,7 +47,7 @@ from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import Channel
 from bridge.simulator.conversation import Conversation, ConversationEntry
 from bridge.simulator.dialect_wire import Wire
-from bridge.simulator.faults import ConnectionFaults
+from bridge.simulator.fault_board import ConnectionFaults
 from bridge.simulator.formats import wire_format
 from bridge.simulator.hearing import TurnHearing
 from bridge.simulator.listening import Idle, InputBuffer, Onset, SpeechPause
@@ -70,7 +70,7 @@ class ServerSession:
         outbox: takes events for the client.
         tasks: the connection's task group; what the session starts in it ends with :meth:`stop`.
         faults: those of the model.
-        told_by: what the client gets once the session has lasted as long as it may.
+        ends_by: what the client gets once the session has lasted as long as it may.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class ServerSession:
         outbox: Outbox,
         tasks: asyncio.TaskGroup,
         faults: ConnectionFaults,
-        told_by: EndsBy,
+        ends_by: EndsBy,
     ) -> None:
         self._wire = wire
         self._faults = faults
-        self._told_by = told_by
+        self._ends_by = ends_by
         self._channel = Channel(wire, outbox, tasks)
         self._config = wire.config
         self._input = InputBuffer(self._config.input_format.rate_hz, self._config.turn_detection)
@@ -139,9 +139,9 @@ class ServerSession:
         Args:
             what: that, in the server's words.
         """
-        if self._told_by != "close":
+        if self._ends_by != "close":
             self.report(refuse("session_expired", what).error)
-        if self._told_by == "error":
+        if self._ends_by == "error":
             self._channel.hang_up(WSCloseCode.OK, "")
         else:
             self._channel.hang_up(WSCloseCode.GOING_AWAY, what)

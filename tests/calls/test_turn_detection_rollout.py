@@ -1,27 +1,20 @@
 """A rollout of turn detection alone: two arms that differ in their templates, judged by calls."""
 
-import asyncio
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bridge.audio.resample import downsample_whole
 from bridge.config.settings import RedisSettings
-from bridge.routing.rollout.changes import set_share
-from bridge.routing.rollout.observed import CallEntry
-from bridge.routing.rollout.state import Halt, RolloutState
+from bridge.routing.rollout.state import Halt
 from bridge.routing.rollout.verdict import Badness
-from bridge.speech.synthesis import Synthesizer
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis
-from bridge.store.rollouts import RolloutStore, Signature
+from bridge.store.rollouts import RolloutStore
 from tests.support.gateways import Gateway, serving, write_dialplan
 from tests.support.processes import SIMULATOR_KEY
-from tests.support.rtp_caller import RtpCaller
+from tests.support.rollout_callers import Callers
 
 pytestmark = [
     pytest.mark.sip,
@@ -32,11 +25,7 @@ pytestmark = [
 ]
 
 FLAG = "turns"
-LANES = 3
-"""Of the four calls that PyPI's PJSIP holds."""
 SLOW_TURN_S = 2.5
-SPOKEN_PACKETS = 60
-"""More than the tones of a filler hold until the slower arm answers."""
 AGENT = {
     "instructions": "Be brief.",
     "language": "en",
@@ -87,61 +76,6 @@ def arms_of(
         yield gateway
 
 
-class Callers:
-    """Callers, each with a number of their own, who ask once and hang up when they are answered."""
-
-    def __init__(self, gateway: Gateway, store: RolloutStore) -> None:
-        self._gateway = gateway
-        self._store = store
-        self._question = downsample_whole(Synthesizer("en-us", 150).say("Where is my order?"))
-        self._numbers = iter(range(15550000, 15559999))
-
-    async def until_acted(self, begin_percent: float) -> RolloutState:
-        """Place calls, one after another in each lane, until the rollout's state is another one."""
-        begun = time.time_ns() // 1_000_000
-        changed = await self._store.change(
-            FLAG, lambda state: set_share(state, begin_percent, begun), Signature("test"), begun
-        )
-        assert changed is not None
-        lanes = [asyncio.create_task(self._place_calls()) for _ in range(LANES)]
-        try:
-            async with asyncio.timeout(240):
-                while True:
-                    state = (await self._store.read([FLAG]))[FLAG]
-                    if state.version > changed[1].version:
-                        return state
-                    done, _ = await asyncio.wait(
-                        lanes, timeout=0.1, return_when=asyncio.FIRST_EXCEPTION
-                    )
-                    for lane in done:
-                        lane.result()
-        finally:
-            for lane in lanes:
-                lane.cancel()
-            await asyncio.gather(*lanes, return_exceptions=True)
-
-    async def _place_calls(self) -> None:
-        while True:
-            async with RtpCaller(self._gateway.sip_port, user=f"+{next(self._numbers)}") as caller:
-                assert await caller.call() == 200
-                caller.speak(self._question)
-                await caller.until(partial(_is_over, caller))
-                await caller.until(partial(_is_answered, caller, len(caller.heard)))
-                await caller.hang_up()
-
-    async def entries(self) -> list[CallEntry]:
-        return [entry for _, entry in await self._store.calls(FLAG, "0")]
-
-
-def _is_over(caller: RtpCaller) -> bool:
-    return not caller.speaking
-
-
-def _is_answered(caller: RtpCaller, since: int) -> bool:
-    """Whether more was heard than the tones of a filler."""
-    return sum(each.loud for each in caller.heard[since:]) >= SPOKEN_PACKETS
-
-
 @pytest.mark.parametrize(
     ("new_ms", "begin_percent", "action"),
     [(3_500, 50, "rollback"), (300, 25, "promote")],
@@ -160,7 +94,7 @@ async def test_arms_that_differ_in_turn_detection_are_judged_by_their_calls(
         await link.ask(["FLUSHALL"])
         store = RolloutStore(link, RedisSettings())
         with arms_of(simulator, redis, tmp_path, 500, new_ms) as gateway:
-            callers = Callers(gateway, store)
+            callers = Callers(gateway, store, FLAG)
             state = await callers.until_acted(begin_percent)
             entries = await callers.entries()
     finally:

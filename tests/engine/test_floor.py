@@ -24,6 +24,7 @@ from bridge.engine.tools.state import ToolRound
 from bridge.engine.turns import State, Trigger
 from bridge.engine.voice.state import Filler, Phrase
 from bridge.errors import Fault, Outcome
+from bridge.realtime.dialect import Capabilities
 from bridge.realtime.session_config import ResponseConfig
 from tests.engine.calls import A1, R1, SILENT, T1, T2
 from tests.support.policies import (
@@ -42,7 +43,8 @@ ENGINE = Path(inspect.getfile(floor)).parent
 FACTS: Mapping[str, tuple[str, ...]] = {
     "agent_busy": ("response", "awaited", "owed cancelled", "tool_runs"),
     "audible": ("playing", "phrase_waits", "phrase_plays"),
-    "agent_has_floor": ("audible", "response"),
+    "agent_has_floor": ("audible", "agent_speaks"),
+    "agent_speaks": ("answering", "answering_aloud", "answering_protected"),
     "caller_has_floor": ("speaking", "stopped_agent", "unexplained !expected"),
     "handing_over": ("supervisor_has", "handoff_begun"),
     "elsewhere": ("supervisor_has", "handoff_wanted", "handoff_begun"),
@@ -62,8 +64,8 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "caller_is_talked_over": ("speaking sound", "speaking !listens_itself"),
     "service_owes_speech": ("service_listens !speaking !ending",),
     "service_owes_commit": (
-        "service_listens uncommitted !speaking",
-        "service_listens uncommitted sound_in_turn !sound",
+        "service_listens uncommitted !speaking !full_duplex",
+        "service_listens uncommitted sound_in_turn !sound !full_duplex",
     ),
     "session_may_change": (
         "talking in_listening !speaking !sound !audible !filling !agent_busy !ending",
@@ -74,13 +76,13 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
         "!awaits_consent !handing_over !digits !secret_digits !caller_has_floor",
     ),
     "agent_is_waited_for": (
-        "talking agent_busy !fallback !playing !caller_has_floor !held !elsewhere",
-        "talking lost       !fallback !playing !caller_has_floor !held !elsewhere",
+        "talking agent_busy !breathes !fallback !playing !caller_has_floor !held !elsewhere",
+        "talking lost       !breathes !fallback !playing !caller_has_floor !held !elsewhere",
     ),
     "agent_owes_sound": (
-        "talking agent_busy !caller_is_heard !held !with_person",
-        "talking playing    !caller_is_heard !held !with_person",
-        "talking lost       !caller_is_heard !held !with_person",
+        "talking agent_busy !breathes !caller_is_heard !held !with_person",
+        "talking playing    !breathes !caller_is_heard !held !with_person",
+        "talking lost       !breathes !caller_is_heard !held !with_person",
     ),
     "waits_are_filled": ("talking !handing_over !fallback",),
     "agent_can_be_cut": ("agent_has_floor interruptible",),
@@ -90,6 +92,7 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "sound_may_cut": ("talking !lost !secret_digits may_cut",),
     "may_hand_over": ("leavable !agent_has_floor",),
     "bridge_may_greet": ("!audible !caller_has_floor !fallback !handing_over !ending",),
+    "voice_may_sound": ("talking agent_is_in_talk !held !awaits_consent !fallback !leaving",),
     "phrase_may_sound": ("!answering_aloud", "!playing"),
 }
 """Functions of the floor."""
@@ -97,7 +100,8 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
 AT_WORK = ("in_listening", "in_thinking", "in_speaking")
 BEGUN = tuple(f"handoff_{step}" for step in HandoffStep if step is not HandoffStep.WANTED)
 WORDS: Mapping[str, tuple[str, ...]] = {
-    "response": ("answering", "answering_aloud", "answering_protected"),
+    "response": ("answering", "answering_aloud", "answering_protected", "pausing"),
+    "breathes": ("pausing !tool_runs",),
     "awaited": ("expected", "requested", "retry"),
     "handoff_begun": BEGUN,
     "supervisor_has": ("hold_paused", "hold_awaited", "hold_talking", "hold_on_hold"),
@@ -180,6 +184,7 @@ GROUPS: tuple[Mapping[str, Put], ...] = (
         "answering": field(RUNNING, Response(R1)),
         "answering_aloud": field(RUNNING, Response(R1, audible=True)),
         "answering_protected": field(RUNNING, Response(R1, protected=True)),
+        "pausing": field(RUNNING, Response(R1, pausing=True)),
         "cancelled": field(RUNNING, Response(R1, cancelled=True, audible=True, protected=True)),
     },
     {"expected": flag("session.responses.expected")},
@@ -202,6 +207,8 @@ GROUPS: tuple[Mapping[str, Put], ...] = (
     {"lost": flag("lost")},
     {"fallback": field("fallback", FallbackState(fallback_policy(), ENDING, deque()))},
     {"ending": field("ending", T1)},
+    {"leaving": field("leaving", ENDING)},
+    {"full_duplex": field("session.service", Capabilities(reports_turns=False))},
     {f"handoff_{step}": handoff_at(step) for step in HandoffStep},
     {f"hold_{hold}": field("supervised.hold", hold) for hold in CallerHolder},
     {"secret": flag("supervised.secret")},
@@ -259,7 +266,7 @@ def named_facts(question: str) -> set[str]:
     found: set[str] = set()
     for row in TABLE[question]:
         for word in (each.removeprefix("!") for each in row.split()):
-            inner = word in QUESTIONS or word == "service_listens"
+            inner = word in QUESTIONS or word in ("service_listens", "breathes")
             found |= named_facts(word) if inner else {word}
     return found
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from bridge.errors import ProtocolError
 from bridge.realtime import beta, ga
+from bridge.realtime.commands import ContinueDelegated
 from bridge.realtime.events import (
     ApiError,
     ErrorReported,
@@ -18,6 +19,7 @@ from bridge.realtime.events import (
     TranscriptDelta,
     UnknownEvent,
 )
+from bridge.realtime.wire_rows import LIVE_ALONE, UNSAID
 from bridge.realtime.wire_tables import Tables
 from tests.realtime import golden
 from tests.realtime.golden import DIALECTS
@@ -61,13 +63,19 @@ def test_tables_have_every_event_of_the_official_types(name: DialectName) -> Non
 def test_tables_refuse_a_canonical_event_that_a_dialect_forgot() -> None:
     events = {kind: row for kind, row in ga.TABLES.events.items() if row.kind is not SpeechStarted}
     with pytest.raises(TypeError, match="SpeechStarted"):
-        Tables(events, ga.TABLES.commands)
-    Tables(events, ga.TABLES.commands, frozenset({SpeechStarted}))
+        Tables(events, ga.TABLES.commands, LIVE_ALONE, UNSAID)
+    Tables(events, ga.TABLES.commands, LIVE_ALONE | {SpeechStarted}, UNSAID)
 
 
 def test_tables_refuse_an_event_that_is_there_and_absent() -> None:
     with pytest.raises(TypeError, match="SpeechStarted"):
-        Tables(ga.TABLES.events, ga.TABLES.commands, frozenset({SpeechStarted}))
+        Tables(ga.TABLES.events, ga.TABLES.commands, LIVE_ALONE | {SpeechStarted}, UNSAID)
+
+
+def test_tables_refuse_a_command_that_a_dialect_forgot() -> None:
+    unsaid = {kind: why for kind, why in UNSAID.items() if kind is not ContinueDelegated}
+    with pytest.raises(TypeError, match="ContinueDelegated"):
+        Tables(ga.TABLES.events, ga.TABLES.commands, LIVE_ALONE, unsaid)
 
 
 @both

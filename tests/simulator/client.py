@@ -25,7 +25,7 @@ APPEND_SAMPLES = 480
 TIMEOUT_S = PATIENCE_S
 
 
-class Client:
+class EventSocket:
     """One connection; every event received is judged, and kept in ``events``.
 
     Args:
@@ -50,18 +50,6 @@ class Client:
     async def send(self, kind: str, **fields: object) -> None:
         await self.socket.send(json.dumps({"type": kind, **fields}))
 
-    async def send_audio(self, samples: NDArray[np.int16]) -> None:
-        """Append 24 kHz samples in pieces of 20 ms."""
-        for start in range(0, samples.size, APPEND_SAMPLES):
-            piece = samples[start : start + APPEND_SAMPLES].astype("<i2").tobytes()
-            await self.send("input_audio_buffer.append", audio=base64.b64encode(piece).decode())
-
-    async def update(self, **session: object) -> Event:
-        """Update the session and return what came of it."""
-        kind = {"type": "realtime"} if self.dialect == "ga" else {}
-        await self.send("session.update", session={**kind, **session})
-        return await self.until(lambda event: event["type"] in ("session.updated", "error"))
-
     async def until(self, wanted: str | Callable[[Event], bool]) -> Event:
         """Read until an event of this type, or one of which this is true, and return it."""
         async with asyncio.timeout(TIMEOUT_S):
@@ -85,6 +73,22 @@ class Client:
 
     def of_type(self, kind: str) -> list[Event]:
         return [event for event in self.events if event["type"] == kind]
+
+
+class Client(EventSocket):
+    """A connection to the Realtime API."""
+
+    async def send_audio(self, samples: NDArray[np.int16]) -> None:
+        """Append 24 kHz samples in pieces of 20 ms."""
+        for start in range(0, samples.size, APPEND_SAMPLES):
+            piece = samples[start : start + APPEND_SAMPLES].astype("<i2").tobytes()
+            await self.send("input_audio_buffer.append", audio=base64.b64encode(piece).decode())
+
+    async def update(self, **session: object) -> Event:
+        """Update the session and return what came of it."""
+        kind = {"type": "realtime"} if self.dialect == "ga" else {}
+        await self.send("session.update", session={**kind, **session})
+        return await self.until(lambda event: event["type"] in ("session.updated", "error"))
 
     def order(self) -> list[str]:
         """Return the types received so far: runs as one, transcription events left out.

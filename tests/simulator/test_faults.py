@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidHandshake, Inval
 from bridge.simulator.faults import FaultSpec
 from bridge.simulator.server import SimulatorServer
 from tests.realtime.official import DialectName
-from tests.simulator.client import TIMEOUT_S, Client, connected
+from tests.simulator.client import TIMEOUT_S, Client, connected, spoken
 from tests.simulator.conftest import paced
 from tests.simulator.plain_http import Answer, http_url, request
 
@@ -306,6 +306,42 @@ async def test_failed_response(faulty: Faulty, dialect: DialectName, code: str) 
         assert not client.of_type("error")
         assert not client.of_type("response.output_item.added")
         assert (await respond(client))["response"]["status"] == "completed"
+
+
+@both
+async def test_response_that_never_ends_can_be_cancelled(
+    faulty: Faulty, dialect: DialectName
+) -> None:
+    await faulty.set(at="turn", kind="hang")
+    async with connected(faulty.url, dialect=dialect) as client:
+        await client.until("session.created")
+        await client.send("response.create")
+        await client.until("response.created")
+        await client.send("conversation.item.retrieve", item_id="nothing")
+        assert (await client.error())["code"] == "item_retrieve_invalid_item_id"
+        assert not client.of_type("response.output_item.added")
+        await client.send("response.cancel")
+        assert (await client.until("response.done"))["response"]["status"] == "cancelled"
+        assert (await respond(client))["response"]["status"] == "completed"
+
+
+@both
+async def test_agent_talks_on_after_the_caller_has_begun(dialect: DialectName) -> None:
+    overrun = {"at": "speech", "kind": "overrun", "ms": 600, "nth": 2}
+    faults = TypeAdapter(list[FaultSpec]).validate_python([overrun])
+    server = SimulatorServer(paced(speedup=1).model_copy(update={"faults": tuple(faults)}))
+    delta = audio(dialect, "delta")
+    async with connected(await server.start(), dialect=dialect) as client:
+        await client.send_audio(spoken("What is your return policy?"))
+        await client.until(delta)
+        await client.send_audio(spoken("Wait a moment, please.", 0))
+        await client.until("input_audio_buffer.speech_started")
+        begun = len(client.of_type(delta))
+        done = await client.until("response.done")
+        assert done["response"]["status_details"]["reason"] == "turn_detected"
+        # Six deltas in 600 ms, and fewer where the machine is slow; none without the fault.
+        assert len(client.of_type(delta)) > begun
+    await server.aclose()
 
 
 async def test_faults_at_one_moment_add_up(faulty: Faulty) -> None:

@@ -7,9 +7,12 @@ has one: the service refuses a part of them. What it finds, the voice speaks of 
 delegation that never ends holds nothing up: the voice talks on meanwhile.
 """
 
+from bridge.engine.agent.requests import expect_response
 from bridge.engine.inputs import Input
 from bridge.engine.state import CallState, Effects
+from bridge.engine.timers import Timer
 from bridge.engine.tools.rounds import on_response_over
+from bridge.engine.turns import Trigger
 from bridge.realtime.commands import ContinueDelegated, DeclineDelegated
 from bridge.realtime.events import (
     DelegatedCreated,
@@ -31,7 +34,8 @@ def on_work_delegated(call: CallState, event: WorkDelegated, now_ns: int) -> Eff
 def on_delegated_created(call: CallState, event: DelegatedCreated, now_ns: int) -> Effects:
     """Remember which response goes on for a delegation: its items do not name it."""
     call.session.delegated.running[event.delegation_id] = event.response_id
-    yield from ()
+    if call.session.responses.awaited:  # it is worked on
+        yield from call.start_timer(Timer.RESPONSE, call.policy.limits.response_timeout_ms)
 
 
 def on_delegated_done(call: CallState, event: DelegatedDone, now_ns: int) -> Effects:
@@ -52,3 +56,6 @@ def watch_delegated(call: CallState, event: Input, now_ns: int) -> Effects:
     if delegated.calls and not delegated.running and call.backend_goes_on:
         delegated.calls.clear()
         yield from call.send(ContinueDelegated())
+        if call.session.responses.active is None and call.ending is None:
+            yield from call.move(Trigger.RESPONSE_REQUESTED)
+            yield from expect_response(call)

@@ -13,7 +13,7 @@ service hears the caller itself and stops, and it sends no faster than it is hea
 little that it believes to be heard and was not. Where a caller who cut it is silent again and it
 still speaks, it has kept the floor on purpose, and is heard from there on. Silence is digital zero
 but for a tick at the start, and speech an order of magnitude above :data:`SILENCE_DBFS`
-(`PROTOCOL.md` section 9).
+(`PROTOCOL.md` section 11).
 """
 
 from dataclasses import replace
@@ -49,6 +49,7 @@ PAUSE_MS = 800
 GOODBYE_MS = 15_000
 """How long a goodbye may take that has begun."""
 
+_SENTENCE_ENDS = (".", "!", "?")
 _WINDOW_MS = 20
 """A word's onset at the end of a long piece is not averaged away."""
 
@@ -83,10 +84,13 @@ def on_voice_transcript(call: CallState, event: VoiceTranscriptDelta, now_ns: in
     after_pause = event.start_ms - voice.words_end_ms >= PAUSE_MS
     voice.words_end_ms = event.end_ms
     active = call.session.responses.active
-    if active is None and (after_pause or voice.early or not voice.utterances):
+    if active is None and (voice.early or not voice.utterances):
         voice.early += event.delta
         return
     item = call.transcript.item(voice.item_id, voice.utterance_id)
+    if active is None and after_pause and item.texts:
+        voice.early += event.delta
+        return
     if item.cut_by is not None and active is None:
         return  # what was heard of it is known
     _add_words(call, item, event.delta)
@@ -137,7 +141,10 @@ def _give(call: CallState, active: Response, delta: VoiceDelta, now_ns: int) -> 
 
 
 def _add_words(call: CallState, item: AgentItem, words: str) -> None:
-    item.texts[0] = item.texts.get(0, "") + words
+    before = item.texts.get(0, "")
+    if before.endswith(_SENTENCE_ENDS) and not words[:1].isspace():
+        words = f" {words}"  # the first of a sentence may come without its space
+    item.texts[0] = before + words
     call.log.feed(
         TranscriptDelta(response_id=item.response_id, item_id=item.server_id, delta=words)
     )

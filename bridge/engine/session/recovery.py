@@ -51,7 +51,7 @@ from bridge.realtime.events import (
     SessionClosed,
     SpeechStarted,
 )
-from bridge.realtime.failures import Cure, Failure, classify
+from bridge.realtime.failures import Cure, Failure, classify, code_of_end
 from bridge.realtime.items import Item, Message
 from bridge.realtime.session_config import ResponseConfig
 
@@ -203,7 +203,7 @@ def _of_spare(call: CallState, spare: SpareSession) -> SessionReady:
 
 def on_session_closed(call: CallState, event: SessionClosed, now_ns: int) -> Effects:
     """Get the session back that its service has ended; its connection goes with it."""
-    error = UpstreamError("the service ended the session", code=f"session_closed_{event.reason}")
+    error = UpstreamError("the service ended the session", code=code_of_end(event.reason))
     yield from on_session_failed(call, SessionFailed(error), now_ns)
 
 

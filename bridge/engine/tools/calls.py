@@ -83,6 +83,8 @@ def on_delegated_item_done(call: CallState, event: DelegatedItemDone, now_ns: in
         delegated.calls.add(ToolCallId(item.item_id))
     if isinstance(item, FunctionCall) and item.status in _FINISHED:
         delegated.calls.add(item.call_id)
+        call.session.responses.expect_none()  # a tool is what is waited for now
+        yield from call.stop_timer(Timer.RESPONSE)
         call.log.feed(OutputItemDone(response_id, 0, item))
     yield from _take_item(call, response_id, item, now_ns)
 
@@ -115,7 +117,8 @@ def on_tool_finished(call: CallState, event: ToolFinished, now_ns: int) -> Effec
     if event.call_id in call.background:
         call.background.remove(event.call_id)
         yield from _answer(call, event)
-        yield from request_response(call)
+        if event.call_id not in call.session.delegated.calls:
+            yield from request_response(call)
         return
     for response_id, tools in call.tool_rounds.items():
         if event.call_id in tools.pending:

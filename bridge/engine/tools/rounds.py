@@ -28,5 +28,6 @@ def answer_together(call: CallState, response_id: ResponseId) -> Effects:
     tools = call.tool_rounds[response_id]
     if tools.response_over and not tools.pending:
         del call.tool_rounds[response_id]
-        if tools.seen - call.background:
+        asked_here = tools.seen - call.background - call.session.delegated.calls
+        if asked_here:  # the service's backend goes on by itself, and the voice with it
             yield from request_response(call)

@@ -29,6 +29,7 @@ from bridge.live.records.vitals import Vitals
 from bridge.live.records.waits import CallerWaits
 from bridge.live.services import Route, Services
 from bridge.realtime.events import (
+    DelegatedDone,
     InputCommitted,
     InputTranscriptCompleted,
     InputTranscriptFailed,
@@ -213,7 +214,7 @@ class CallRecord:
     def on_server_event(self, event: ServerEvent) -> None:
         """Take what is only to be counted or kept of the session's events."""
         match event:
-            case ResponseDone(usage=Usage() as usage):
+            case ResponseDone(usage=Usage() as usage) | DelegatedDone(usage=Usage() as usage):
                 self.sessions.count(usage)
             case InputTranscriptCompleted(item_id=item_id, usage=usage):
                 self._turns.transcribed(item_id)

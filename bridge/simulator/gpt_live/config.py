@@ -13,10 +13,10 @@ from bridge.simulator.gpt_live.shapes import (
     BackendShape,
     ClientDelegationShape,
     LiveFunctionShape,
+    LiveSessionShape,
+    LiveSessionUpdate,
     PcmShape,
     ResponsesDelegationShape,
-    SessionShape,
-    SessionUpdate,
 )
 from bridge.simulator.refusal import EventRefused, refuse
 from bridge.simulator.wire import WireObject
@@ -42,7 +42,7 @@ class LiveConfig:
         expires_at_s: Unix time, seconds.
     """
 
-    def __init__(self, shape: SessionShape, session_id: str, expires_at_s: int) -> None:
+    def __init__(self, shape: LiveSessionShape, session_id: str, expires_at_s: int) -> None:
         self._shape = shape
         self._identity: WireObject = {"id": session_id, "expires_at": expires_at_s}
         self._delegation = shape.delegation or ClientDelegationShape(type="client")
@@ -97,7 +97,7 @@ class LiveConfig:
             EventRefused: it changes what is fixed.
         """
         _check_changeable(event.get("session"))
-        asked = SessionUpdate.model_validate(event).session.delegation
+        asked = LiveSessionUpdate.model_validate(event).session.delegation
         if asked is None:
             return
         if asked.type != self._delegation.type:
@@ -118,7 +118,7 @@ def check_startable(session: object) -> None:
             raise refuse("invalid_value", why, f"session.{name}")
 
 
-def _check_length(shape: SessionShape) -> None:
+def _check_length(shape: LiveSessionShape) -> None:
     if text_tokens(shape.instructions or "") > MOST_INSTRUCTIONS_TOKENS:
         what = f"Instructions have more than {MOST_INSTRUCTIONS_TOKENS} tokens."
         raise refuse("invalid_value", what, "session.instructions")
@@ -129,7 +129,7 @@ def _check_length(shape: SessionShape) -> None:
 
 def _check_changeable(session: object) -> None:
     for name in session if isinstance(session, dict) else ():
-        if name in SessionShape.model_fields and name != "delegation":
+        if name in LiveSessionShape.model_fields and name != "delegation":
             raise _immutable(f"session.{name}")
 
 

@@ -109,7 +109,7 @@ class Delegations:
             what = f"There is no delegation '{delegation_id}'."
             raise refuse("invalid_value", what, "delegation_id")
 
-    def told(self, delegation_id: str | None, content: str) -> str | None:
+    def words_for(self, delegation_id: str | None, content: str) -> str | None:
         """Return what is said to an application's result: its words, or what its JSON means."""
         work = self._known.get(delegation_id or "")
         if work is None or not _is_json_object(content):

@@ -1,4 +1,4 @@
-"""What is heard and said in a GPT-Live session, and the work that is delegated in between.
+"""Hears and speaks in a GPT-Live session, and has work done in between.
 
 `PROTOCOL.md` section 11. All state changes only between awaits; what takes time runs in tasks.
 """
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bridge.realtime.events import ApiError
 from bridge.simulator.agent import AgentReply, AgentToolUse, SimulatedAgent, ordered
 from bridge.simulator.channel import SessionTasks
-from bridge.simulator.faults import ConnectionFaults, Moment
+from bridge.simulator.fault_board import ConnectionFaults
+from bridge.simulator.faults import Moment
 from bridge.simulator.gpt_live.backend_stream import BackendStream, message_of
 from bridge.simulator.gpt_live.config import LiveConfig
 from bridge.simulator.gpt_live.delegations import Delegation, Delegations
@@ -22,7 +23,7 @@ from bridge.simulator.listening import Onset, SpeechPause
 from bridge.simulator.wire import WireObject
 
 
-class Exchange:
+class LiveExchange:
     """The conversation of one session that has started.
 
     Args:
@@ -126,29 +127,30 @@ class Exchange:
             self._delegate(reply.tool)
 
     def _take_context(self, context: Context) -> None:
-        """Act on a context that has its place now: commentary is spoken, and so is an order."""
-        said = ordered(context.content)
+        """Act on a context that has its place now: commentary is said, and an order's words."""
+        said = None if context.channel == "thinking" else ordered(context.content)
+        if said is None and context.channel != "commentary":
+            return
         if said is None:
-            if context.channel != "commentary":
-                return
-            first = context.delegation_id is None and not self._anybody_spoke
-            said = (
-                self._agent.scenario.greeting
-                if first
-                else self._delegations.told(context.delegation_id, context.content)
-            )
+            said = self._words_for(context)
         self._tasks.start(self._follow(AgentReply(said)), f"live {context.channel}")
+
+    def _words_for(self, context: Context) -> str | None:
+        """Return what a commentary is said as: the greeting, where it has the agent speak first."""
+        if context.delegation_id is None and not self._anybody_spoke:
+            return self._agent.scenario.greeting
+        return self._delegations.words_for(context.delegation_id, context.content)
 
     def _delegate(self, use: AgentToolUse) -> None:
         work = self._delegations.begin(use)
         stream = None
-        told: WireObject = {"id": work.delegation_id, "type": "delegation", "target": "client"}
+        described: WireObject = {"id": work.delegation_id, "type": "delegation", "target": "client"}
         if self._config.backend is not None:
             stream = self._delegations.stream(self._now_s())
-            told |= {"target": "responses", "response_id": stream.response_id}
+            described |= {"target": "responses", "response_id": stream.response_id}
         offset_ms = self._timeline.frame_ms
         self._way.emit(
-            "session.delegation.created", Moment.TOOL, offset_ms=offset_ms, delegation=told
+            "session.delegation.created", Moment.TOOL, offset_ms=offset_ms, delegation=described
         )
         if stream is not None:
             self._call(stream, work)

@@ -15,10 +15,10 @@ from bridge.realtime.events import ApiError
 from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import SessionTasks
 from bridge.simulator.conversation import text_tokens
-from bridge.simulator.faults import ConnectionFaults
+from bridge.simulator.fault_board import ConnectionFaults
 from bridge.simulator.gpt_live.config import LiveConfig, check_startable
-from bridge.simulator.gpt_live.exchange import Exchange
-from bridge.simulator.gpt_live.shapes import ContextAppend, SessionStart
+from bridge.simulator.gpt_live.exchange import LiveExchange
+from bridge.simulator.gpt_live.shapes import ContextAppend, LiveSessionStart
 from bridge.simulator.gpt_live.timeline import Context, Timeline
 from bridge.simulator.gpt_live.way_out import WayOut
 from bridge.simulator.names import new_name
@@ -53,7 +53,7 @@ class _Begun:
 
     config: LiveConfig
     timeline: Timeline
-    exchange: Exchange
+    exchange: LiveExchange
 
 
 class LiveSession:
@@ -134,7 +134,7 @@ class LiveSession:
         if self._begun is not None:
             raise refuse("invalid_event", "The session has already been started.", "type")
         check_startable(event.get("session"))
-        asked = SessionStart.model_validate(event)
+        asked = LiveSessionStart.model_validate(event)
         model = asked.session.model
         if not any(fnmatchcase(model, each) for each in self._agent.scenario.models.live):
             what = f"The model '{model}' does not exist or you do not have access to it."
@@ -142,7 +142,7 @@ class LiveSession:
         expires_at_s = self._terms.now_s() + int(self._terms.lifetime_s)
         config = LiveConfig(asked.session, new_name("live"), expires_at_s)
         timeline = Timeline(config.audio_format, self._faults.overrun_ms)
-        exchange = Exchange(
+        exchange = LiveExchange(
             self._agent,
             config,
             timeline,

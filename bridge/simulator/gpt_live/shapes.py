@@ -211,7 +211,7 @@ class AnsweredShape(HistoryShape):
     content: list[AnsweredTextPart] = Field(min_length=1, max_length=1)
 
 
-class SessionShape(Shape):
+class LiveSessionShape(Shape):
     """The session that ``session.start`` asks for."""
 
     model: str
@@ -225,10 +225,10 @@ class SessionShape(Shape):
     store: bool = False
 
 
-class SessionStart(EventShape):
+class LiveSessionStart(EventShape):
     """``session.start``."""
 
-    session: SessionShape
+    session: LiveSessionShape
 
 
 class SessionChange(Shape):
@@ -237,7 +237,7 @@ class SessionChange(Shape):
     delegation: DelegationUpdate | None = None
 
 
-class SessionUpdate(EventShape):
+class LiveSessionUpdate(EventShape):
     """``session.update``."""
 
     session: SessionChange

@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 from bridge.simulator.conversation import spread
 from bridge.simulator.faults import Moment
 from bridge.simulator.formats import WireFormat
-from bridge.simulator.gpt_live.track import TICK_MS, Piece, SpeechTrack, written
+from bridge.simulator.gpt_live.track import TICK_MS, SpeechTrack, TrackPiece, written
 from bridge.simulator.listening import Idle, InputBuffer, Onset, SpeechPause
+from bridge.simulator.refusal import refuse
 from bridge.simulator.wire import WireObject
 
 FRAME_MS = 200
 """The grid of transcripts and acknowledgements, as captured."""
+
+MOST_WAITING = 1024
+"""Contexts that may wait while no input comes; the service's own bound is not known."""
 
 _BEFORE_SPEECH_MS, _AFTER_SPEECH_MS = 300, 500
 """What the detection of turns adds to speech on either side."""
@@ -98,7 +102,14 @@ class Timeline:
         self._track.say(audio, spread(text, len(audio) / self._format.bytes_per_ms))
 
     def place(self, context: Context) -> None:
-        """Put a context on the timeline, at the end of a frame."""
+        """Put a context on the timeline, at the end of a frame.
+
+        Raises:
+            EventRefused: too many wait already.
+        """
+        if len(self._contexts) >= MOST_WAITING:
+            what = f"{MOST_WAITING} contexts wait for their place already."
+            raise refuse("rate_limit_exceeded", what)
         self._contexts.append(context)
 
     def unplaced(self) -> list[Context]:
@@ -170,7 +181,7 @@ class Timeline:
         fields: WireObject = {"start_ms": start_ms, "end_ms": start_ms + FRAME_MS, "delta": delta}
         return Outgoing(f"session.{side}_transcript.delta", fields)
 
-    def _audio(self, piece: Piece, moments: set[Moment]) -> Outgoing:
+    def _audio(self, piece: TrackPiece, moments: set[Moment]) -> Outgoing:
         heard = {
             Moment.TURN: piece.first,
             Moment.AUDIO: piece.audible,

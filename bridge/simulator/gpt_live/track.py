@@ -16,7 +16,7 @@ TICK_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TrackPiece:
     """One tick of the track.
 
     Attributes:
@@ -79,17 +79,17 @@ class SpeechTrack:
             end = current.said_bytes + after_ms * self._format.bytes_per_ms
             self._queue.append(replace(current, audio=current.audio[:end]))
 
-    def next_piece(self, *, hold: bool) -> Piece:
+    def next_piece(self, *, hold: bool) -> TrackPiece:
         """Return the next tick.
 
         Args:
             hold: begin nothing new just now.
         """
         if not self._queue or (hold and not self.speaking):
-            return Piece(self._silence)
+            return TrackPiece(self._silence)
         return self._say_on(self._queue[0])
 
-    def _say_on(self, utterance: _Utterance) -> Piece:
+    def _say_on(self, utterance: _Utterance) -> TrackPiece:
         first = utterance.said_bytes == 0
         start = utterance.said_bytes
         audio = utterance.audio[start : start + self._tick_bytes]
@@ -105,7 +105,7 @@ class SpeechTrack:
         if last:
             self._queue.popleft()
         audio += self._silence[len(audio) :]
-        return Piece(audio, words, first, last, audible=True)
+        return TrackPiece(audio, words, first, last, audible=True)
 
 
 def written(word: str, place: int) -> str:

@@ -2,18 +2,16 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.realtime.official import assert_official
-from tests.simulator.client import KEY, TIMEOUT_S, Event
+from tests.simulator.client import KEY, Event, EventSocket
 
 MODEL = "gpt-live-1"
 RATE_HZ = 24_000
@@ -23,27 +21,8 @@ INVOICE_TOOL = {"type": "function", "name": "lookup_invoice", "parameters": {"ty
 BACKEND = {"type": "responses", "responses": {"model": "gpt-6-sol", "tools": [INVOICE_TOOL]}}
 
 
-class LiveClient:
-    """One connection; every event received is judged by the official types, and kept.
-
-    Args:
-        judged: False where the server sends nonsense.
-    """
-
-    def __init__(self, socket: ClientConnection, *, judged: bool = True) -> None:
-        self.socket = socket
-        self.judged = judged
-        self.events: list[Event] = []
-
-    def take(self, frame: str | bytes) -> Event:
-        event: Event = json.loads(frame)
-        self.events.append(event)
-        if self.judged:
-            assert_official("live", "server", event)
-        return event
-
-    async def send(self, kind: str, **fields: object) -> None:
-        await self.socket.send(json.dumps({"type": kind, **fields}))
+class LiveClient(EventSocket):
+    """A connection to GPT-Live."""
 
     async def begin(self, **session: object) -> Event:
         """Start the session and return what came of it."""
@@ -62,15 +41,6 @@ class LiveClient:
     async def be_silent(self, ms: int) -> None:
         await self.send_audio(np.zeros(RATE_HZ * ms // 1000, np.int16))
 
-    async def until(self, wanted: str | Callable[[Event], bool]) -> Event:
-        """Read until an event of this type, or one of which this is true, and return it."""
-        async with asyncio.timeout(TIMEOUT_S):
-            async for frame in self.socket:
-                event = self.take(frame)
-                if event["type"] == wanted if isinstance(wanted, str) else wanted(event):
-                    return event
-        raise AssertionError(f"closed with {self.socket.close_code} before {wanted}")
-
     async def until_silently(self, wanted: str | Callable[[Event], bool]) -> Event:
         """Do the same with the microphone open: the timeline goes on, twenty times too fast."""
 
@@ -86,21 +56,6 @@ class LiveClient:
             streaming.cancel()
             with suppress(asyncio.CancelledError, ConnectionClosed):
                 await streaming
-
-    async def error(self) -> Event:
-        """Read until an error and return its inside."""
-        return (await self.until("error"))["error"]  # type: ignore[no-any-return] # JSON
-
-    async def closed(self) -> tuple[int | None, str | None]:
-        """Read to the end and return close code and reason."""
-        async with asyncio.timeout(TIMEOUT_S):
-            with suppress(ConnectionClosed):
-                while True:
-                    self.take(await self.socket.recv())
-        return self.socket.close_code, self.socket.close_reason
-
-    def of_type(self, kind: str) -> list[Event]:
-        return [event for event in self.events if event["type"] == kind]
 
     def nested(self) -> list[Event]:
         """Return the backend's events."""
@@ -134,4 +89,4 @@ async def live(
     async with connect(
         beside, additional_headers=headers, compression=None, max_size=None, **options
     ) as socket:
-        yield LiveClient(socket, judged=judged)
+        yield LiveClient(socket, "live", judged=judged)

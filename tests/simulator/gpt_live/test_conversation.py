@@ -1,5 +1,6 @@
 """A caller talks to the simulated GPT-Live: heard, answered, talked over, on one timeline."""
 
+import asyncio
 from collections.abc import Callable
 
 import numpy as np
@@ -117,14 +118,23 @@ async def test_history_is_no_fresh_conversation(url: str) -> None:
         assert client.said() == "We were cut off."
 
 
-@pytest.mark.parametrize("channel", ["thinking", "instructions"])
-async def test_silent_context_is_acknowledged_and_not_said(url: str, channel: str) -> None:
+@pytest.mark.parametrize(
+    ("channel", "content"),
+    [
+        ("thinking", "The caller is in a hurry."),
+        ("thinking", 'Say exactly: "Hurry."'),
+        ("instructions", "The caller is in a hurry."),
+    ],
+)
+async def test_silent_context_is_acknowledged_and_not_said(
+    url: str, channel: str, content: str
+) -> None:
     async with live(url) as client:
         await client.begin()
         for number in range(2):
             await client.send(
                 f"session.{channel}.append",
-                content="The caller is in a hurry.",
+                content=content,
                 delegation_id=None,
                 event_id=str(number),
             )
@@ -197,6 +207,35 @@ async def test_agent_stops_by_itself_when_talked_over(url: str) -> None:
         }
 
 
+async def test_agent_begins_nothing_while_the_caller_speaks(url: str) -> None:
+    tone = (8000 * np.sin(np.arange(2400) * 0.1)).astype(np.int16)
+    async with live(url) as client:
+        await client.begin()
+        await client.send_audio(np.tile(tone, 5))
+        order = 'Say exactly: "Sure, go ahead."'
+        await client.send("session.commentary.append", content=order, delegation_id=None)
+        # These words are rendered beforehand: 30 round trips are plenty for them to be ready.
+        for _ in range(30):
+            await client.send_audio(tone)
+            await client.until(AUDIO)
+            await asyncio.sleep(0.02)
+        assert client.of_type("session.commentary.appended")
+        assert not any(ticks(client))
+        await client.until_silently(says("ahead."))
+
+
+async def test_answer_that_was_yet_to_come_is_dropped_where_the_caller_goes_on(url: str) -> None:
+    both = np.concatenate([spoken("Where is my order?"), spoken("When are you open?")])
+    audio = both.astype("<i2").tobytes()
+    async with live(url) as client:
+        await client.begin()
+        # All at once: the second sentence begins before the first one is understood.
+        await client.send_bytes(audio, len(audio))
+        await client.until_silently(says("Saturday."))
+        assert client.transcript("input") == "Where is my order?When are you open?"
+        assert "Thursday" not in client.said()
+
+
 async def test_muted_model_hears_nothing_and_the_timeline_goes_on(url: str) -> None:
     async with live(url) as client:
         await client.begin()
@@ -236,6 +275,13 @@ FORMATS: dict[str, tuple[dict[str, object], int, Callable[[NDArray[np.int16]], b
 }
 
 
+LINEAR: dict[str, Callable[[bytes], bytes]] = {
+    "pcm16k": lambda audio: audio,
+    "pcmu": lambda audio: audioop.ulaw2lin(audio, 2),
+    "pcma": lambda audio: audioop.alaw2lin(audio, 2),
+}
+
+
 @pytest.mark.parametrize("name", FORMATS)
 async def test_every_format_goes_both_ways(url: str, name: str) -> None:
     audio_format, tick_bytes, encode, silence = FORMATS[name]
@@ -256,9 +302,5 @@ async def test_every_format_goes_both_ways(url: str, name: str) -> None:
         spoken_part = track.strip(silence)
         per_s = tick_bytes * 10
         assert 2 < len(spoken_part) / per_s < 6
-        linear = {
-            "pcm16k": lambda audio: audio,
-            "pcmu": lambda audio: audioop.ulaw2lin(audio, 2),
-            "pcma": lambda audio: audioop.alaw2lin(audio, 2),
-        }[name](track)
+        linear = LINEAR[name](track)
         assert audioop.max(linear, 2) > 3000

@@ -268,6 +268,16 @@ async def test_context_of_a_delegation_that_is_not_the_applications_is_refused(
         assert (error["code"], error["param"]) == ("invalid_value", "delegation_id")
 
 
+async def test_context_of_the_backends_own_work_is_refused(url: str) -> None:
+    async with live(url) as client:
+        created = await ask(client)
+        await client.send(
+            "session.thinking.append", content="Hm.", delegation_id=created["delegation"]["id"]
+        )
+        error = await client.error()
+        assert (error["code"], error["param"]) == ("invalid_value", "delegation_id")
+
+
 @pytest.mark.parametrize("kind", ["response.create", "response.item.create"])
 async def test_backends_commands_need_a_backend(url: str, kind: str) -> None:
     async with live(url) as client:

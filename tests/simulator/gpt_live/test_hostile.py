@@ -78,7 +78,8 @@ async def test_nonsense_is_refused(url: str, text: str, code: str) -> None:
 async def test_update_with_nonsense_for_a_session_is_refused(url: str) -> None:
     async with live(url) as client:
         await client.begin()
-        for session in (None, [], "all", 7):
+        nonsense: tuple[object, ...] = (None, [], "all", 7)
+        for session in nonsense:
             await client.send("session.update", session=session)
             assert (await client.error())["code"] == "invalid_value"
 
@@ -117,6 +118,17 @@ async def test_append_of_more_than_15_mib_is_refused(url: str) -> None:
         assert (error["code"], error["param"]) == ("invalid_value", "audio")
 
 
+async def test_contexts_that_wait_for_audio_are_bounded(url: str) -> None:
+    async with live(url) as client:
+        await client.begin()
+        for _ in range(1025):
+            await client.send("session.thinking.append", content="Hm.", delegation_id=None)
+        assert (await client.error())["code"] == "rate_limit_exceeded"
+        await client.be_silent(200)
+        for _ in range(1024):
+            await client.until("session.thinking.appended")
+
+
 async def flood(client: LiveClient) -> None:
     """Send an hour of audio, and read nothing."""
     minutes = base64.b64encode(bytes(14 * 1024 * 1024)).decode()
@@ -129,7 +141,7 @@ async def test_client_that_floods_and_does_not_read_is_dropped_alone(url: str) -
     beside = url.removesuffix("/realtime") + "/live/sessions"
     headers = {"Authorization": f"Bearer {KEY}"}
     async with connect(beside, additional_headers=headers, compression=None) as socket:
-        client = LiveClient(socket)
+        client = LiveClient(socket, "live")
         await client.begin()
         with pytest.raises(ConnectionClosed):
             await flood(client)
