@@ -20,6 +20,7 @@ from bridge.engine.timers import Timer
 from bridge.errors import BridgeError
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ToolCallId
+from bridge.realtime.pictures import Picture
 from bridge.routing.handoff import HandoffTarget
 from bridge.routing.supervisor_verbs import Order
 
@@ -36,11 +37,13 @@ class SessionReady:
     Attributes:
         expires_in_ms: what is left of its life, by its server; None where that is not known.
         kept_speech: the caller spoke while there was no session.
+        takes_pictures: its dialect has them; so it is for the spares of its arm.
     """
 
     session_id: str
     expires_in_ms: int | None = None
     kept_speech: bool = False
+    takes_pictures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,15 @@ class TimerFired:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """A tool that the core had run gave an output (an error is an output, too)."""
+    """A tool that the core had run gave an output (an error is an output, too).
+
+    Attributes:
+        picture: for the model, beside it.
+    """
 
     call_id: ToolCallId
     output: str
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +208,7 @@ class SupervisorActed:
         target: of a transfer, as the call's node has found them.
         voice_within_ms: how long the caller waits to hear who accepts, where a phone rings first;
             None for as long as they wait for a microphone.
+        picture: that is to be shown, as the call's node was given it.
     """
 
     action_id: str
@@ -207,6 +216,7 @@ class SupervisorActed:
     order: Order
     target: HandoffTarget | None = None
     voice_within_ms: int | None = None
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,21 @@ class ToolAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureShown:
+    """The model was shown a picture, or the next session's will be.
+
+    Attributes:
+        facts: of it (:attr:`bridge.realtime.pictures.Picture.facts`).
+        by: the supervisor that shows it; empty for a tool's.
+        tool_call: the call of a tool that gave it.
+    """
+
+    facts: Mapping[str, str | int]
+    by: str = ""
+    tool_call: ToolCallId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerToolBegan:
     """The Realtime service calls a tool of an MCP server by itself."""
 
@@ -470,6 +485,7 @@ News = (
     | ToolRefused
     | ToolAsked
     | ToolAnswered
+    | PictureShown
     | ServerToolBegan
     | ServerToolEnded
     | ToolsNotListed

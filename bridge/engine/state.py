@@ -81,6 +81,7 @@ class CallState:
         jitter: draws a number in [0, 1).
         unready: how the call ends if no session comes in time: as the last attempt failed.
         rescued: another arm has taken the call over.
+        takes_pictures: the dialect of the latest session has pictures.
         playing: the playout has agent audio that was not heard yet.
         ending: the model's ``end_call``, carried out once its goodbye was heard.
         leaving: how the call ends once the bridge's own goodbye was heard.
@@ -111,6 +112,7 @@ class CallState:
     transcript: AgentTranscript = field(default_factory=AgentTranscript)
     held: bool = False
     rescued: bool = False
+    takes_pictures: bool = False
     playing: bool = False
     ending: ToolCallId | None = None
     leaving: CallEnd | None = None

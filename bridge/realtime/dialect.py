@@ -10,6 +10,7 @@ from typing import Protocol
 from bridge.realtime.commands import Command
 from bridge.realtime.confirmed import Difference
 from bridge.realtime.events import ServerEvent
+from bridge.realtime.items import PartKind
 from bridge.realtime.session_config import SessionConfig, SessionInfo
 
 WireEvent = dict[str, object]
@@ -28,6 +29,11 @@ class Dialect(Protocol):
     @property
     def name(self) -> str:
         """Short name, as in an arm's settings and in metric labels: ``ga``, ``beta``."""
+        ...
+
+    @property
+    def creates(self) -> Collection[PartKind]:
+        """The content that a client may create in it; :meth:`encode` refuses any other."""
         ...
 
     def handshake_headers(self) -> Mapping[str, str]:

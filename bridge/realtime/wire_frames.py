@@ -15,8 +15,10 @@ from bridge.errors import ProtocolError
 from bridge.realtime.commands import AppendAudio, Command, UpdateSession
 from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
 from bridge.realtime.ids import ItemId
+from bridge.realtime.items import PartKind
 from bridge.realtime.session_config import SessionConfig
 from bridge.realtime.wire import FieldError, WireObject, encodable
+from bridge.realtime.wire_items import PartNames
 from bridge.realtime.wire_tables import EventTable, Tables
 
 MAX_TYPE_CHARS = 100
@@ -100,12 +102,19 @@ class TableDialect:
 
     Attributes:
         tables: of the dialect.
+        parts: its names of the content that a client may create.
     """
 
     tables: ClassVar[Tables]
+    parts: ClassVar[PartNames]
 
     def __init__(self, takes: Collection[str] = ()) -> None:
         self.takes = frozenset(takes)
+
+    @property
+    def creates(self) -> Collection[PartKind]:
+        """The content that a client may create; nothing else can be said."""
+        return self.parts.keys()
 
     def decode(self, frame: str | bytes) -> ServerEvent:
         """Turn one frame into a canonical event; see :class:`bridge.realtime.dialect.Dialect`.

@@ -69,6 +69,7 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
 
 def on_session_ready(call: CallState, event: SessionReady, now_ns: int) -> Effects:
     """Answer: the agent can listen and speak from the first second."""
+    call.takes_pictures = event.takes_pictures
     if call.stage is Stage.RINGING:
         call.unready = None
         call.note(session_id=event.session_id)

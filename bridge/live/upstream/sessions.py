@@ -38,6 +38,7 @@ from bridge.realtime.events import (
     ServerEvent,
     UnknownEvent,
 )
+from bridge.realtime.items import PartKind
 from bridge.realtime.session_config import SessionInfo
 from bridge.telemetry.labels import UpstreamPhase
 
@@ -240,6 +241,7 @@ class Upstream:
                     info.session_id,
                     expires_in_ms=self._expires_in_ms(info),
                     kept_speech=holds_speech(self._kept.unsent),
+                    takes_pictures=PartKind.INPUT_IMAGE in self.route.arm.dialect.creates,
                 )
             )
 
