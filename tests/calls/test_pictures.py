@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from playwright.async_api import FilePayload, expect
 
 from bridge.audio.resample import downsample_whole
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.client import RedisLink
 from bridge.store.local import LocalRedis
-from tests.support.console_user import ConsoleUser, console_user
+from tests.support.browser import keep_screenshot, open_browser, open_page
+from tests.support.console_user import ConsoleUser, console_user, sign_in
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.hook import Hook, hook
 from tests.support.pictures import BLUE, RED, as_json, digest, png
@@ -276,3 +278,27 @@ async def test_picture_is_given_again_to_the_next_session(
             await talk.gateway.record_of(talk.call_id)
     assert restored
     assert said == "There is a red picture of 64 by 48 pixels."
+
+
+@pytest.mark.browser
+async def test_supervisor_chooses_a_file_on_the_page_and_the_caller_hears_of_it(
+    simulator: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    file: FilePayload = {"name": "roof.png", "mimeType": "image/png", "buffer": ROOF}
+    async with talking(simulator, redis, "ga", tmp_path) as talk, open_browser() as browser:
+        token, _ = await sign_in(redis.url, "ann")
+        url = f"{talk.gateway.http}/calls#{talk.call_id}"
+        async with open_page(browser, url, cookies={"bridge_session": token}) as page:
+            bar = page.locator("#drawer .actions")
+            await bar.get_by_role("button", name="More").click()
+            await bar.locator("[data-action=show]").click()
+            dialog = page.get_by_role("dialog")
+            await dialog.locator("input[type=file]").set_input_files(file)
+            await expect(dialog.locator("img.preview")).to_be_visible()
+            await dialog.get_by_role("button", name="Show it").click()
+            await expect(page.locator("#drawer .transcript")).to_contain_text(
+                "showed the AI a picture"
+            )
+            assert await talk.said(1) == SEEN
+            await keep_screenshot(page, "picture-shown", tmp_path, whole=False)
+        await talk.caller.hang_up()
