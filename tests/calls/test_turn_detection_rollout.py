@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bridge.audio.resample import downsample_whole
 from bridge.config.settings import RedisSettings
@@ -74,6 +76,7 @@ def arms_of(
         "max_worse_by": 0.6,
         "slow_turn_s": SLOW_TURN_S,
         "dead_air_s": 60,
+        "max_cut_offs": 0,
     }
     with serving(
         directory,
@@ -87,13 +90,25 @@ def arms_of(
         yield gateway
 
 
+PAUSE_MS = 700
+
+
+def question(pause_ms: int) -> NDArray[np.int16]:
+    """Ask for an order, and draw breath within the question for so long."""
+    say = Synthesizer("en-us", 150).say
+    if not pause_ms:
+        return downsample_whole(say("Where is my order?"))
+    before, after = downsample_whole(say("Where is")), downsample_whole(say("my order?"))
+    return np.concatenate([before, np.zeros(8 * pause_ms, np.int16), after])
+
+
 class Callers:
     """Callers, each with a number of their own, who ask once and hang up when they are answered."""
 
-    def __init__(self, gateway: Gateway, store: RolloutStore) -> None:
+    def __init__(self, gateway: Gateway, store: RolloutStore, pause_ms: int) -> None:
         self._gateway = gateway
         self._store = store
-        self._question = downsample_whole(Synthesizer("en-us", 150).say("Where is my order?"))
+        self._question = question(pause_ms)
         self._numbers = iter(range(15550000, 15559999))
 
     async def until_acted(self, begin_percent: float) -> RolloutState:
@@ -143,15 +158,21 @@ def _is_answered(caller: RtpCaller, since: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("new_ms", "begin_percent", "action"),
-    [(3_500, 50, "rollback"), (300, 25, "promote")],
-    ids=["harmful", "good"],
+    ("old_ms", "new_ms", "pause_ms", "begin_percent", "action"),
+    [
+        (500, 3_500, 0, 50, "rollback"),
+        (1_200, 100, PAUSE_MS, 50, "rollback"),
+        (500, 300, 0, 25, "promote"),
+    ],
+    ids=["slow", "cuts callers off", "good"],
 )
 async def test_arms_that_differ_in_turn_detection_are_judged_by_their_calls(
     simulator: str,
     redis: LocalRedis,
     tmp_path: Path,
+    old_ms: int,
     new_ms: int,
+    pause_ms: int,
     begin_percent: float,
     action: str,
 ) -> None:
@@ -159,8 +180,8 @@ async def test_arms_that_differ_in_turn_detection_are_judged_by_their_calls(
     try:
         await link.ask(["FLUSHALL"])
         store = RolloutStore(link, RedisSettings())
-        with arms_of(simulator, redis, tmp_path, 500, new_ms) as gateway:
-            callers = Callers(gateway, store)
+        with arms_of(simulator, redis, tmp_path, old_ms, new_ms) as gateway:
+            callers = Callers(gateway, store, pause_ms)
             state = await callers.until_acted(begin_percent)
             entries = await callers.entries()
     finally:

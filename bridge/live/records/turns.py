@@ -35,6 +35,10 @@ from bridge.telemetry.metrics import TurnMetrics
 log = structlog.get_logger(__name__)
 
 
+CUT_OFF_MS = 1_000
+"""A caller who speaks within an answer's first second has heard nothing to object to: they were not
+done. It takes up to half a second to be sure that they speak (`bridge/routing/barge_in.py`)."""
+
 LATE_MS = 5_000
 """A caller who waits for longer hangs up or asks again (`NEEDS.md` section 4)."""
 _REFUSED = "item_truncate_invalid_item_id"
@@ -50,6 +54,7 @@ class TurnRecord:
         metrics: counts interruptions.
         recording: knows what must not be written.
         redactor: of what was said.
+        cut_off: called where the agent took a pause of the caller's for the end of their turn.
         judged: our own barge-in policy judges the kind of an interruption, some time after it.
         transcribed: the service is asked for the caller's words.
     """
@@ -61,11 +66,13 @@ class TurnRecord:
         metrics: TurnMetrics,
         recording: CallRecording,
         redactor: Redactor,
+        cut_off: Callable[[], None],
         *,
         judged: bool,
         transcribed: bool,
     ) -> None:
         self._record = record
+        self._cut_off = cut_off
         self._summary = summary
         self._metrics = metrics
         self._recording = recording
@@ -184,6 +191,8 @@ class TurnRecord:
             self._record("agent_cut", {"by": effect.by.value, "played_ms": effect.played_ms})
             log.info("agent_cut", by=effect.by.value, played_ms=effect.played_ms)
             return
+        if effect.played_ms < CUT_OFF_MS:
+            self._note_cut_off()
         self._summary.interruptions += 1
         self._metrics.stopped(self._summary.arm_in_use, effect.stop_ns)
         if not self._judged:
@@ -196,6 +205,11 @@ class TurnRecord:
     def _on_agent_interrupted(self, effect: AgentInterrupted) -> None:
         self._metrics.interrupted(self._summary.arm_in_use, by=By.AGENT, kind=InterruptionKind.TRUE)
         self._record("agent_interrupted", {})
+        self._note_cut_off()
+
+    def _note_cut_off(self) -> None:
+        if self._asked:  # else the caller and the greeting have begun at once
+            self._cut_off()
 
     def _on_judged(self, effect: InterruptionJudged) -> None:
         kind = InterruptionKind(effect.kind.value)

@@ -3,10 +3,10 @@
 import pytest
 
 from bridge.clock import ManualClock
-from bridge.engine.news import Interrupted, Speaker, TurnSpoken
+from bridge.engine.news import AgentInterrupted, Interrupted, Speaker, TurnSpoken
 from bridge.live.recording import CallRecording, Fields
 from bridge.live.records.summary import CallSummary
-from bridge.live.records.turns import TurnRecord
+from bridge.live.records.turns import CUT_OFF_MS, TurnRecord
 from bridge.realtime.conversation import NOT_TRANSCRIBED
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
@@ -32,12 +32,14 @@ class Turns:
         recording = CallRecording(None, {}, pump, clock, metrics.media, lambda kind, fields: None)
         self.summary = CallSummary("c_1", "support", "a", "ga", "100")
         self.told: list[tuple[str, Fields]] = []
+        self.cut_offs: list[None] = []
         self.record = TurnRecord(
             lambda kind, fields: self.told.append((kind, fields)),
             self.summary,
             metrics.turns,
             recording,
             Redactor(),
+            lambda: self.cut_offs.append(None),
             judged=False,
             transcribed=transcribed,
         )
@@ -145,3 +147,30 @@ def test_agent_that_a_supervisor_cuts_is_not_interrupted_by_the_caller(
     assert [told for told, _ in turns.told] == [kind]
     scrape = Scrape.parse(turns.metrics.render()[0].decode())
     assert scrape.value("bridge_interruptions_total", by="caller") == counted
+
+
+def interrupted(turns: Turns, played_ms: int, by: Speaker = Speaker.CALLER) -> int:
+    """Have the agent be cut off; return how often it has cut the caller off by now."""
+    turns.record.effects[Interrupted](Interrupted(ITEM, played_ms, 1, by))
+    return len(turns.cut_offs)
+
+
+def test_caller_who_goes_on_as_the_agent_begins_was_cut_off(turns: Turns) -> None:
+    turns.record.committed(ITEM)
+    assert interrupted(turns, CUT_OFF_MS) == 0
+    assert interrupted(turns, 100, Speaker.SUPERVISOR) == 0
+    assert interrupted(turns, CUT_OFF_MS - 1) == 1
+    turns.record.effects[AgentInterrupted](AgentInterrupted())
+    assert len(turns.cut_offs) == 2
+
+
+def test_caller_who_speaks_into_the_greeting_was_not_cut_off(turns: Turns) -> None:
+    assert interrupted(turns, 100) == 0
+    turns.record.effects[AgentInterrupted](AgentInterrupted())
+    assert turns.cut_offs == []
+
+
+def test_answer_that_nobody_heard_cuts_nobody_off(turns: Turns) -> None:
+    turns.record.committed(ITEM)
+    turns.record.effects[Interrupted](Interrupted(None, 0, 1))
+    assert turns.cut_offs == []
