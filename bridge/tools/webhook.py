@@ -202,7 +202,7 @@ async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> tuple[Tool
 
 
 def _with_picture(text: str) -> ToolResult:
-    """Take the picture out of an answer; the model is told of one that is no good."""
+    """Take the picture out of an answer; the output says why one that is no good is not shown."""
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError):
