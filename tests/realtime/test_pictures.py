@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.realtime.commands import CreateItem
+from bridge.realtime.dialects import DIALECTS
 from bridge.realtime.ids import ToolCallId
 from bridge.realtime.items import ContentPart, FunctionCallOutput, Message, PartKind, Role
 from bridge.realtime.pictures import (
@@ -154,3 +156,19 @@ def test_words_stand_for_pictures_where_there_can_be_none() -> None:
     assert in_words(shown) == Message(Role.USER, (note, words))
     other = FunctionCallOutput(ToolCallId("c"), "{}")
     assert in_words(other) is other
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_dialect_says_what_a_client_may_create_and_encodes_nothing_else(name: str) -> None:
+    """By this alone it is known beforehand whether a picture can be said."""
+    dialect = DIALECTS[name]()
+    assert PartKind.INPUT_TEXT in dialect.creates
+    assert (PartKind.INPUT_IMAGE in dialect.creates) == (name != "beta")
+    for kind in PartKind:
+        part = ContentPart(kind, text="x", image_url="data:,", audio=b"ab")
+        command = CreateItem(Message(Role.USER, (part,)))
+        if kind in dialect.creates:
+            assert dialect.encode(command)
+        else:
+            with pytest.raises(ValueError, match="cannot create"):
+                dialect.encode(command)
