@@ -171,12 +171,14 @@ class Interrupted:
     Attributes:
         stop_ns: from the input that caused it to the flush done.
         by: whose doing it was; a supervisor's or the bridge's is no interruption by the caller.
+        spoken: the caller's speech did it, not a key, nor what they had said before.
     """
 
     item_id: ItemId | None
     played_ms: int
     stop_ns: int
     by: Speaker = Speaker.CALLER
+    spoken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

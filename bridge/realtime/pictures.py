@@ -110,7 +110,7 @@ def read_picture_object(given: Mapping[str, object]) -> Picture:
     media_type, text = given.get("media_type"), given.get("data")
     if not isinstance(text, str) or not isinstance(media_type, str):
         raise PictureError("has no text 'media_type' and 'data'")
-    if len(text) > MAX_PICTURE_BASE64 + 4:
+    if len(text) > MAX_PICTURE_BASE64:
         raise PictureError(f"has more than {MAX_PICTURE_BYTES // 1024} KiB")
     try:
         data = pybase64.b64decode(text, validate=True)

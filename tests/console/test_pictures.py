@@ -100,6 +100,8 @@ async def test_largest_picture_passes_and_a_larger_one_is_too_big(
         {"image": as_json(ROOF), "when": "soon"},
         {"image": as_json(ROOF), "note": "x" * 2_001},
         {"image": as_json(ROOF), "digest": "0" * 64},
+        {"image": as_json(ROOF), "note": "\ud800"},
+        {"image": {"media_type": "image/png", "data": "\ud800"}},
         [],
         "picture",
     ],

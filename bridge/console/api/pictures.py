@@ -34,7 +34,7 @@ relay_router = APIRouter(prefix="/relay/calls/{call_id}", include_in_schema=Fals
 
 _SHOW = VERBS["show"]
 _MAX_BODY_BYTES = MAX_PICTURE_BASE64 + 32 * 1024
-"""The note, twelve bytes a character at most as JSON may write it, has room beside it."""
+"""The note has room beside it, of which JSON may write a character in twelve bytes."""
 
 
 class PictureFile(BaseModel):
@@ -43,7 +43,7 @@ class PictureFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     media_type: str = Field(examples=["image/png", "image/jpeg"])
-    data: str = Field(max_length=MAX_PICTURE_BASE64 + 4, repr=False)
+    data: str = Field(repr=False)
 
 
 class PictureWish(BaseModel):

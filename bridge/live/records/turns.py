@@ -82,6 +82,8 @@ class TurnRecord:
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
         self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
         self._asked: dict[ItemId, str] = {}
+        self._may_be_cut_off = False
+        """By the answer to a turn, once; who begins at once with the greeting is not."""
         self._wordless: dict[ItemId, int] = {}
         """Turns of the caller's whose words are awaited: how many turns were put down before."""
 
@@ -105,6 +107,7 @@ class TurnRecord:
         if item_id in self._asked:
             return  # it comes again, maybe after its words
         self._asked[item_id] = self._last_said(by_caller=False)
+        self._may_be_cut_off = True
         if self._transcribed:
             self._wordless[item_id] = len(self._summary.turns)
 
@@ -191,7 +194,7 @@ class TurnRecord:
             self._record("agent_cut", {"by": effect.by.value, "played_ms": effect.played_ms})
             log.info("agent_cut", by=effect.by.value, played_ms=effect.played_ms)
             return
-        if effect.played_ms < CUT_OFF_MS:
+        if effect.spoken and effect.played_ms < CUT_OFF_MS:
             self._note_cut_off()
         self._summary.interruptions += 1
         self._metrics.stopped(self._summary.arm_in_use, effect.stop_ns)
@@ -208,7 +211,8 @@ class TurnRecord:
         self._note_cut_off()
 
     def _note_cut_off(self) -> None:
-        if self._asked:  # else the caller and the greeting have begun at once
+        if self._may_be_cut_off:
+            self._may_be_cut_off = False
             self._cut_off()
 
     def _on_judged(self, effect: InterruptionJudged) -> None:

@@ -1,5 +1,7 @@
 """What is put down of the turns of a call, with a real summary, metrics and redactor."""
 
+from typing import Any
+
 import pytest
 
 from bridge.clock import ManualClock
@@ -149,28 +151,34 @@ def test_agent_that_a_supervisor_cuts_is_not_interrupted_by_the_caller(
     assert scrape.value("bridge_interruptions_total", by="caller") == counted
 
 
-def interrupted(turns: Turns, played_ms: int, by: Speaker = Speaker.CALLER) -> int:
+def cut_offs(turns: Turns, played_ms: int, **more: Any) -> int:  # Any: fields of the news
     """Have the agent be cut off; return how often it has cut the caller off by now."""
-    turns.record.effects[Interrupted](Interrupted(ITEM, played_ms, 1, by))
+    news = {"by": Speaker.CALLER, "spoken": True, **more}
+    turns.record.effects[Interrupted](Interrupted(ITEM, played_ms, 1, **news))
     return len(turns.cut_offs)
 
 
-def test_caller_who_goes_on_as_the_agent_begins_was_cut_off(turns: Turns) -> None:
+def test_caller_who_goes_on_as_the_agent_begins_was_cut_off_once_a_turn(turns: Turns) -> None:
     turns.record.committed(ITEM)
-    assert interrupted(turns, CUT_OFF_MS) == 0
-    assert interrupted(turns, 100, Speaker.SUPERVISOR) == 0
-    assert interrupted(turns, CUT_OFF_MS - 1) == 1
+    assert cut_offs(turns, CUT_OFF_MS) == 0
+    assert cut_offs(turns, CUT_OFF_MS - 1) == 1
+    assert cut_offs(turns, 100) == 1
+    turns.record.committed(ItemId("item_2"))
     turns.record.effects[AgentInterrupted](AgentInterrupted())
     assert len(turns.cut_offs) == 2
+    assert cut_offs(turns, 100) == 2
 
 
-def test_caller_who_speaks_into_the_greeting_was_not_cut_off(turns: Turns) -> None:
-    assert interrupted(turns, 100) == 0
+def test_nobody_is_cut_off_by_a_greeting_a_key_or_a_supervisor(turns: Turns) -> None:
+    assert cut_offs(turns, 100) == 0
     turns.record.effects[AgentInterrupted](AgentInterrupted())
     assert turns.cut_offs == []
+    turns.record.committed(ITEM)
+    assert cut_offs(turns, 100, spoken=False) == 0
+    assert cut_offs(turns, 100, by=Speaker.SUPERVISOR, spoken=False) == 0
 
 
 def test_answer_that_nobody_heard_cuts_nobody_off(turns: Turns) -> None:
     turns.record.committed(ITEM)
-    turns.record.effects[Interrupted](Interrupted(None, 0, 1))
+    turns.record.effects[Interrupted](Interrupted(None, 0, 1, spoken=True))
     assert turns.cut_offs == []
