@@ -15,6 +15,7 @@ from bridge.config.settings import Settings
 from bridge.console.services import ConsoleServices, Sources, first_admin_link, open_services
 from bridge.live.call import CallRunner
 from bridge.live.supervision.supervisors import Supervision
+from bridge.realtime.pictures import Picture
 from bridge.recordings.record_files import add_wrap_up
 from bridge.routing.supervisor_verbs import WrapUpOrder
 from bridge.store.control import Answer, Command
@@ -52,6 +53,13 @@ class SupervisorDesk:
         """Return a call's audio, as the console knows it."""
         call = self.find(call_id)
         return None if call is None else call.supervision
+
+    def bring(self, call_id: str, picture: Picture) -> bool:
+        """Keep a picture for an order about a call; return whether the call is here."""
+        call = self.find(call_id)
+        if call is not None:
+            call.supervision.bring(picture)
+        return call is not None
 
     async def __call__(self, command: Command) -> Answer:
         """Carry a command out, or refuse it."""

@@ -85,6 +85,7 @@ class RolloutSettings(_Part):
         slow_greeting_s: a greeting that is later makes a call a bad one.
         slow_turn_s: likewise an answer.
         dead_air_s: likewise a silence in which the caller waits.
+        max_cut_offs: a caller whom the agent cuts off more often than that has had a bad call.
         hours: when steps may be taken; None: always.
         caps: arm to calls at once, on all nodes together.
         overrides: calls that are not drawn: by caller, route, called number, trunk, then as listed.
@@ -109,6 +110,7 @@ class RolloutSettings(_Part):
     slow_greeting_s: float = Field(2.5, gt=0)
     slow_turn_s: float = Field(3.0, gt=0)
     dead_air_s: float = Field(5.0, gt=0)
+    max_cut_offs: int = Field(2, ge=0)
     hours: HoursSettings | None = None
     caps: dict[Name, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     overrides: tuple[OverrideSettings, ...] = ()

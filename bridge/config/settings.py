@@ -92,7 +92,8 @@ class SessionSettings(_Settings):
         ping_timeout_s: without an answer for so long it counts as lost.
         write_queue_events: events that wait for the socket at most; audio gives way first, the
             oldest of it.
-        max_frame_bytes: largest frame that is taken.
+        max_frame_bytes: largest frame that is taken. A service repeats each picture that it is
+            shown, which is up to 1 MiB.
         wire_log_dir: where each call's Realtime events are written (`bridge/session/wire_log.py`);
             None writes none. They hold what was said, and nothing deletes them.
     """

@@ -19,6 +19,7 @@ from bridge.audio.supervisor_frames import (
     decode_talk,
     encode_listen,
 )
+from bridge.realtime.pictures import Picture
 from bridge.telephony.audience import Listener
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,10 @@ class LocalCalls(Protocol):
         """Return a call's audio; None for a call that is not here."""
         ...
 
+    def bring(self, call_id: str, picture: Picture) -> bool:
+        """Keep a picture for an order about a call; return whether the call is here."""
+        ...
+
 
 class NoCalls:
     """A console without calls of its own."""
@@ -75,6 +80,10 @@ class NoCalls:
     def audio_of(self, call_id: str) -> SupervisorAudio | None:
         """Return None."""
         return None
+
+    def bring(self, call_id: str, picture: Picture) -> bool:
+        """Return False."""
+        return False
 
 
 async def serve_listener(

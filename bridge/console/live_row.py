@@ -64,7 +64,7 @@ def live_row(fields: Mapping[str, str], now_ms: int) -> Row:
     """Return what a list shows of a live call, from its hash.
 
     Times are ms since the Unix epoch; what is not known is missing. ``watched_by`` is a list of
-    ``by``, ``does`` (``listens``, ``whispers``, ``says``) and ``since_at``,
+    ``by``, ``does`` (``listens``, ``whispers``, ``shows``, ``says``) and ``since_at``,
     where that is known.
     """
     row: Row = {name: fields[name] for name in _TEXTS if fields.get(name)}

@@ -1,4 +1,4 @@
-"""Fetches recordings and live audio from the nodes that have them, for this node's browsers.
+"""Fetches recordings and live audio from the nodes that have them, and brings pictures to them.
 
 The node with the browser has checked who asks, and audits it; to the other node it shows a token of
 its own, good once, for that user and that call (:mod:`bridge.console.access.tokens`).
@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bridge.console.access.tokens import CallTokenKind, CallTokens
 from bridge.errors import ConfigError
+from bridge.realtime.pictures import Picture
 from bridge.store.reader import CallReader
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,10 @@ def trust_of(ca_file: Path | None) -> ssl.SSLContext:
             path=str(ca_file),
             remedy="console.node_ca_file is a PEM file",
         ) from error
+
+
+class _Unreachable(Exception):
+    """A node can't be asked: the end of a sentence about it."""
 
 
 class OtherNodes:
@@ -127,6 +132,41 @@ class OtherNodes:
         found: Json = answer.json()
         return found
 
+    async def bring(self, node: str, call_id: str, user: str, picture: Picture) -> None:
+        """Have the node with a live call keep a picture for the order that shows it.
+
+        Raises:
+            HTTPException: 409: it is not there any more, or can't be asked.
+        """
+        token, _ = await self._tokens.issue(user, call_id, CallTokenKind.RELAY_PICTURE)
+        try:
+            if not node or node == self._own():
+                raise _Unreachable("which has it no more")
+            answer = await self._send(
+                "POST", node, call_id, "picture", params={"token": token}, content=picture.data
+            )
+            await answer.aclose()
+            if answer.status_code != httpx2.codes.NO_CONTENT:
+                raise _Unreachable("which did not take the picture")
+        except _Unreachable as error:
+            raise HTTPException(409, f"node {node} has this call, {error}") from error
+
+    async def _send(
+        self, method: str, node: str, call_id: str, what: str, **more: Any
+    ) -> httpx2.Response:
+        url = (await self._calls.node(node) or {}).get("http", "").rstrip("/")
+        if not url:
+            raise _Unreachable("which is not running")
+        client = self._client = self._client or httpx2.AsyncClient(
+            verify=self.trust, timeout=_TIMEOUT, trust_env=False
+        )
+        where = f"{url}/api/v1/relay/calls/{quote(call_id)}/{what}"
+        try:
+            return await client.send(client.build_request(method, where, **more), stream=True)
+        except httpx2.HTTPError as error:
+            log.warning("node_unreachable", node=node, error=type(error).__name__)
+            raise _Unreachable(f"which can't be reached at {url}") from error
+
     async def _ask(
         self,
         method: str,
@@ -139,24 +179,13 @@ class OtherNodes:
     ) -> httpx2.Response:
         if not node or node == self._own():
             raise HTTPException(404, "no recording of this call is kept")
-        url = (await self._calls.node(node) or {}).get("http", "").rstrip("/")
-        if not url:
-            raise _away(node, call_id, "which is not running")
         token, _ = await self._tokens.issue(user, call_id, CallTokenKind.RELAY_RECORDING)
-        client = self._client = self._client or httpx2.AsyncClient(
-            verify=self.trust, timeout=_TIMEOUT, trust_env=False
-        )
-        request = client.build_request(
-            method,
-            f"{url}/api/v1/relay/calls/{quote(call_id)}/{what}",
-            params={"token": token, **query},
-            headers={"Accept-Encoding": "identity", **headers},
-        )
+        query = {"token": token, **query}
+        headers = {"Accept-Encoding": "identity", **headers}
         try:
-            answer = await client.send(request, stream=True)
-        except httpx2.HTTPError as error:
-            log.warning("node_unreachable", node=node, error=type(error).__name__)
-            raise _away(node, call_id, f"which can't be reached at {url}") from error
+            answer = await self._send(method, node, call_id, what, params=query, headers=headers)
+        except _Unreachable as error:
+            raise _away(node, call_id, str(error)) from error
         if answer.status_code >= httpx2.codes.BAD_REQUEST:
             await answer.aclose()
             if answer.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:

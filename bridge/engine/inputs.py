@@ -21,6 +21,7 @@ from bridge.errors import BridgeError
 from bridge.realtime.dialect import Capabilities
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ToolCallId
+from bridge.realtime.pictures import Picture
 from bridge.routing.handoff import HandoffTarget
 from bridge.routing.supervisor_verbs import Order
 
@@ -118,10 +119,15 @@ class TimerFired:
 
 @dataclass(frozen=True, slots=True)
 class ToolFinished:
-    """A tool that the core had run gave an output (an error is an output, too)."""
+    """A tool that the core had run gave an output (an error is an output, too).
+
+    Attributes:
+        picture: for the model, beside it.
+    """
 
     call_id: ToolCallId
     output: str
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +209,7 @@ class SupervisorActed:
         target: of a transfer, as the call's node has found them.
         voice_within_ms: how long the caller waits to hear who accepts, where a phone rings first;
             None for as long as they wait for a microphone.
+        picture: that is to be shown, as the call's node was given it.
     """
 
     action_id: str
@@ -210,6 +217,7 @@ class SupervisorActed:
     order: Order
     target: HandoffTarget | None = None
     voice_within_ms: int | None = None
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,21 @@ class ToolAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureShown:
+    """The model was shown a picture, or the next session's will be.
+
+    Attributes:
+        facts: of it (:attr:`bridge.realtime.pictures.Picture.facts`).
+        by: the supervisor that shows it; empty for a tool's.
+        tool_call: the call of a tool that gave it.
+    """
+
+    facts: Mapping[str, str | int]
+    by: str = ""
+    tool_call: ToolCallId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerToolBegan:
     """The Realtime service calls a tool of an MCP server by itself."""
 
@@ -163,12 +178,14 @@ class Interrupted:
     Attributes:
         stop_ns: from the input that caused it to the flush done.
         by: whose doing it was; a supervisor's or the bridge's is no interruption by the caller.
+        spoken: the caller's speech did it, not a key, nor what they had said before.
     """
 
     item_id: ItemId | None
     played_ms: int
     stop_ns: int
     by: Speaker = Speaker.CALLER
+    spoken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,6 +494,7 @@ News = (
     | ToolRefused
     | ToolAsked
     | ToolAnswered
+    | PictureShown
     | ServerToolBegan
     | ServerToolEnded
     | ToolsNotListed

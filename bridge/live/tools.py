@@ -122,7 +122,7 @@ class CallTools:
             result = task.result()
         self._on_ended(name, result, self._clock.now_ns() - begun_ns)
         if not task.cancelled():
-            self._feed(ToolFinished(call_id, result.output))
+            self._feed(ToolFinished(call_id, result.output, result.picture))
 
     def _cancel(self, effect: CancelTool) -> None:
         task = self._running.get(effect.call_id)

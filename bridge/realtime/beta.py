@@ -7,6 +7,7 @@ Pure and stateless: one instance serves every session.
 from collections.abc import Mapping, Sequence
 
 from bridge.realtime.beta_session import (
+    PART_NAMES,
     PATHS,
     encode_beta_item,
     encode_response,
@@ -117,6 +118,7 @@ class BetaDialect(TableDialect):
     """
 
     tables = TABLES
+    parts = PART_NAMES
 
     @property
     def name(self) -> str:

@@ -47,7 +47,7 @@ from bridge.realtime.wire_settings import (
     transcription_only,
 )
 
-_PART_NAMES: PartNames = {
+PART_NAMES: PartNames = {
     PartKind.INPUT_TEXT: "input_text",
     PartKind.INPUT_AUDIO: "input_audio",
     PartKind.OUTPUT_TEXT: "text",
@@ -71,7 +71,7 @@ def encode_beta_item(item: Item) -> WireObject:
     Raises:
         ValueError: it holds what no client may create here (images, MCP), or is only carried.
     """
-    return encode_item(item, _PART_NAMES)
+    return encode_item(item, PART_NAMES)
 
 
 def _sayable_transcription(transcription: Transcription | None) -> Transcription | None:

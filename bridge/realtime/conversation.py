@@ -7,6 +7,8 @@ item. An agent's item is cut to what the caller heard of it. Holds transcripts: 
 A spoken turn of the caller's is *unheard* while neither its words are known nor an answer to it was
 given: then its audio alone can give a new session what was said. From the first unheard turn on all
 spoken turns go to a new session as audio, none of them as text, so that each goes once.
+
+The latest pictures that the model was shown are kept whole, older ones as words.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +43,7 @@ from bridge.realtime.items import (
     PartKind,
     Role,
 )
+from bridge.realtime.pictures import UNSEEN
 from bridge.realtime.seen import SeenEvents
 
 NOT_TRANSCRIBED = "[not transcribed]"
@@ -52,6 +55,9 @@ _TEXT_KINDS: Mapping[Role, PartKind] = {
     Role.ASSISTANT: PartKind.OUTPUT_TEXT,
     Role.SYSTEM: PartKind.INPUT_TEXT,
 }
+KEPT_PICTURES = 2
+"""Of a call, with their bytes: two may be asked about together, and each may take a megabyte."""
+
 _LINE_CHARS = 240
 """Longest line of a summary."""
 
@@ -61,7 +67,7 @@ class _Said:
     """Maps are keyed by content_index; ``heard`` is the share that was heard, 0 to 1.
 
     ``spoken`` is a turn of the caller's that the service heard; ``answered``: with an answer.
-    ``sounded``: audio of an agent's item came.
+    ``sounded``: audio of an agent's item came. ``pictures``: parts of a message that showed some.
     """
 
     role: Role
@@ -72,11 +78,18 @@ class _Said:
     spoken: bool = False
     answered: bool = False
     sounded: bool = False
+    pictures: tuple[ContentPart, ...] = ()
 
     @property
     def is_word(self) -> bool:
         """Whether it is the caller's or the agent's, and more than an item without a sound."""
-        return self.sounded if self.role is Role.ASSISTANT else self.role is Role.USER
+        if self.role is Role.ASSISTANT:
+            return self.sounded
+        return self.role is Role.USER and not self.pictures
+
+    @property
+    def has_pictures(self) -> bool:
+        return any(part.kind is PartKind.INPUT_IMAGE for part in self.pictures)
 
     @property
     def unheard(self) -> bool:
@@ -205,6 +218,8 @@ class ConversationLog:
                 text = " ".join(part.text for part in message.parts if part.text)
                 said = self._said(f"note-{self._notes}", message.role)
                 said.texts[0] = text[: self._max_chars]
+                said.pictures = tuple(p for p in message.parts if p.kind is PartKind.INPUT_IMAGE)
+                self._put_older_pictures_in_words()
             case CreateResponse(config=config) if not config.out_of_band:
                 self._response_open = True
             case ClearInput():
@@ -281,8 +296,15 @@ class ConversationLog:
                 if entry.output is not None:
                     found.append(FunctionCallOutput(call.call_id, entry.output))
             elif text := self._shown(entry):
-                found.append(Message(entry.role, (ContentPart(_TEXT_KINDS[entry.role], text),)))
+                part = ContentPart(_TEXT_KINDS[entry.role], text)
+                found.append(Message(entry.role, (part, *entry.pictures)))
         return tuple(found)
+
+    @property
+    def shown(self) -> tuple[Item, ...]:
+        """The messages with pictures that :meth:`summary` has in words alone."""
+        said = (each for each in self._split()[0] if isinstance(each, _Said))
+        return self._items([each for each in said if each.has_pictures])
 
     def summary(self, max_chars: int) -> str:
         """Return the talk in few lines: the caller's first words, then the latest that fits.
@@ -306,6 +328,16 @@ class ConversationLog:
             room -= len(line) + 1
         return "\n".join([first, "...", *reversed(kept)])[: max(max_chars, 0)]
 
+    def _put_older_pictures_in_words(self) -> None:
+        left = KEPT_PICTURES
+        for said in reversed(self._entries.values()):
+            if not isinstance(said, _Said) or not said.pictures:
+                continue
+            left -= len(said.pictures)
+            if left < 0:
+                words = ContentPart(PartKind.INPUT_TEXT, UNSEEN)
+                said.pictures = tuple(words for _ in said.pictures)
+
     def _called(self) -> list[_Called]:
         return [entry for entry in self._entries.values() if isinstance(entry, _Called)]
 
@@ -318,7 +350,7 @@ class ConversationLog:
             output = "is still running" if entry.output is None else f"gave {entry.output}"
             line = f"Tool {entry.call.name} {output}"
         elif text := self._shown(entry):
-            line = f"{_LABELS[entry.role]}: {text}"
+            line = f"{_LABELS[Role.SYSTEM if entry.pictures else entry.role]}: {text}"
         else:
             return ""
         line = " ".join(line.split())

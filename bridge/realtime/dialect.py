@@ -18,6 +18,7 @@ from bridge.realtime.events import (
     SessionUpdated,
 )
 from bridge.realtime.flavour import PLAIN, Flavour
+from bridge.realtime.items import PartKind
 from bridge.realtime.session_config import SessionConfig, SessionInfo
 
 WireEvent = dict[str, object]
@@ -48,6 +49,7 @@ class Capabilities:
             session as it is.
         farewell: said before the connection is closed; None where its close says it all.
         unsayable: commands that the dialect has no word for.
+        creates: the content that a client may create; any other can't be said.
         names_model: the connection's URL names the model.
         reports_turns: the service says where the caller's turns and its own answers begin and end.
             One that does not is full duplex: it listens while it speaks, and both are found by ear.
@@ -63,10 +65,16 @@ class Capabilities:
     )
     farewell: type[EndSession] | None = None
     unsayable: frozenset[type[object]] = frozenset()
+    creates: frozenset[PartKind] = frozenset()
     names_model: bool = True
     reports_turns: bool = True
     takes_talk_later: bool = True
     needs_sound: bool = False
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether a picture can be shown to the agent."""
+        return PartKind.INPUT_IMAGE in self.creates
 
 
 class Dialect(Protocol):

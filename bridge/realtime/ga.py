@@ -33,6 +33,7 @@ from bridge.realtime.events import (
     TranscriptDone,
 )
 from bridge.realtime.ga_session import (
+    PART_NAMES,
     PATHS,
     encode_ga_item,
     encode_response,
@@ -159,6 +160,7 @@ class GaDialect(TableDialect):
     """
 
     tables = TABLES
+    parts = PART_NAMES
 
     @property
     def name(self) -> str:

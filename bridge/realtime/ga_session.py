@@ -45,7 +45,7 @@ from bridge.realtime.wire_settings import (
 
 T = TypeVar("T")
 
-_PART_NAMES: PartNames = {
+PART_NAMES: PartNames = {
     PartKind.INPUT_TEXT: "input_text",
     PartKind.INPUT_AUDIO: "input_audio",
     PartKind.INPUT_IMAGE: "input_image",
@@ -76,7 +76,7 @@ def encode_ga_item(item: Item) -> WireObject:
             approve=item.approve,
             reason=item.reason,
         )
-    return encode_item(item, _PART_NAMES)
+    return encode_item(item, PART_NAMES)
 
 
 def _voice(voice: str | None) -> str | WireObject | None:

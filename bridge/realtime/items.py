@@ -5,7 +5,7 @@ its wire.
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.realtime.ids import ItemId, ToolCallId
 
@@ -50,7 +50,7 @@ class ContentPart:
 
     kind: PartKind
     text: str | None = None
-    image_url: str | None = None
+    image_url: str | None = field(default=None, repr=False)
     detail: str | None = None
     audio: bytes | None = None
 

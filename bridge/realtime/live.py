@@ -14,7 +14,14 @@ from bridge.realtime import events
 from bridge.realtime.confirmed import Difference, differences, pick
 from bridge.realtime.dialect import Awaited, Capabilities
 from bridge.realtime.events import ApiError, ResponseStatus, Usage
-from bridge.realtime.items import FunctionCallOutput, Item, McpApproval, Message, Role
+from bridge.realtime.items import (
+    FunctionCallOutput,
+    Item,
+    McpApproval,
+    Message,
+    PartKind,
+    Role,
+)
 from bridge.realtime.live_session import (
     MAX_APPEND_TOKENS,
     PATHS,
@@ -196,6 +203,9 @@ _DECLINED = (
 )
 
 
+_CREATES = frozenset({PartKind.INPUT_TEXT, PartKind.OUTPUT_TEXT})
+
+
 def _append(text: str) -> WireObject:
     # Null, where the work of no delegation is meant: the key itself is required.
     return {"delegation_id": None, "content": within_tokens(text, MAX_APPEND_TOKENS)}
@@ -217,11 +227,19 @@ def _create_item(value: say.CreateItem) -> WireObject:
         case Message(role=Role.SYSTEM) as note:
             return {"type": _INSTRUCTIONS, **_append(said_by(note)[1])}
         case item:
+            _refuse_unsayable(item)
             role, text = said_by(item)
             if not text:
                 raise ValueError("a Live session is told words; this item has none")
             speaker = {"user": "Caller: ", "assistant": "You: "}.get(role, "")
             return {"type": _THINKING, **_append(speaker + text)}
+
+
+def _refuse_unsayable(item: Item) -> None:
+    parts = item.parts if isinstance(item, Message) else ()
+    for part in parts:
+        if part.kind not in _CREATES:
+            raise ValueError(f"a client cannot create {part.kind} parts in Live; send text")
 
 
 def _create_response(value: say.CreateResponse) -> WireObject:
@@ -278,6 +296,7 @@ _CAPABILITIES = Capabilities(
     reports_turns=False,
     takes_talk_later=False,
     needs_sound=True,
+    creates=_CREATES,
 )
 
 

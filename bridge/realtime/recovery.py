@@ -15,6 +15,7 @@ from bridge.realtime.backoff import Backoff
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.failures import Cure, Failure
 from bridge.realtime.items import ContentPart, FunctionCall, Item, Message, PartKind, Role
+from bridge.realtime.pictures import in_words
 
 RESUMED = (
     "The line was interrupted for a moment and is back. The talk so far is in this conversation."
@@ -172,21 +173,22 @@ class RestoreContext:
 
 @dataclass(frozen=True, slots=True)
 class SummariseContext:
-    """Create ``items`` in the new session: a note with a summary, the tool calls that run, and what
-    the caller said that has no answer yet.
+    """Create ``items`` in the new session: a note with a summary, the pictures that it puts in
+    words, the tool calls that run, and what the caller said that has no answer yet.
 
     Attributes:
         text: the summary alone.
     """
 
     text: str = field(repr=False)
+    shown: tuple[Item, ...] = field(default=(), repr=False)
     running: tuple[FunctionCall, ...] = field(default=(), repr=False)
     unanswered: tuple[Item, ...] = field(default=(), repr=False)
 
     @property
     def items(self) -> tuple[Item, ...]:
         """What to create, in order."""
-        return (_note(SUMMARISED + self.text), *self.running, *self.unanswered)
+        return (_note(SUMMARISED + self.text), *self.shown, *self.running, *self.unanswered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,15 +272,29 @@ def plan(
     )
 
 
-def restoration(conversation: ConversationLog, budget: Budget) -> tuple[Step, ...]:
+_PICTURES_ONCE_MORE = 1
+"""Losses in a row over which pictures are given again: they may be what sessions are closed for
+(1009, message too big), and to send them each time would end the call."""
+
+
+def restoration(
+    conversation: ConversationLog, budget: Budget, *, takes_pictures: bool = False
+) -> tuple[Step, ...]:
     """Give a talk to a new session: the steps of :func:`plan` behind the Reconnect.
 
     What was planned is old by the time that a session stands (a tool may have ended meanwhile), so
     it is asked for again then, before ``begin_session()``.
+
+    Args:
+        conversation: the talk.
+        budget: of the call.
+        takes_pictures: the new session's dialect has them; else words stand for them.
     """
     policy, renew = budget.policy, budget.renew
+    with_pictures = takes_pictures and budget.losses <= _PICTURES_ONCE_MORE
+    context = _summary(conversation, policy) if renew else _context(conversation)
     return (
-        *(_summary(conversation, policy) if renew else _context(conversation)),
+        *(context if with_pictures else map(_in_words, context)),
         ResendCaller(policy.kept_audio_ms),
         *((RequestResponse(),) if conversation.owes_answer else ()),
     )
@@ -333,7 +349,20 @@ def _context(conversation: ConversationLog) -> tuple[Step, ...]:
 def _summary(conversation: ConversationLog, policy: RecoveryPolicy) -> tuple[Step, ...]:
     text, unanswered = conversation.summary(policy.summary_chars), conversation.unanswered
     running = tuple(call for call in conversation.running_calls if call not in unanswered)
-    return (SummariseContext(text, running, unanswered),) if text or unanswered else ()
+    if not text and not unanswered:
+        return ()
+    return (SummariseContext(text, conversation.shown, running, unanswered),)
+
+
+def _in_words(step: Step) -> Step:
+    """Return a step that gives no pictures; a summary has words for those that it shows."""
+    match step:
+        case RestoreContext():
+            return RestoreContext(tuple(map(in_words, step.items)))
+        case SummariseContext():
+            return replace(step, shown=(), unanswered=tuple(map(in_words, step.unanswered)))
+        case _:
+            return step
 
 
 def _note(text: str) -> Message:

@@ -26,6 +26,7 @@ from bridge.realtime.flavour import PLAIN, Flavour
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionConfig
 from bridge.realtime.wire import FieldError, WireObject, encodable
+from bridge.realtime.wire_items import PartNames
 from bridge.realtime.wire_tables import EventTable, Tables
 
 MAX_TYPE_CHARS = 100
@@ -112,9 +113,11 @@ class TableDialect:
 
     Attributes:
         tables: of the dialect.
+        parts: its names of the content that a client may create.
     """
 
     tables: ClassVar[Tables]
+    parts: ClassVar[PartNames]
 
     def __init__(self, takes: Collection[str] = (), flavour: Flavour = PLAIN) -> None:
         self.takes = frozenset(takes) | flavour.takes
@@ -164,7 +167,9 @@ class TableDialect:
         updated = Awaited((SessionUpdated,), "session.updated")
         by_update = (UpdateSession, created, updated)
         opening = by_update if self.flavour.opens_by_update else (created, UpdateSession, updated)
-        return Capabilities(opening=opening, unsayable=self.tables.unsayable)
+        return Capabilities(
+            opening=opening, unsayable=self.tables.unsayable, creates=frozenset(self.parts)
+        )
 
     def name_of(self, event_type: str, obj: WireObject) -> str:
         """Return the name of an event's row: its type, where that alone says what it is."""

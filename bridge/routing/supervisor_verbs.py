@@ -30,7 +30,7 @@ Spoken = Annotated[
 _WORDS = ("text", "summary", "reason", "note")
 """Parameters that are somebody's words; a record redacts them."""
 
-_DETAILS = ("when", "how", "kind", "target", "on", "auto_resume_s")
+_DETAILS = ("digest", "when", "how", "kind", "target", "on", "auto_resume_s")
 """Parameters that a record has as they are; the others concern the audit alone."""
 
 
@@ -55,6 +55,23 @@ class WhisperOrder(Order):
 
     text: Text
     when: Literal["now", "next_turn"] = "next_turn"
+
+
+class ShowOrder(Order):
+    """Have the agent see a picture, which the call's node was given before.
+
+    Attributes:
+        digest: SHA-256 of the picture's bytes, in hex; the other figures are for the audit.
+        note: for the agent: what the picture is.
+    """
+
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    media_type: Literal["image/png", "image/jpeg"]
+    size_bytes: int = Field(ge=1)
+    width_px: int = Field(ge=1)
+    height_px: int = Field(ge=1)
+    note: Note = ""
+    when: Literal["now", "next_turn"] = "now"
 
 
 class SayOrder(Order):
@@ -226,6 +243,15 @@ class Verb:
 
 _ROWS = (
     Verb("whisper", WhisperOrder, "coach", "Whisper", "whispered to the AI", watched_as="whispers"),
+    Verb(
+        "show",
+        ShowOrder,
+        "coach",
+        "Show a picture",
+        "showed the AI a picture",
+        watched_as="shows",
+        own_path="/calls/{call_id}/picture",
+    ),
     Verb("say", SayOrder, "coach", "Say exactly", "had the bridge say", watched_as="says"),
     Verb("take_over", TakeOverOrder, "barge", "Take over", "took the caller over", makes="human"),
     Verb(

@@ -5,15 +5,16 @@
      "fields": paths of its fields that hold something, "raw": the event without its audio}
 
 In the place of audio stands ``{"bytes": n, "ms": m}``; the ms are those of the session's formats.
-In the place of a tool server's token and headers stands ``"(secret)"``. A frame that is not JSON
-has the type ``""`` and no ``raw``. It is off unless ``session.wire_log_dir`` is set, for it holds
-what was said.
+In the place of a picture stands ``{"sha256": hex, "bytes": n}``, in that of a tool server's token
+and headers ``"(secret)"``. A frame that is not JSON has the type ``""`` and no ``raw``. It is off
+unless ``session.wire_log_dir`` is set, for it holds what was said.
 
 Noting a frame appends to a list; a thread of the log's own parses and writes. A disk that refuses
 ends the log, never the call.
 """
 
 import dataclasses
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import pybase64
 import structlog
 
 from bridge.clock import Clock
@@ -123,7 +125,7 @@ def _line(note: _Note) -> str:
 
 
 def _raw(event: dict[str, object], audio_format: AudioFormat) -> object:
-    return _without_secrets(without_audio(event, audio_format))
+    return _without_secrets(_without_pictures(without_audio(event, audio_format)))
 
 
 def without_audio(
@@ -148,6 +150,29 @@ def _without(value: object, is_audio: bool, keys: set[str], bytes_per_ms: int) -
     if isinstance(value, list):
         return [_without(each, False, keys, bytes_per_ms) for each in value]
     return value
+
+
+def _without_pictures(value: Any) -> Any:  # Any: JSON of any depth
+    if isinstance(value, list):
+        return [_without_pictures(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _picture(each)
+        if name == "image_url" and isinstance(each, str)
+        else _without_pictures(each)
+        for name, each in value.items()
+    }
+
+
+def _picture(url: str) -> dict[str, object]:
+    """Return digest and size of what a data URL holds; of its text, where that is no base64."""
+    text = url.partition(",")[2]
+    try:
+        data = pybase64.b64decode(text, validate=True)
+    except ValueError:
+        data = url.encode()
+    return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
 
 def _without_secrets(value: Any) -> Any:  # Any: JSON of any depth

@@ -8,15 +8,23 @@ import asyncio
 import functools
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.realtime.items import ContentPart, FunctionCall, FunctionCallOutput, Message, Role
+from bridge.realtime.items import (
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    Message,
+    Role,
+)
 from bridge.realtime.session_config import AudioFormat
-from bridge.simulator.conversation import Conversation
+from bridge.simulator.conversation import Conversation, ConversationEntry, pictures_of
 from bridge.simulator.formats import WireFormat, wire_format
 from bridge.simulator.mcp import McpUse
 from bridge.simulator.scenario import Rule, Scenario
@@ -24,6 +32,7 @@ from bridge.speech.recognition import Recognizer
 from bridge.speech.synthesis import Synthesizer
 
 _SAY_EXACTLY = re.compile(r'say exactly:\s*"(.*)"', re.IGNORECASE | re.DOTALL)
+_PICTURES = "{pictures}"
 _FIELD = re.compile(r"\{(\w+)\}")
 _RENDERED_KEPT = 512
 
@@ -86,17 +95,24 @@ class SimulatedAgent:
     def _render_now(self, text: str, audio_format: WireFormat) -> bytes:
         return audio_format.encode_speech(self._synthesizer.say(text))
 
-    def answer(self, heard: str | None, tools: Sequence[str]) -> AgentReply:
+    def answer(
+        self, heard: str | None, tools: Sequence[str], conversation: Conversation
+    ) -> AgentReply:
         """Decide what to do about what the caller said.
 
         Args:
             heard: their sentence; None if it was not understood.
             tools: names of the tools that the session offers.
+            conversation: with the pictures that ``{pictures}`` of a rule stands for.
         """
         rule = self.scenario.rule_for(heard) if heard is not None else None
         if rule is None:
             return AgentReply(self.scenario.fallback)
-        return self._follow(rule, tools)
+        reply = self._follow(rule, tools)
+        if reply.say is None or _PICTURES not in reply.say:
+            return reply
+        seen = _in_a_row(entry.item for entry in conversation.entries())
+        return replace(reply, say=reply.say.replace(_PICTURES, seen or "nothing"))
 
     def prompt(self) -> AgentReply:
         """Decide what to say to a caller who has said nothing for too long."""
@@ -121,8 +137,11 @@ class SimulatedAgent:
         match last.item if last else None:
             case FunctionCallOutput(call_id=call_id, output=output):
                 return AgentReply(self._after_tool(conversation.call_of(call_id), output))
+            case Message(role=Role.USER) as message if pictures_of(message):
+                latest = takewhile(_may_show, reversed(entries))
+                return AgentReply(f"I see {_in_a_row(each.item for each in [*latest][::-1])}.")
             case Message(role=Role.USER, parts=parts):
-                return self.answer(heard or _typed(parts), tools)
+                return self.answer(heard or _typed(parts), tools, conversation)
             case _:
                 spoke = any(
                     isinstance(entry.item, Message) and entry.item.role is not Role.SYSTEM
@@ -163,6 +182,16 @@ def ordered(instructions: str) -> str | None:
     """Return what instructions have the agent say word by word, if they do."""
     order = _SAY_EXACTLY.search(instructions)
     return order[1] if order is not None else None
+
+
+def _may_show(entry: ConversationEntry) -> bool:
+    """Return whether it is of the latest pictures: those of several tools come between outputs."""
+    return isinstance(entry.item, FunctionCallOutput) or bool(pictures_of(entry.item))
+
+
+def _in_a_row(items: Iterable[Item]) -> str:
+    """Return what all pictures of some items show, in words."""
+    return " and ".join(seen.words for item in items for seen in pictures_of(item))
 
 
 def _typed(parts: Sequence[ContentPart]) -> str | None:

@@ -18,6 +18,7 @@ from bridge.realtime.items import (
     PartKind,
     Role,
 )
+from bridge.simulator.pictures import SeenPicture, look_at
 from bridge.simulator.refusal import refuse
 
 FRONT = ItemId("root")
@@ -54,10 +55,11 @@ class ConversationEntry:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Tokens of text and of audio."""
+    """Tokens of text, of audio and of pictures."""
 
     text: int = 0
     audio: int = 0
+    image: int = 0
 
 
 class Conversation:
@@ -221,8 +223,9 @@ def spoken_tokens(audio_ms: float) -> int:
 
 def count_tokens(entries: Iterable[ConversationEntry]) -> Tokens:
     """Count what a model reads of these items (`PROTOCOL.md` section 5)."""
-    text = audio = 0
+    text = audio = image = 0
     for entry in entries:
+        image += sum(each.tokens for each in pictures_of(entry.item))
         match entry.item:
             case Message(role=Role.USER) if entry.audio_ms:
                 audio += math.ceil(entry.audio_ms / _USER_AUDIO_MS_PER_TOKEN)
@@ -237,7 +240,13 @@ def count_tokens(entries: Iterable[ConversationEntry]) -> Tokens:
                 text += text_tokens(output)
             case _:
                 pass
-    return Tokens(text, audio)
+    return Tokens(text, audio, image)
+
+
+def pictures_of(item: Item) -> list[SeenPicture]:
+    """Return what a message shows."""
+    parts = item.parts if isinstance(item, Message) else ()
+    return [look_at(part.image_url) for part in parts if part.image_url is not None]
 
 
 def _count_parts(parts: Sequence[ContentPart]) -> int:

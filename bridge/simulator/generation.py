@@ -303,11 +303,13 @@ class Generation:
             usage=Usage(
                 input_text=read.text,
                 input_audio=read.audio,
+                input_image=read.image,
                 cached_text=self._cached.text,
                 cached_audio=self._cached.audio,
+                cached_image=self._cached.image,
                 output_text=written.text,
                 output_audio=written.audio,
-                total=read.text + read.audio + written.text + written.audio,
+                total=read.text + read.audio + read.image + written.text + written.audio,
             ),
             metadata=self._metadata,
         )

@@ -34,6 +34,7 @@ from bridge.simulator import shapes
 from bridge.simulator.dialects import DialectTable
 from bridge.simulator.formats import WireFormat, wire_format
 from bridge.simulator.names import new_name
+from bridge.simulator.pictures import look_at
 from bridge.simulator.refusal import EventRefused, refuse
 from bridge.simulator.session_reading import read_response
 from bridge.simulator.wire import ClientRequest, WireObject
@@ -185,6 +186,7 @@ def _read_part(shape: beta.PartShape | ga.PartShape) -> ContentPart:
         case shapes.InputAudioPart():
             return ContentPart(PartKind.INPUT_AUDIO, shape.transcript)
         case ga.InputImagePart():
+            look_at(shape.image_url)
             return ContentPart(PartKind.INPUT_IMAGE, image_url=shape.image_url, detail=shape.detail)
         case _:
             return ContentPart(_WRITTEN_PARTS[shape.type], shape.text)

@@ -82,7 +82,8 @@ class Responses:
         async def find() -> AgentReply:
             await self._hearing.until_heard(item_id)
             entry = self._conversation.get(item_id)
-            return self._agent.answer(entry.heard if entry else None, self._tool_names())
+            heard = entry.heard if entry else None
+            return self._agent.answer(heard, self._tool_names(), self._conversation)
 
         self._begin_unasked(find)
 
@@ -259,9 +260,14 @@ class Responses:
             for tool in tools
             if isinstance(tool, FunctionTool)
         )
-        read = Tokens(items.text + text_tokens(instructions) + described, items.audio)
+        text = items.text + text_tokens(instructions) + described
+        read = Tokens(text, items.audio, items.image)
         before, self._read_before = self._read_before, read
-        cached = Tokens(_cached(read.text, before.text), _cached(read.audio, before.audio))
+        cached = Tokens(
+            _cached(read.text, before.text),
+            _cached(read.audio, before.audio),
+            _cached(read.image, before.image),
+        )
         return read, cached
 
     def _tool_names(self, override: ResponseConfig | None = None) -> Sequence[str]:

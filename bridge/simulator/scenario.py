@@ -54,7 +54,8 @@ class Rule(_Model):
 
     Attributes:
         hears: the sentences, any of which the rule answers.
-        say: spoken answer; with ``tool``, spoken before the call, in the same response.
+        say: spoken answer; with ``tool``, spoken before the call, in the same response;
+            ``{pictures}`` stands for the pictures that the agent was shown, in words.
         tool: called if the session offers a tool of that name.
         mcp: called by the service itself, if the session names that MCP server.
         without_tool: spoken instead of all that where the session has no such tool, else ``say``;

@@ -3,6 +3,10 @@
 Whatever goes wrong becomes an output that the model can speak about; the operator reads the cause
 in the log and the call's events.
 
+An answer that is a JSON object may show the model a picture: ``{"image": {"media_type":
+"image/png", "data": base64}, ...}``. The rest of the object is the output, with a word in the
+image's place.
+
 ``X-Bridge-Signature: t=<unix seconds>,v1=<hex>`` where hex is HMAC-SHA256 over ``<t>.<body>`` with
 the dialplan's secret. A receiver recomputes it, compares in constant time, and refuses times that
 are more than 300 s off.
@@ -22,6 +26,7 @@ import structlog
 
 from bridge.clock import NS_PER_S, Clock
 from bridge.descriptors import out_of_descriptors
+from bridge.realtime.pictures import Picture, PictureError, read_picture_object
 from bridge.routing.tools import Webhook
 from bridge.tools.addresses import PublicResolver, is_private_literal
 
@@ -57,10 +62,12 @@ class ToolResult:
     Attributes:
         output: for the model: the endpoint's answer, or a JSON object with ``error``.
         code: ``ok``, or why not; fit for a metric label.
+        picture: for the model, beside the output, which is a JSON object then.
     """
 
     output: str
     code: str = "ok"
+    picture: Picture | None = None
 
     @property
     def ok(self) -> bool:
@@ -189,7 +196,27 @@ async def _read(response: aiohttp.ClientResponse, most_bytes: int) -> tuple[Tool
         text = body.decode()
     except UnicodeDecodeError:
         return failed("not_text", "the tool's answer could not be read"), False
+    if '"image"' in text:  # it may be a megabyte of JSON and base64
+        return await asyncio.to_thread(_with_picture, text), False
     return ToolResult(text or "{}"), False
+
+
+def _with_picture(text: str) -> ToolResult:
+    """Take the picture out of an answer; the output says why one that is no good is not shown."""
+    try:
+        answer = json.loads(text)
+    except (ValueError, RecursionError):
+        return ToolResult(text)
+    given = answer.get("image") if isinstance(answer, dict) else None
+    if not isinstance(given, dict) or not {"media_type", "data"} <= given.keys():
+        return ToolResult(text)  # an answer of the operator's own that happens to have an image
+    picture, said = None, "follows in the next message"
+    try:
+        picture = read_picture_object(given)
+    except PictureError as error:
+        log.warning("tool_picture_refused", why=error.why)
+        said = f"not shown: {error}"
+    return ToolResult(json.dumps({**answer, "image": said}, ensure_ascii=False), picture=picture)
 
 
 def sign(secret: str, body: bytes, unix_s: int) -> str:

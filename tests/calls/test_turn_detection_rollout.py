@@ -63,6 +63,7 @@ def arms_of(
         "max_worse_by": 0.6,
         "slow_turn_s": SLOW_TURN_S,
         "dead_air_s": 60,
+        "max_cut_offs": 0,
     }
     with serving(
         directory,
@@ -76,16 +77,25 @@ def arms_of(
         yield gateway
 
 
+PAUSE_MS = 700
+
+
 @pytest.mark.parametrize(
-    ("new_ms", "begin_percent", "action"),
-    [(3_500, 50, "rollback"), (300, 25, "promote")],
-    ids=["harmful", "good"],
+    ("old_ms", "new_ms", "pause_ms", "begin_percent", "action"),
+    [
+        (500, 3_500, 0, 50, "rollback"),
+        (1_200, 100, PAUSE_MS, 50, "rollback"),
+        (500, 300, 0, 25, "promote"),
+    ],
+    ids=["slow", "cuts callers off", "good"],
 )
 async def test_arms_that_differ_in_turn_detection_are_judged_by_their_calls(
     simulator: str,
     redis: LocalRedis,
     tmp_path: Path,
+    old_ms: int,
     new_ms: int,
+    pause_ms: int,
     begin_percent: float,
     action: str,
 ) -> None:
@@ -93,8 +103,8 @@ async def test_arms_that_differ_in_turn_detection_are_judged_by_their_calls(
     try:
         await link.ask(["FLUSHALL"])
         store = RolloutStore(link, RedisSettings())
-        with arms_of(simulator, redis, tmp_path, 500, new_ms) as gateway:
-            callers = Callers(gateway, store, FLAG)
+        with arms_of(simulator, redis, tmp_path, old_ms, new_ms) as gateway:
+            callers = Callers(gateway, store, FLAG, pause_ms)
             state = await callers.until_acted(begin_percent)
             entries = await callers.entries()
     finally:

@@ -10,6 +10,7 @@ from bridge.audio.rings import FRAME_SAMPLES
 from bridge.audio.supervisor_frames import TalkFrame
 from bridge.clock import Clock
 from bridge.config.settings import RedisSettings
+from bridge.realtime.pictures import Picture
 from bridge.store.client import RedisLink
 from bridge.store.control import Answer, Command, ControlInbox
 from bridge.store.keys import Keys
@@ -26,6 +27,7 @@ class Room:
         self.listeners: list[Listener] = []
         self.heard: list[tuple[str, TalkFrame]] = []
         self.voices: list[str] = []
+        self.pictures: list[Picture] = []
         self.over = False
 
     def listen(self, by: str, *, private: bool = False) -> Listener | None:
@@ -61,6 +63,12 @@ class Rooms:
 
     def audio_of(self, call_id: str) -> Room | None:
         return self.rooms.get(call_id)
+
+    def bring(self, call_id: str, picture: Picture) -> bool:
+        room = self.rooms.get(call_id)
+        if room is not None:
+            room.pictures.append(picture)
+        return room is not None
 
 
 class Node:

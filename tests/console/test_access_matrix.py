@@ -17,6 +17,7 @@ from bridge.console.other_nodes import UNREACHABLE_CODE
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console
 from tests.console.live import begin_call
+from tests.support.pictures import as_json, png
 
 pytestmark = pytest.mark.redis
 
@@ -50,6 +51,7 @@ TABLE = {
     f"GET {_CALL}/events": _LOOKS_BACK,
     f"GET {_CALL}/stream": _LOOKS_BACK,
     f"POST {_CALL}/actions/whisper": _STEPS_IN,
+    f"POST {_CALL}/picture": _STEPS_IN,
     f"POST {_CALL}/actions/say": _STEPS_IN,
     f"POST {_CALL}/actions/take_over": _STEPS_IN,
     f"POST {_CALL}/actions/join": _STEPS_IN,
@@ -123,6 +125,7 @@ BODIES: dict[str, object] = {
     "audio-token": {"kind": "listen"},
     "presence": {"state": "away"},
     "unmask": {"reason": "To call back."},
+    "picture": {"image": as_json(png(1, 1))},
 }
 """What is good, by the end of the path; for the others ``{}`` is."""
 

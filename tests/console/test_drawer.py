@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, WebSocketRoute, expect
+from playwright.async_api import FilePayload, Locator, Page, Route, WebSocketRoute, expect
 
 from tests.console.desk import Desk
 from tests.support.browser import SCHEMES, accessibility_faults, keep_screenshot
+from tests.support.pictures import as_json, chunk, png
 
 pytestmark = [
     pytest.mark.browser,
@@ -54,7 +56,7 @@ async def test_three_actions_are_at_hand_and_all_within_reach(
         assert await _ids(bar.locator(".apart")) == ["end"]
         await bar.get_by_role("button", name="More").click()
         await expect(bar.locator("[data-action=phone]")).to_be_focused()
-        assert len(await _ids(bar.locator(".more"))) == 8
+        assert len(await _ids(bar.locator(".more"))) == 9
         assert await _out_of_reach(page) == []
         for scheme in SCHEMES:
             await page.emulate_media(color_scheme=scheme)
@@ -174,3 +176,68 @@ async def test_sip_messages_of_a_call_that_goes_on_are_behind_a_tab(desk: Desk) 
         await tab.click()
         await expect(panel.locator("tbody tr")).to_contain_text("INVITE")
         assert await accessibility_faults(page, within="#drawer") == []
+
+
+def _file(name: str, data: bytes) -> FilePayload:
+    return {"name": name, "mimeType": "image/png", "buffer": data}
+
+
+async def _choosing(page: Page) -> Locator:
+    """Open the dialog in which a picture is chosen."""
+    bar = page.locator("#drawer .actions")
+    await bar.get_by_role("button", name="More").click()
+    await bar.locator("[data-action=show]").click()
+    return page.get_by_role("dialog")
+
+
+@pytest.mark.parametrize("window", [_PHONE, _LAPTOP], ids=["phone", "laptop"])
+async def test_picture_is_chosen_seen_and_sent(
+    desk: Desk, tmp_path: Path, window: dict[str, int]
+) -> None:
+    sent: list[Any] = []  # Any: JSON
+
+    async def answer(route: Route) -> None:
+        sent.append(route.request.post_data_json)
+        await route.fulfill(json={"accepted": True, "reason": None, "result": {}})
+
+    async with desk.opens("calls#c_live1", "supervisor") as page:
+        await page.set_viewport_size({"width": window["width"], "height": window["height"]})
+        await page.route("**/picture", answer)
+        dialog = await _choosing(page)
+        await dialog.locator("input[type=file]").set_input_files(_file("a.png", png(320, 200)))
+        preview = dialog.locator("img.preview")
+        await expect(preview).to_be_visible()
+        assert await preview.evaluate("(image) => image.naturalWidth") == 320
+        await dialog.locator("textarea").fill("The roof")
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            assert await accessibility_faults(page, within="dialog") == []
+            shot = f"show-picture-{scheme}-{window['width']}"
+            await keep_screenshot(page, shot, tmp_path, whole=False)
+        await dialog.get_by_role("button", name="Show it").click()
+        await expect(page.locator(".toast.good")).to_contain_text("Show a picture: done")
+    assert sent == [{"image": as_json(png(320, 200)), "note": "The roof", "when": "now"}]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"GIF89a", "That is no picture."),
+        (png(9, 9)[:30], "That is no picture."),
+        (png(1, 1, more=chunk(b"tEXt", bytes(800_000))), "too large"),
+    ],
+)
+async def test_what_can_not_be_shown_is_said_and_not_sent(
+    desk: Desk, data: bytes, said: str
+) -> None:
+    async with desk.opens("calls#c_live1", "supervisor") as page:
+        await page.route("**/picture", lambda route: pytest.fail("it was sent"))
+        dialog = await _choosing(page)
+        await dialog.locator("input[type=file]").set_input_files(_file("x.png", data))
+        await expect(dialog).to_contain_text(said)
+        await dialog.get_by_role("button", name="Show it").click()
+        await expect(dialog).to_be_visible()
+        # Another choice is as good as if it were the first.
+        await dialog.locator("input[type=file]").set_input_files(_file("a.png", png(3, 2)))
+        await expect(dialog.locator("img.preview")).to_be_visible()
+        assert await dialog.locator("input[type=file]").evaluate("(input) => input.validity.valid")

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from bridge.clock import NS_PER_MS
 from bridge.errors import ProtocolError, UpstreamError
 from bridge.realtime.backoff import Backoff
+from bridge.realtime.commands import CreateItem
 from bridge.realtime.conversation import ConversationLog
 from bridge.realtime.events import (
     ApiError,
+    AudioDelta,
     InputCommitted,
     InputTranscriptCompleted,
     OutputItemDone,
@@ -25,7 +27,15 @@ from bridge.realtime.failures import (
     classify_response,
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
-from bridge.realtime.items import FunctionCall, Message, Role
+from bridge.realtime.items import (
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    Message,
+    PartKind,
+    Role,
+)
+from bridge.realtime.pictures import read_picture
 from bridge.realtime.recovery import (
     RESUMED,
     Budget,
@@ -39,8 +49,10 @@ from bridge.realtime.recovery import (
     Step,
     SummariseContext,
     plan,
+    restoration,
     rollover_due,
 )
+from tests.support.pictures import png
 from tests.support.policies import recovery_policy
 
 POLICY = recovery_policy(fallback="transfer")
@@ -323,3 +335,68 @@ def test_backoff_grows_to_its_limit_and_is_spread(failures: int, jitter: float) 
 def test_backoff_refuses_nonsense(failures: int, jitter: float) -> None:
     with pytest.raises(ValueError, match="no wait"):
         Backoff().wait_ms(failures, jitter)
+
+
+def shown(*pictures: bytes) -> ConversationLog:
+    """A caller has asked and was answered; then the agent was shown pictures."""
+    log = talk()
+    for data in pictures:
+        words = ContentPart(PartKind.INPUT_TEXT, "A picture.")
+        log.sent(CreateItem(Message(Role.USER, (words, read_picture(data).part))))
+    return log
+
+
+def urls(steps: tuple[Step, ...]) -> list[str | None]:
+    """Return the pictures that a new session is given."""
+    items = [
+        item
+        for step in steps
+        if isinstance(step, RestoreContext | SummariseContext)
+        for item in step.items
+        if isinstance(item, Message)
+    ]
+    parts = [part for item in items for part in item.parts]
+    return [part.image_url for part in parts if part.kind is PartKind.INPUT_IMAGE]
+
+
+def url(data: bytes) -> str | None:
+    return read_picture(data).part.image_url
+
+
+@pytest.mark.parametrize("why", [BLIP, EXPIRED], ids=["whole talk", "summary"])
+def test_next_session_is_given_the_latest_pictures_again(why: Failure) -> None:
+    pictures = [png(size, size) for size in (1, 2, 3)]
+    log = shown(*pictures)
+    budget = Budget(POLICY).failed(why, 0)
+    assert urls(restoration(log, budget, takes_pictures=True)) == [url(p) for p in pictures[1:]]
+    text = repr(restoration(log, budget, takes_pictures=True))
+    assert text.count("base64") == 0
+
+
+@pytest.mark.parametrize("why", [BLIP, EXPIRED], ids=["whole talk", "summary"])
+def test_session_that_takes_none_has_words_in_their_place(why: Failure) -> None:
+    log = shown(png(1, 1))
+    assert urls(restoration(log, Budget(POLICY).failed(why, 0))) == []
+
+
+def test_pictures_that_sessions_may_be_closed_for_are_given_once_more_alone() -> None:
+    log, too_big = shown(png(1, 1)), failure("closed", 1009)
+    once = Budget(POLICY).failed(too_big, 0)
+    again = once.restored(1).failed(too_big, 2)
+    answered = again.restored(3).proved().failed(too_big, 4)
+    assert len(urls(restoration(log, once, takes_pictures=True))) == 1
+    assert urls(restoration(log, again, takes_pictures=True)) == []
+    assert len(urls(restoration(log, answered, takes_pictures=True))) == 1
+
+
+def test_picture_is_nobodys_word() -> None:
+    log = shown()
+    log.sent(CreateItem(FunctionCallOutput(ToolCallId("c1"), "{}")))
+    log.feed(AudioDelta(response_id=ResponseId("r2"), item_id=ItemId("a1"), audio=bytes(48)))
+    log.feed(ResponseDone(ResponseId("r2"), ResponseStatus.COMPLETED))
+    words = ContentPart(PartKind.INPUT_TEXT, "A picture.")
+    log.sent(CreateItem(Message(Role.USER, (words, read_picture(png(1, 1)).part))))
+    assert not log.owes_answer
+    assert "Note: A picture." in log.summary(1_000)
+    log.sent(CreateItem(Message(Role.USER, (words,))))
+    assert log.owes_answer

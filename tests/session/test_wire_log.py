@@ -9,13 +9,15 @@ from websockets.asyncio.server import ServerConnection
 
 from bridge.clock import ManualClock
 from bridge.config.settings import SessionSettings
-from bridge.realtime.commands import CancelResponse
+from bridge.realtime.commands import CancelResponse, CreateItem
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ga import GaDialect
+from bridge.realtime.items import ContentPart, Message, PartKind, Role
 from bridge.realtime.session_config import SessionConfig
 from bridge.session.realtime import Endpoint, RealtimeSession
 from bridge.session.wire_log import WireLog, without_audio
 from tests.session.peer import QUICK, SOON_S, accept, event, receive, serving
+from tests.support.pictures import digest, png
 
 _AUDIO_20MS = bytes(960)
 
@@ -136,3 +138,24 @@ async def test_tokens_and_headers_of_tool_servers_are_not_written(tmp_path: Path
         (written,) = line["raw"]["session"]["tools"]
         assert written == {**tool, "authorization": "(secret)", "headers": {"X-Key": "(secret)"}}
         assert line["raw"]["session"]["tracing"] == {"headers": "kept"}
+
+
+async def test_picture_is_told_by_its_digest_and_size_alone(tmp_path: Path) -> None:
+    log, data = WireLog(tmp_path / "c_1.jsonl", ManualClock()), png(64, 48)
+    text = pybase64.b64encode_as_string(data)
+    url = f"data:image/png;base64,{text}"
+    part = {"type": "input_image", "image_url": url, "detail": "auto"}
+    other = {"type": "input_image", "image_url": "data:image/png;base64,%%%secret"}
+    message = {"type": "message", "role": "user", "content": [part, other]}
+    shown = CreateItem(Message(Role.USER, (ContentPart(PartKind.INPUT_IMAGE, image_url=url),)))
+    tap = log.tap()
+    tap("sent", event("conversation.item.create", item=message), shown)
+    tap("received", event("conversation.item.added", item=message), None)
+    await asyncio.to_thread(log.close)
+    written = (tmp_path / "c_1.jsonl").read_text()
+    assert text[:30] not in written
+    assert "secret" not in written
+    for line in map(json.loads, written.splitlines()):
+        first, second = line["raw"]["item"]["content"]
+        assert first == {**part, "image_url": {"sha256": digest(data), "bytes": len(data)}}
+        assert second["image_url"]["bytes"] == len(str(other["image_url"]))

@@ -4,6 +4,9 @@ import asyncio
 import time
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bridge.audio.resample import downsample_whole
 from bridge.routing.rollout.changes import set_share
 from bridge.routing.rollout.observed import CallEntry
@@ -19,14 +22,28 @@ SPOKEN_PACKETS = 60
 """More than the tones of a filler hold until the slower arm answers."""
 
 
-class Callers:
-    """Callers, each with a number of their own, who ask once and hang up when they are answered."""
+def question(pause_ms: int) -> NDArray[np.int16]:
+    """Ask for an order, and draw breath within the question for so long."""
+    say = Synthesizer("en-us", 150).say
+    if not pause_ms:
+        return downsample_whole(say("Where is my order?"))
+    before, after = downsample_whole(say("Where is")), downsample_whole(say("my order?"))
+    return np.concatenate([before, np.zeros(8 * pause_ms, np.int16), after])
 
-    def __init__(self, gateway: Gateway, store: RolloutStore, flag: str) -> None:
+
+class Callers:
+    """Callers, each with a number of their own, who ask once and hang up when they are answered.
+
+    Args:
+        flag: the rollout's.
+        pause_ms: within their question.
+    """
+
+    def __init__(self, gateway: Gateway, store: RolloutStore, flag: str, pause_ms: int = 0) -> None:
         self._flag = flag
         self._gateway = gateway
         self._store = store
-        self._question = downsample_whole(Synthesizer("en-us", 150).say("Where is my order?"))
+        self._question = question(pause_ms)
         self._numbers = iter(range(15550000, 15559999))
 
     async def until_acted(self, begin_percent: float) -> RolloutState:

@@ -15,8 +15,9 @@ from bridge.errors import Fault
 from bridge.realtime.failures import classify_tool
 from bridge.routing.tools import Webhook
 from bridge.tools.addresses import is_public
-from bridge.tools.webhook import ToolRequest, WebhookClient
+from bridge.tools.webhook import ToolRequest, ToolResult, WebhookClient
 from tests.support.no_files import no_descriptor_left
+from tests.support.pictures import as_json, bomb, chunk, png
 from tests.support.signatures import HEADER, is_signed
 
 REQUEST = ToolRequest(
@@ -239,3 +240,69 @@ async def test_no_descriptor_for_a_tools_request_is_the_bridges_fault(
         assert failure is not None
         assert failure.fault is Fault.BRIDGE
         assert (await client.call(hook.webhook(), REQUEST, deadline_s=5)).ok
+
+
+ROOF = png(64, 48)
+
+
+async def answered_with(client: WebhookClient, answer: object, **changes: object) -> ToolResult:
+    """Return what a tool gives whose endpoint answers so."""
+
+    async def give(request: web.Request) -> web.StreamResponse:
+        return web.json_response(answer)
+
+    async with endpoint(give) as hook:
+        return await client.call(hook.webhook(**changes), REQUEST, deadline_s=60)
+
+
+async def test_picture_in_an_answer_is_taken_out_of_the_output(client: WebhookClient) -> None:
+    result = await answered_with(client, {"taken": "today", "image": as_json(ROOF)})
+    assert result.ok
+    assert result.picture is not None
+    assert result.picture.data == ROOF
+    assert json.loads(result.output) == {"taken": "today", "image": "follows in the next message"}
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        (as_json(ROOF, "image/jpeg"), "the picture is image/png, and is called another type"),
+        (as_json(b"GIF89a"), "the picture is neither PNG nor JPEG"),
+        (as_json(ROOF[:-9]), "the picture is cut off"),
+        (as_json(bomb(60_000, 60_000)), "the picture has no side of 1 to 4096 pixels"),
+        ({"media_type": "image/png", "data": "***"}, "the picture is not base64"),
+        ({"media_type": None, "data": 7}, "the picture has no text 'media_type' and 'data'"),
+    ],
+)
+async def test_model_is_told_why_a_picture_is_not_shown(
+    client: WebhookClient, image: object, why: str
+) -> None:
+    result = await answered_with(client, {"taken": "today", "image": image})
+    assert (result.ok, result.picture) == (True, None)
+    assert json.loads(result.output) == {"taken": "today", "image": f"not shown: {why}"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"image": "https://shop.example/1.png"},
+        {"image": {"url": "https://shop.example/1.png"}},
+        {"image": None},
+        {"order": {"image": as_json(ROOF)}},
+        [{"image": as_json(ROOF)}],
+        "image",
+    ],
+)
+async def test_image_of_the_operators_own_is_output_like_all_else(
+    client: WebhookClient, answer: object
+) -> None:
+    result = await answered_with(client, answer)
+    assert (result.picture, json.loads(result.output)) == (None, answer)
+
+
+async def test_answer_with_a_picture_has_the_bound_of_every_answer(client: WebhookClient) -> None:
+    noise = png(300, 300, more=chunk(b"tEXt", bytes(100_000)))
+    refused = await answered_with(client, {"image": as_json(noise)})
+    assert refused.code == "too_large"
+    taken = await answered_with(client, {"image": as_json(noise)}, max_response_bytes=1_048_576)
+    assert taken.picture is not None

@@ -34,6 +34,8 @@ class CallTokenKind(enum.StrEnum):
     RELAY_TALK = "relay_talk"
     RELAY_RECORDING = "relay_recording"
     """The same, for what is kept of a call that is over."""
+    RELAY_PICTURE = "relay_picture"
+    """The same, for a picture on its way to a call's agent."""
 
 
 class TokenRefused(Exception):  # an answer, not a fault of ours

@@ -6,7 +6,7 @@ which, and why. It is written into the audit before it is asked for, and again w
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, HTTPException
@@ -46,12 +46,19 @@ class ActionResult(BaseModel):
 
 
 async def act(
-    services: ConsoleServices, principal: Principal, call_id: str, order: Order, key: str | None
+    services: ConsoleServices,
+    principal: Principal,
+    call_id: str,
+    order: Order,
+    key: str | None,
+    *,
+    first: Callable[[Mapping[str, str]], Awaitable[None]] | None = None,
 ) -> ActionResult:
     """Have an action carried out by the node that has the call, audited.
 
     Args:
         key: the same one is carried out once (:func:`_command_id`).
+        first: done before the order is sent, once it is in the audit; is given the call's fields.
 
     Raises:
         HTTPException: 403: to listen privately is not for them; 404, 409: the call; 504: its node
@@ -68,6 +75,8 @@ async def act(
     params = order.model_dump(mode="json")
 
     async def send() -> Answer | None:
+        if first is not None:
+            await first(call)
         return await services.control.send(
             call.get("node", ""),
             call_id,

@@ -57,9 +57,9 @@ async def list_live_calls(principal: Viewer, services: Using) -> Json:
     """Return the calls that go on; times are ms since the Unix epoch.
 
     ``watchers`` is how many people listen or have coached within the last minute, ``watched_by``
-    who they are: ``by``, and ``does``: ``listens``, ``whispers`` (to the agent alone) or ``says``
-    (through the agent, to the caller); the names are for who may listen, too. Who listens privately
-    is in neither. ``held_by`` has the caller.
+    who they are: ``by``, and ``does``: ``listens``, ``whispers`` or ``shows`` a picture (to the
+    agent alone), or ``says`` (through the agent, to the caller); the names are for who may listen,
+    too. Who listens privately is in neither. ``held_by`` has the caller.
     """
     rows = await services.live.rows(principal.may_see, hidden=hidden_from(principal))
     return {"at_ms": services.now_ms, "calls": rows}

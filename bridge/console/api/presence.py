@@ -31,7 +31,7 @@ class Watched(BaseModel):
     """A call that somebody watches.
 
     Attributes:
-        does: ``listens``, ``whispers`` or ``says``.
+        does: ``listens``, ``whispers``, ``shows`` (a picture) or ``says``.
         since_at: ms since the Unix epoch; None where its node has not said so.
     """
 

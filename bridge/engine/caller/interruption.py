@@ -32,7 +32,7 @@ def give_floor(call: CallState, now_ns: int) -> Effects:
     yield from stop_filler(call, cut_phrase=not call.playing)
     call.session.turn_clock = None
     if call.agent_has_floor:
-        yield from cut(call, now_ns)
+        yield from cut(call, now_ns, spoken=True)
         return
     yield from call.stop_timer(Timer.RESPONSE)
     yield from call.move(Trigger.SPEECH_STARTED)
@@ -51,13 +51,16 @@ def hush(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effec
         yield from cut(call, now_ns, by=by)
 
 
-def cut(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effects:
+def cut(
+    call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER, spoken: bool = False
+) -> Effects:
     """Cut off an agent who is heard, about to be heard, or making an answer.
 
     Args:
         call: the call.
         now_ns: monotonic.
         by: whose doing it is: only the caller's is an interruption.
+        spoken: the caller's speech is the cause.
     """
     active = call.session.responses.active
     drop_filler(call)
@@ -70,7 +73,7 @@ def cut(call: CallState, now_ns: int, *, by: Speaker = Speaker.CALLER) -> Effect
     yield from _keep_call(call, answer=active is None)
     call.playing = False
     call.session.cut = call.session.cut or Cut(
-        now_ns, active.response_id if active is not None else None, by
+        now_ns, active.response_id if active is not None else None, by, spoken
     )
     if call.turns.state is not State.HANDOFF:  # out of the talk the agent has no turn to lose
         yield from call.move(Trigger.INTERRUPTED)
@@ -122,7 +125,7 @@ def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> E
     by = cut.by if cut is not None else Speaker.CALLER
     yield from call.transcript.cut(ends, response_id, by)
     if cut is not None:
-        yield from _report(call, ends, now_ns - cut.since_ns, by)
+        yield from _report(call, ends, cut, now_ns)
     call.note_counters()
     if not (yield from call.move(Trigger.PLAYOUT_FLUSHED)):
         return
@@ -132,12 +135,10 @@ def on_playout_flushed(call: CallState, event: PlayoutFlushed, now_ns: int) -> E
         yield from call.move(Trigger.SPEECH_STOPPED)
 
 
-def _report(
-    call: CallState, ends: dict[tuple[ItemId, int], int], stop_ns: int, by: Speaker
-) -> Effects:
+def _report(call: CallState, ends: dict[tuple[ItemId, int], int], cut: Cut, now_ns: int) -> Effects:
     item_id: ItemId | None = None
     played_ms = 0
     if ends:
         (item_id, _), played_ms = next(iter(ends.items()))
         call.note(item_id=item_id, played_ms=played_ms)
-    yield Interrupted(item_id, played_ms, stop_ns, by)
+    yield Interrupted(item_id, played_ms, now_ns - cut.since_ns, cut.by, cut.spoken)

@@ -20,11 +20,13 @@ class Cut:
         since_ns: when its cause was fed.
         response_id: the response cancelled by it, if one was running.
         by: whose doing it is.
+        spoken: the caller's speech is its cause.
     """
 
     since_ns: int
     response_id: ResponseId | None
     by: Speaker = Speaker.CALLER
+    spoken: bool = False
 
 
 REMEMBERED_TURNS = 8

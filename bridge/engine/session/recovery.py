@@ -147,7 +147,7 @@ def watch_unheard(call: CallState, event: Input, now_ns: int) -> Effects:
 def restore(call: CallState, ready: SessionReady, now_ns: int) -> Effects:
     """Give the talk to a new session and go on."""
     outage_ms = call.budget.outage_ms(now_ns)
-    steps = recovery.restoration(call.log, call.budget)
+    steps = _restoration(call)
     call.budget = call.budget.restored(now_ns)
     yield from move_on(call, ready, steps, now_ns)
     yield SessionRestored(outage_ms)
@@ -227,7 +227,7 @@ def on_life_timer(call: CallState, now_ns: int) -> Effects:
     if not session_may_change(call):
         yield from _suspend(call, now_ns)
     call.budget = call.budget.restored(now_ns)
-    steps = recovery.restoration(call.log, call.budget)
+    steps = _restoration(call)
     ready = _of_spare(call, life.ready)
     yield TakeSpare()
     call.note(conversation_id="")  # the next response names the new session's
@@ -266,6 +266,11 @@ def leave_stalled(call: CallState, now_ns: int) -> Effects:
 def on_retry_due(call: CallState, now_ns: int) -> Effects:
     """Ask again for the response that failed."""
     yield from request_response(call, call.session.responses.take_retry())
+
+
+def _restoration(call: CallState) -> tuple[recovery.Step, ...]:
+    takes_pictures = call.session.service.takes_pictures
+    return recovery.restoration(call.log, call.budget, takes_pictures=takes_pictures)
 
 
 def _plan(

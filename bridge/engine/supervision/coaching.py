@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from bridge.engine.agent.pictures import show_picture
 from bridge.engine.agent.requests import drop_request, request_response
 from bridge.engine.call.closing import close
 from bridge.engine.call.goodbye import say_goodbye
@@ -43,6 +44,7 @@ from bridge.routing.supervisor_verbs import (
     PauseRecordingOrder,
     SayOrder,
     SensitiveOrder,
+    ShowOrder,
     TransferOrder,
     WhisperOrder,
 )
@@ -60,7 +62,28 @@ def whisper(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
     item_id = ItemId(f"bridge_whisper_{supervised.notes}")
     yield TurnSpoken(Speaker.SUPERVISOR, item_id, order.text)
     yield from note_for_agent(call, _WHISPERED.format(text=order.text))
-    if order.when == "now" and not supervised.held:
+    if order.when == "now":
+        yield from _have_it_act(call, now_ns)
+
+
+def show(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
+    """Have the agent see a picture."""
+    order = event.order
+    assert isinstance(order, ShowOrder)
+    assert event.picture is not None  # the call's node has it
+    supervised = call.supervised
+    supervised.notes += 1
+    item_id = ItemId(f"bridge_picture_{supervised.notes}")
+    yield TurnSpoken(Speaker.SUPERVISOR, item_id, f"{_PICTURE} {order.note}".rstrip())
+    words = _SHOWN.format(note=f": {order.note}" if order.note else ".")
+    yield from show_picture(call, event.picture, words, by=event.by)
+    if order.when == "now":
+        yield from _have_it_act(call, now_ns)
+
+
+def _have_it_act(call: CallState, now_ns: int) -> Effects:
+    """Have the agent stop and go on with what it knows now, unless somebody else has the caller."""
+    if not call.supervised.held:
         yield from hush(call, now_ns, by=Speaker.SUPERVISOR)
         yield from request_response(call)
 
@@ -149,6 +172,10 @@ def _if_away(call: CallState, order: Order) -> Refusal | None:
     return Refusal.AGENT_AWAY if call.supervised.held else None
 
 
+def _if_blind(call: CallState, order: Order) -> Refusal | None:
+    return None if call.session.service.takes_pictures else Refusal.NO_PICTURES
+
+
 def _if_leaving(call: CallState, order: EndOrder) -> Refusal | None:
     if order.how == "now":
         return None
@@ -160,6 +187,11 @@ def _if_leaving(call: CallState, order: EndOrder) -> Refusal | None:
 _WHISPERED = (
     "Your supervisor, whom the caller does not hear, tells you: {text}\n"
     "Act on it, and don't say that you were told."
+)
+_PICTURE = "[picture]"
+_SHOWN = (
+    "[Your supervisor, whom the caller does not hear, shows you this picture{note}\n"
+    "Speak of what it shows as far as it helps the caller, and don't say that you were told.]"
 )
 _SECRET = (
     "For a while you could not hear the caller: what they said or keyed in is confidential. Don't"
@@ -173,6 +205,7 @@ _NOT_TRANSFERRED = (
 COACHING: Mapping[type[Order], OrderRule] = MappingProxyType(
     {
         WhisperOrder: OrderRule(whisper, exclusive=False),
+        ShowOrder: OrderRule(show, _if_blind, exclusive=False),
         SayOrder: OrderRule(say_exactly, _if_away),
         TransferOrder: OrderRule(transfer),
         EndOrder: OrderRule(end, _if_leaving, needs_agent=False),

@@ -27,6 +27,8 @@ class Refusal(enum.StrEnum):
     """The caller is with somebody else, or on the way there."""
     NO_AGENT = "no_agent"
     """The session is given up: the call goes the dialplan's fallback's way."""
+    NO_PICTURES = "no_pictures"
+    """The session's dialect has none."""
     NOT_WAITING = "not_waiting"
     """The caller waits for nobody."""
     REFER_SENT = "refer_sent"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from bridge.engine.agent.pictures import show_picture, without_picture
 from bridge.engine.agent.requests import request_response
 from bridge.engine.effects import (
     PauseRecording,
@@ -64,6 +65,8 @@ class ToolCall:
         value = self.arguments.get(name)
         return value if isinstance(value, str) else None
 
+
+_FROM_TOOL = "[the picture that your tool gave with its output]"
 
 BuiltIn = Callable[[CallState, ToolCall, int], Effects]
 
@@ -228,9 +231,13 @@ def _refuse(call: CallState, item: FunctionCall, why: str, reason: str) -> Effec
 
 
 def _answer(call: CallState, event: ToolFinished) -> Effects:
-    output = conceal(call.keypad, event.output)
+    shown = event.picture if call.session.service.takes_pictures else None
+    output = event.output if shown is event.picture else without_picture(event.output)
+    output = conceal(call.keypad, output)
     yield ToolAnswered(event.call_id, output)
     yield from call.give_output(event.call_id, output)
+    if shown is not None:
+        yield from show_picture(call, shown, _FROM_TOOL, tool_call=event.call_id)
 
 
 def _error(why: str) -> str:

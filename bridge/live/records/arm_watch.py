@@ -36,6 +36,7 @@ class ArmWatch:
         self._losses: list[Loss] = []
         self._set_up = self._connected = False
         self._odd = self._handoff_failed = self._reported = self._disturbed = False
+        self._cut_offs = 0
 
     def session_ready(self) -> None:
         """Note that the arm gave a session, the first one or one that makes good for a lost one."""
@@ -55,6 +56,10 @@ class ArmWatch:
     def odd(self) -> None:
         """Note what is no event of the dialect."""
         self._odd = True
+
+    def cut_off(self) -> None:
+        """Note that the agent took a pause of the caller's for the end of their turn."""
+        self._cut_offs += 1
 
     def handoff_failed(self) -> None:
         """Note that a person was not reached."""
@@ -86,6 +91,7 @@ class ArmWatch:
             greeting_ms=None if summary.greeting_ms is None else round(summary.greeting_ms),
             turns_ms=turns_ms,
             silence_ms=summary.longest_silence_ms or 0,
+            cut_offs=self._cut_offs,
             handoff_failed=self._handoff_failed,
         )
         if seen.says_something and self._dealt.decision.arm is not None:

@@ -98,6 +98,7 @@ class CallRecord:
             metrics.turns,
             recording,
             self._redactor,
+            self.watch.cut_off,
             judged=judged,
             transcribed=dialplan.agent.transcription is not None,
         )

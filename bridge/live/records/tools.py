@@ -15,6 +15,7 @@ import structlog
 from bridge.clock import NS_PER_MS
 from bridge.engine.effects import Effect
 from bridge.engine.news import (
+    PictureShown,
     ServerToolBegan,
     ServerToolEnded,
     ToolAnswered,
@@ -66,6 +67,7 @@ class ToolRecord:
                 ToolAsked: self._on_asked,
                 ToolAnswered: self._on_answered,
                 ToolRefused: self._on_refused,
+                PictureShown: self._on_picture,
                 ServerToolBegan: self._on_server_tool_began,
                 ServerToolEnded: self._on_server_tool_ended,
                 ToolsNotListed: self._on_not_listed,
@@ -96,6 +98,12 @@ class ToolRecord:
     def _on_answered(self, effect: ToolAnswered) -> None:
         if effect.call_id in self._names:
             self._record_text("tool_output", effect.call_id, effect.output)
+
+    def _on_picture(self, effect: PictureShown) -> None:
+        tool = self._names.get(effect.tool_call, "") if effect.tool_call else ""
+        fields = {**effect.facts, "by": effect.by or None, "tool": tool or None}
+        self._record("picture_shown", fields)
+        log.info("picture_shown", **fields)
 
     def _record_text(self, kind: str, call_id: ToolCallId, text: str) -> None:
         if self._recording.paused or len(text) > _LONGEST_TEXT:

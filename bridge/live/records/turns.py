@@ -35,6 +35,10 @@ from bridge.telemetry.metrics import TurnMetrics
 log = structlog.get_logger(__name__)
 
 
+CUT_OFF_MS = 1_000
+"""A caller who speaks within an answer's first second has heard nothing to object to: they were not
+done. It takes up to half a second to be sure that they speak (`bridge/routing/barge_in.py`)."""
+
 LATE_MS = 5_000
 """A caller who waits for longer hangs up or asks again (`NEEDS.md` section 4)."""
 _REFUSED = "item_truncate_invalid_item_id"
@@ -50,6 +54,7 @@ class TurnRecord:
         metrics: counts interruptions.
         recording: knows what must not be written.
         redactor: of what was said.
+        cut_off: called where the agent took a pause of the caller's for the end of their turn.
         judged: our own barge-in policy judges the kind of an interruption, some time after it.
         transcribed: the service is asked for the caller's words.
     """
@@ -61,11 +66,13 @@ class TurnRecord:
         metrics: TurnMetrics,
         recording: CallRecording,
         redactor: Redactor,
+        cut_off: Callable[[], None],
         *,
         judged: bool,
         transcribed: bool,
     ) -> None:
         self._record = record
+        self._cut_off = cut_off
         self._summary = summary
         self._metrics = metrics
         self._recording = recording
@@ -75,6 +82,8 @@ class TurnRecord:
         self._turns: dict[tuple[Speaker, ItemId], Turn] = {}
         self._said: dict[bool, tuple[ItemId, str]] = {}  # by the caller, or to them: the last
         self._asked: dict[ItemId, str] = {}
+        self._may_be_cut_off = False
+        """By the answer to a turn, once; who begins at once with the greeting is not."""
         self._wordless: dict[ItemId, int] = {}
         """Turns of the caller's whose words are awaited: how many turns were put down before."""
 
@@ -98,6 +107,7 @@ class TurnRecord:
         if item_id in self._asked:
             return  # it comes again, maybe after its words
         self._asked[item_id] = self._last_said(by_caller=False)
+        self._may_be_cut_off = True
         if self._transcribed:
             self._wordless[item_id] = len(self._summary.turns)
 
@@ -184,6 +194,8 @@ class TurnRecord:
             self._record("agent_cut", {"by": effect.by.value, "played_ms": effect.played_ms})
             log.info("agent_cut", by=effect.by.value, played_ms=effect.played_ms)
             return
+        if effect.spoken and effect.played_ms < CUT_OFF_MS:
+            self._note_cut_off()
         self._summary.interruptions += 1
         self._metrics.stopped(self._summary.arm_in_use, effect.stop_ns)
         if not self._judged:
@@ -196,6 +208,12 @@ class TurnRecord:
     def _on_agent_interrupted(self, effect: AgentInterrupted) -> None:
         self._metrics.interrupted(self._summary.arm_in_use, by=By.AGENT, kind=InterruptionKind.TRUE)
         self._record("agent_interrupted", {})
+        self._note_cut_off()
+
+    def _note_cut_off(self) -> None:
+        if self._may_be_cut_off:
+            self._may_be_cut_off = False
+            self._cut_off()
 
     def _on_judged(self, effect: InterruptionJudged) -> None:
         kind = InterruptionKind(effect.kind.value)

@@ -32,6 +32,7 @@ from bridge.live.supervision.phones import RING_S, SupervisorPhones
 from bridge.live.supervision.transfers import TargetError, TransferTargets
 from bridge.live.supervision.voices import Voice, VoiceBeside, VoiceInPlace
 from bridge.live.supervision.watchers import Watchers
+from bridge.realtime.pictures import Picture
 from bridge.routing.supervisor_verbs import (
     VERBS,
     AcceptOrder,
@@ -39,6 +40,7 @@ from bridge.routing.supervisor_verbs import (
     HandBackOrder,
     ListenOrder,
     Order,
+    ShowOrder,
     TransferOrder,
     WrapUpOrder,
 )
@@ -48,6 +50,9 @@ from bridge.telephony.leg import Leg
 from bridge.telephony.lines import Line
 
 log = structlog.get_logger(__name__)
+
+_BROUGHT_PICTURES = 2
+"""Of a call, that wait for the order which shows them."""
 
 _ACCEPTED_RING_S = RING_S + 2
 """How long a caller waits for the phone of who has accepted them: until it has stopped to ring."""
@@ -84,6 +89,7 @@ class Supervision:
         self._wishes = 0
         self._asked: dict[str, Order] = {}
         self._answers: dict[str, Answer] = {}
+        self._brought: dict[str, Picture] = {}
         self._listeners: set[Listener] = set()
         self._watchers = Watchers(
             lambda: (*self._listeners, *self._phones.ready), record.supervision.watched
@@ -114,6 +120,13 @@ class Supervision:
 
     # Orders
 
+    def bring(self, picture: Picture) -> None:
+        """Keep a picture for the order that shows it; only the latest few are kept."""
+        self._brought.pop(picture.digest, None)
+        self._brought[picture.digest] = picture
+        while len(self._brought) > _BROUGHT_PICTURES:
+            del self._brought[next(iter(self._brought))]
+
     def act(self, command: Command) -> Answer:
         """Carry a command out, or refuse it."""
         verb = VERBS.get(command.action)
@@ -141,7 +154,13 @@ class Supervision:
             made = WrapUp(order.code, order.note, command.by, order.at_ms)
             self._record.supervision.wrap_up(made)
             return Answer(True)
-        return self._order(SupervisorActed(command.command_id, command.by, order, target))
+        picture = None
+        if isinstance(order, ShowOrder):
+            picture = self._brought.pop(order.digest, None)
+            if picture is None:
+                return Answer.refused("picture_gone")
+        acted = SupervisorActed(command.command_id, command.by, order, target, picture=picture)
+        return self._order(acted)
 
     def _order(self, acted: SupervisorActed) -> Answer:
         self._asked[acted.action_id] = acted.order
@@ -214,6 +233,7 @@ class Supervision:
         """Have nothing to do with the call any more; its supervisors may still be here."""
         self._feed = _nobody
         self._line = lambda: None
+        self._brought.clear()
         self._phones.close()
         self._watchers.close()
 

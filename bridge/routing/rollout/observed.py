@@ -46,6 +46,7 @@ class Observed:
         greeting_ms: answer to the greeting's first sample; None where there was none.
         turns_ms: the caller's last sound to the agent's first, of each turn.
         silence_ms: the longest while the agent owed something.
+        cut_offs: how often a pause of the caller's was taken for the end of their turn.
         handoff_failed: a person was wanted and not reached.
     """
 
@@ -58,6 +59,7 @@ class Observed:
     greeting_ms: int | None = None
     turns_ms: tuple[int, ...] = ()
     silence_ms: int = 0
+    cut_offs: int = 0
     handoff_failed: bool = False
 
     @property
@@ -77,14 +79,15 @@ class Observed:
             for loss in self.losses
             if loss.fault not in _NOT_THE_ARMS and loss.layer in _BADNESS_OF_LAYER
         }
-        slow = (
+        off_beat = (
             (self.greeting_ms or 0) > plan.slow_greeting_s * 1000,
             any(turn_ms > plan.slow_turn_s * 1000 for turn_ms in self.turns_ms),
             self.silence_ms > plan.dead_air_s * 1000,
+            self.cut_offs > plan.max_cut_offs,
         )
         rules = {
             Badness.PROTOCOL: self.odd or (self.silent and self.answered),
-            Badness.TIMING: any(slow),
+            Badness.TIMING: any(off_beat),
             Badness.HANDOFF: self.handoff_failed,
         }
         return frozenset(bad | {kind for kind, broken in rules.items() if broken})

@@ -108,7 +108,7 @@ def test_flush_truncates_to_what_was_heard() -> None:
     assert call.feed(flushed((A1, 1_300, 2_000)), after_ms=7) == [
         Send(TruncateItem(A1, 0, 1_300)),
         TurnSpoken(Speaker.AGENT, A1, "hello", 0, heard_ms=1_300, interrupted=True),
-        Interrupted(A1, 1_300, stop_ns=7 * MS),
+        Interrupted(A1, 1_300, stop_ns=7 * MS, spoken=True),
         PhaseChanged(State.CANCELLING, State.LISTENING, "playout_flushed"),
         StateChanged({"played_ms": 1_300, "phase": "listening"}),
     ]
@@ -125,7 +125,7 @@ def test_parts_never_heard_are_truncated_to_nothing() -> None:
     call.feed(audio(A2, R1), started(U2))
     effects = call.feed(flushed((A1, 300, 2_000), (A2, 0, 100)))
     assert sent(effects) == [TruncateItem(A1, 0, 300), TruncateItem(A2, 0, 0)]
-    assert of(Interrupted, effects) == [Interrupted(A1, 300, 0)]
+    assert of(Interrupted, effects) == [Interrupted(A1, 300, 0, spoken=True)]
 
 
 def test_growing_part_heard_to_its_last_byte_is_truncated_too() -> None:
@@ -134,7 +134,7 @@ def test_growing_part_heard_to_its_last_byte_is_truncated_too() -> None:
     call.feed(PlayoutDrained(), started(U2))
     effects = call.feed(flushed())
     assert sent(effects) == [TruncateItem(A1, 0, 400)]
-    assert of(Interrupted, effects) == [Interrupted(A1, 400, 0)]
+    assert of(Interrupted, effects) == [Interrupted(A1, 400, 0, spoken=True)]
 
 
 def test_complete_part_heard_to_its_end_is_left_alone() -> None:

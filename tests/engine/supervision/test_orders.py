@@ -41,6 +41,7 @@ from bridge.engine.news import (
     CallClosed,
     HandoffFailed,
     Interrupted,
+    PictureShown,
     SilenceMeasured,
     StateChanged,
     SupervisorJoined,
@@ -65,6 +66,7 @@ from bridge.realtime.commands import (
 from bridge.realtime.events import ResponseCreated
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import Message, Role
+from bridge.realtime.pictures import read_picture
 from bridge.routing.supervisor_verbs import (
     EndOrder,
     HandBackOrder,
@@ -77,6 +79,7 @@ from bridge.routing.supervisor_verbs import (
     ResumeOrder,
     SayOrder,
     SensitiveOrder,
+    ShowOrder,
     TakeOverOrder,
     TransferOrder,
     WhisperOrder,
@@ -99,6 +102,7 @@ from tests.engine.calls import (
     stopped,
     thinking,
 )
+from tests.support.pictures import WITH_PICTURES, png
 from tests.support.policies import (
     barge_in_policy,
     call_policy,
@@ -795,3 +799,57 @@ def test_how_a_call_is_held_stands_in_its_state() -> None:
 def test_call_that_nobody_ever_held_says_nothing_of_it() -> None:
     effects = act(answered(), WhisperOrder(text="x"))
     assert all("hold" not in each.fields for each in of(StateChanged, effects))
+
+
+PICTURE = read_picture(png(64, 48))
+SHOW = ShowOrder.model_validate({**PICTURE.facts, "note": "The roof"})
+LATER = SHOW.model_copy(update={"when": "next_turn"})
+
+
+def shows(call: Call, order: ShowOrder = SHOW, by: str = "eve") -> list[Effect]:
+    return call.feed(SupervisorActed("a1", by, order, picture=PICTURE))
+
+
+def sighted(call: Call) -> Call:
+    call.feed(SessionReady("sess_1", service=WITH_PICTURES))
+    return call
+
+
+def pictures(effects: list[Effect]) -> list[Message]:
+    created = [each.command for each in of(Send, effects) if isinstance(each.command, CreateItem)]
+    items = [each.item for each in created if isinstance(each.item, Message)]
+    return [each for each in items if PICTURE.part in each.parts]
+
+
+def test_picture_is_shown_and_the_agent_speaks_of_it() -> None:
+    effects = shows(sighted(answered()))
+    assert answer(effects) == ""
+    (message,) = pictures(effects)
+    assert message.role is Role.USER
+    assert "The roof" in str(message.parts[0].text)
+    assert of(PictureShown, effects) == [PictureShown(PICTURE.facts, by="eve")]
+    assert Send(CreateResponse()) in effects
+
+
+def test_picture_while_the_agent_speaks_cuts_it_or_waits_for_its_next_turn() -> None:
+    effects = shows(sighted(speaking()))
+    assert len(pictures(effects)) == 1
+    assert Send(CancelResponse(R1)) in effects
+    later = shows(sighted(speaking()), LATER)
+    assert len(pictures(later)) == 1
+    assert not [each for each in of(Send, later) if not isinstance(each.command, CreateItem)]
+
+
+def test_picture_while_a_supervisor_has_the_caller_is_for_later() -> None:
+    call = sighted(answered())
+    act(call, TakeOverOrder(), by="ann")
+    effects = shows(call)
+    assert answer(effects) == ""
+    assert len(pictures(effects)) == 1
+    assert Send(CreateResponse()) not in effects
+
+
+def test_where_there_are_no_pictures_the_supervisor_is_told_before_anything_is_sent() -> None:
+    effects = shows(answered())
+    assert answer(effects) == Refusal.NO_PICTURES
+    assert of(Send, effects) == []

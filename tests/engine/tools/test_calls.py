@@ -1,11 +1,14 @@
 """Tool calls: run once, answered together, never for a cancelled response; `end_call`."""
 
+import json
+
 import pytest
 
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.engine.effects import (
     CancelTool,
     CloseSession,
+    Effect,
     HangUp,
     PauseRecording,
     PlayPhrase,
@@ -17,10 +20,18 @@ from bridge.engine.effects import (
     StartTimer,
     StopTimer,
 )
-from bridge.engine.inputs import TimerFired, ToolFinished
+from bridge.engine.inputs import (
+    CallAnswered,
+    CallOffered,
+    SessionFailed,
+    SessionReady,
+    TimerFired,
+    ToolFinished,
+)
 from bridge.engine.news import (
     CallbackWanted,
     CallClosed,
+    PictureShown,
     ToolAnswered,
     ToolAsked,
     ToolRefused,
@@ -28,8 +39,9 @@ from bridge.engine.news import (
 from bridge.engine.timers import Timer
 from bridge.engine.tools.calls import BUILT_IN
 from bridge.engine.turns import State
-from bridge.errors import Fault, Outcome
+from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
+from bridge.realtime.dialect import Capabilities
 from bridge.realtime.events import (
     FunctionArgumentsDone,
     OutputItemDone,
@@ -40,10 +52,15 @@ from bridge.realtime.events import (
 from bridge.realtime.items import (
     FunctionCall,
     FunctionCallOutput,
+    Item,
     ItemStatus,
     McpApproval,
     McpApprovalRequest,
+    Message,
+    PartKind,
+    Role,
 )
+from bridge.realtime.pictures import UNSEEN, read_picture
 from tests.engine.calls import (
     A1,
     R1,
@@ -62,6 +79,7 @@ from tests.engine.calls import (
     thinking,
     wants_tool,
 )
+from tests.support.pictures import BLUE, WITH_PICTURES, png
 from tests.support.policies import call_policy, tool_policy
 
 TOOLS = call_policy(greet=False, tools={"lookup": tool_policy()})
@@ -311,3 +329,78 @@ def test_the_agent_pauses_the_recording_and_lets_it_go_on() -> None:
         ResumeRecording(RecordingHold.AGENT),
         output('{"recording": "as before"}'),
     ]
+
+
+ROOF = read_picture(png(64, 48))
+SHOWN = '{"image": "follows in the next message"}'
+
+
+def seeing(*, pictures: bool = True) -> Call:
+    """A tool runs for response R1, of a session that takes pictures or not."""
+    call = Call(TOOLS)
+    ready = SessionReady("sess_1", service=WITH_PICTURES if pictures else Capabilities())
+    call.feed(CallOffered(), ready, CallAnswered(), started(), stopped(), ResponseCreated(R1))
+    call.feed(wants_tool())
+    return call
+
+
+def created(effects: list[Effect]) -> list[Item]:
+    return [each.command.item for each in of(Send, effects) if isinstance(each.command, CreateItem)]
+
+
+def test_picture_of_a_tool_is_shown_behind_its_output_and_then_spoken_of() -> None:
+    call = seeing()
+    effects = call.feed(ToolFinished(T1, SHOWN, ROOF), done(R1))
+    output_item, message = created(effects)
+    assert output_item == FunctionCallOutput(T1, SHOWN)
+    assert isinstance(message, Message)
+    assert (message.role, message.parts[1]) == (Role.USER, ROOF.part)
+    assert of(PictureShown, effects) == [PictureShown(ROOF.facts, tool_call=T1)]
+    assert effects.index(ASK) > effects.index(of(PictureShown, effects)[0])
+    assert len([each for each in effects if each == ASK]) == 1
+
+
+def test_two_tools_show_two_pictures_and_one_answer_is_asked_for() -> None:
+    call = seeing()
+    call.feed(wants_tool(T2))
+    door = read_picture(png(3, 4, BLUE))
+    effects = call.feed(ToolFinished(T2, SHOWN, door), done(R1), ToolFinished(T1, SHOWN, ROOF))
+    shown = [part for item in created(effects) if isinstance(item, Message) for part in item.parts]
+    assert [part for part in shown if part.image_url] == [door.part, ROOF.part]
+    assert len([each for each in effects if each == ASK]) == 1
+
+
+def test_where_there_are_no_pictures_the_model_is_told_and_none_is_sent() -> None:
+    call = seeing(pictures=False)
+    effects = call.feed(ToolFinished(T1, '{"taken": "today", "image": "x"}', ROOF), done(R1))
+    (item,) = created(effects)
+    assert isinstance(item, FunctionCallOutput)
+    told = {"taken": "today", "image": "not shown: this voice service takes no pictures"}
+    assert json.loads(item.output) == told
+    assert of(PictureShown, effects) == []
+    assert ASK in effects
+
+
+def test_picture_for_a_cancelled_response_is_not_shown() -> None:
+    call = seeing()
+    call.feed(done(R1, ResponseStatus.CANCELLED))
+    assert created(call.feed(ToolFinished(T1, SHOWN, ROOF))) == []
+
+
+def test_picture_that_comes_without_a_session_is_given_to_the_next() -> None:
+    call = seeing()
+    call.feed(done(R1), SessionFailed(UpstreamError("gone", code="closed", close_code=1006)))
+    assert created(call.feed(ToolFinished(T1, SHOWN, ROOF))) == []
+    again = created(call.feed(SessionReady("sess_2", service=WITH_PICTURES), after_ms=500))
+    parts = [part for item in again if isinstance(item, Message) for part in item.parts]
+    assert ROOF.part in parts
+
+
+def test_picture_does_not_follow_the_call_to_an_arm_without_them() -> None:
+    call = seeing()
+    call.feed(ToolFinished(T1, SHOWN, ROOF), done(R1))
+    call.feed(SessionFailed(UpstreamError("gone", code="closed", close_code=1006)))
+    again = created(call.feed(SessionReady("sess_2"), after_ms=500))
+    parts = [part for item in again if isinstance(item, Message) for part in item.parts]
+    assert [part for part in parts if part.kind is PartKind.INPUT_IMAGE] == []
+    assert UNSEEN in [part.text for part in parts]

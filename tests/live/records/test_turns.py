@@ -1,12 +1,14 @@
 """What is put down of the turns of a call, with a real summary, metrics and redactor."""
 
+from typing import Any
+
 import pytest
 
 from bridge.clock import ManualClock
-from bridge.engine.news import Interrupted, Speaker, TurnSpoken
+from bridge.engine.news import AgentInterrupted, Interrupted, Speaker, TurnSpoken
 from bridge.live.recording import CallRecording, Fields
 from bridge.live.records.summary import CallSummary
-from bridge.live.records.turns import TurnRecord
+from bridge.live.records.turns import CUT_OFF_MS, TurnRecord
 from bridge.realtime.conversation import NOT_TRANSCRIBED
 from bridge.realtime.ids import ItemId
 from bridge.redaction.turns import Redactor
@@ -32,12 +34,14 @@ class Turns:
         recording = CallRecording(None, {}, pump, clock, metrics.media, lambda kind, fields: None)
         self.summary = CallSummary("c_1", "support", "a", "ga", "100")
         self.told: list[tuple[str, Fields]] = []
+        self.cut_offs: list[None] = []
         self.record = TurnRecord(
             lambda kind, fields: self.told.append((kind, fields)),
             self.summary,
             metrics.turns,
             recording,
             Redactor(),
+            lambda: self.cut_offs.append(None),
             judged=False,
             transcribed=transcribed,
         )
@@ -145,3 +149,36 @@ def test_agent_that_a_supervisor_cuts_is_not_interrupted_by_the_caller(
     assert [told for told, _ in turns.told] == [kind]
     scrape = Scrape.parse(turns.metrics.render()[0].decode())
     assert scrape.value("bridge_interruptions_total", by="caller") == counted
+
+
+def cut_offs(turns: Turns, played_ms: int, **more: Any) -> int:  # Any: fields of the news
+    """Have the agent be cut off; return how often it has cut the caller off by now."""
+    news = {"by": Speaker.CALLER, "spoken": True, **more}
+    turns.record.effects[Interrupted](Interrupted(ITEM, played_ms, 1, **news))
+    return len(turns.cut_offs)
+
+
+def test_caller_who_goes_on_as_the_agent_begins_was_cut_off_once_a_turn(turns: Turns) -> None:
+    turns.record.committed(ITEM)
+    assert cut_offs(turns, CUT_OFF_MS) == 0
+    assert cut_offs(turns, CUT_OFF_MS - 1) == 1
+    assert cut_offs(turns, 100) == 1
+    turns.record.committed(ItemId("item_2"))
+    turns.record.effects[AgentInterrupted](AgentInterrupted())
+    assert len(turns.cut_offs) == 2
+    assert cut_offs(turns, 100) == 2
+
+
+def test_nobody_is_cut_off_by_a_greeting_a_key_or_a_supervisor(turns: Turns) -> None:
+    assert cut_offs(turns, 100) == 0
+    turns.record.effects[AgentInterrupted](AgentInterrupted())
+    assert turns.cut_offs == []
+    turns.record.committed(ITEM)
+    assert cut_offs(turns, 100, spoken=False) == 0
+    assert cut_offs(turns, 100, by=Speaker.SUPERVISOR, spoken=False) == 0
+
+
+def test_answer_that_nobody_heard_cuts_nobody_off(turns: Turns) -> None:
+    turns.record.committed(ITEM)
+    turns.record.effects[Interrupted](Interrupted(None, 0, 1, spoken=True))
+    assert turns.cut_offs == []

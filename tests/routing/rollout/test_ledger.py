@@ -46,6 +46,8 @@ def entry(number: int, arm: str, *, good: bool = True, **more: object) -> CallEn
         (Observed(odd=True), {Badness.PROTOCOL}),
         (Observed(greeting_ms=2_600), {Badness.TIMING}),
         (Observed(turns_ms=(900, 3_100)), {Badness.TIMING}),
+        (Observed(cut_offs=2), set()),
+        (Observed(cut_offs=3), {Badness.TIMING}),
         (Observed(silence_ms=5_100), {Badness.TIMING}),
         (Observed(handoff_failed=True), {Badness.HANDOFF}),
         (Observed(greeting_ms=2_400, turns_ms=(2_900,), silence_ms=4_900), set()),

@@ -82,6 +82,20 @@ export const ACTIONS = [
   },
   { id: "whisper", label: "Whisper", shown: talks, first: others },
   {
+    id: "show", label: "Show a picture", shown: talks,
+    run: async (callId) => {
+      const given = await ask({
+        title: "Show the AI a picture", text: "The AI sees it; the caller hears what the AI says of it. The voice service gets the file as it is, with what it may say of place and time.", button: "Show it",
+        fields: [
+          { name: "image", label: "Picture: PNG or JPEG", kind: "picture", required: true },
+          { name: "note", label: "Note for the AI: what is it?", kind: "textarea", maxlength: 1000 },
+          { name: "when", label: "The AI speaks of it", kind: "select", options: [["now", "Now"], ["next_turn", "From its next turn on"]] },
+        ],
+      });
+      return given && perform(callId, "show", given);
+    },
+  },
+  {
     id: "talk", label: "Connect microphone", permission: "barge", forHolder: true,
     shown: (row, user) => mine(row, user) && !row.voice && ["awaited", "joined"].includes(row.hold), first: mine,
     run: async (callId, row) => {

@@ -35,7 +35,47 @@ export function ask({ title, text = "", fields = [], button = "OK", danger = fal
   });
 }
 
-function field({ name, label, kind = "text", value = "", options = [], choices = [], required = false, hint = "", ...more }) {
+const MAX_PICTURE_BYTES = 720 * 1024;
+const AT_MOST = `at most ${MAX_PICTURE_BYTES / 1024} KiB`;
+
+/** A chooser for a picture, which it shows; its value has the picture's type, and its bytes in base64. */
+function pictureField({ name, label, required = false }) {
+  let chosen = null;
+  const input = h("input", { type: "file", name, required, accept: "image/png,image/jpeg" });
+  const preview = h("img", { class: "preview", alt: "The picture that was chosen", hidden: true });
+  const said = h("span", { class: "small muted", text: AT_MOST });
+  const wrong = (why) => { input.setCustomValidity(why); said.textContent = why || said.textContent; };
+  input.addEventListener("change", () => {
+    const [file] = input.files;
+    chosen = null;
+    preview.hidden = true;
+    said.textContent = file ? `${Math.ceil(file.size / 1024)} KiB, ${AT_MOST}` : AT_MOST;
+    input.setCustomValidity("");
+    if (!file) return;
+    if (file.size > MAX_PICTURE_BYTES) { wrong(`This picture is too large: ${AT_MOST}.`); return; }
+    input.setCustomValidity("The picture is still being read.");
+    const reader = new FileReader();
+    reader.addEventListener("error", () => wrong("The file can't be read."));
+    reader.addEventListener("load", () => {
+      if (input.files[0] === file) preview.src = reader.result;
+    });
+    reader.readAsDataURL(file);
+  });
+  preview.addEventListener("error", () => wrong("That is no picture."));
+  preview.addEventListener("load", () => {
+    const [head, data] = preview.src.split(",");
+    chosen = { media_type: head.slice("data:".length).replace(";base64", ""), data };
+    preview.hidden = false;
+    input.setCustomValidity("");
+  });
+  return { name, read: () => chosen, element: h("label", { class: "field" }, h("span", { text: label }), input, said, preview) };
+}
+
+function field({ kind = "text", ...about }) {
+  return kind === "picture" ? pictureField(about) : plainField(kind, about);
+}
+
+function plainField(kind, { name, label, value = "", options = [], choices = [], required = false, hint = "", ...more }) {
   let input;
   if (kind === "textarea") input = h("textarea", { name, required, value, ...more });
   else if (kind === "select") {

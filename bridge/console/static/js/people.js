@@ -10,7 +10,7 @@ import { useKeys } from "./table_keys.js";
 
 const STATES = { available: ["good", "available"], on_call: ["info", "on a call"], away: ["", "away"] };
 const ORDER = Object.keys(STATES);
-const DOES = { listens: "listens to", whispers: "whispers in", says: "speaks through the AI in" };
+const DOES = { listens: "listens to", whispers: "whispers in", shows: "shows a picture in", says: "speaks through the AI in" };
 const link = (callId) => (may("calls.view") ? h("a", { href: `/calls#${callId}`, tabindex: -1, text: callId }) : callId);
 
 const columns = [

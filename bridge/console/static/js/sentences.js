@@ -31,6 +31,7 @@ const HAPPENINGS = {
   callback_wanted: () => ["", "Caller wants to be called back"],
   one_way_audio: () => ["bad", "Audio flows one way only"],
   silent: () => ["bad", "Caller has heard nothing yet"],
+  picture_shown: (e) => ["", `The AI was shown a picture of ${e.width_px} by ${e.height_px} pixels${e.tool ? `, from the tool ${e.tool}` : ""}`],
   supervisor_joined: (e) => ["warn", `${e.by ?? "A supervisor"} joined`],
   supervisor_left: (e) => ["", `${e.by ?? "The supervisor"} left`],
   agent_resumed: (e) => ["", `The agent goes on${e.cause === "voice_lost" ? "; the supervisor's microphone was lost" : e.cause === "timeout" ? "; the pause was over" : ""}`],

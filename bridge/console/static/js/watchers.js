@@ -4,8 +4,8 @@
 import { user } from "./api.js";
 import { badge, h } from "./dom.js";
 
-const WORDS = { listens: "listens", whispers: "whispers", says: "speaks through the AI" };
-const YOURS = { listens: "you listen", whispers: "you whisper", says: "you speak through the AI" };
+const WORDS = { listens: "listens", whispers: "whispers", shows: "shows a picture", says: "speaks through the AI" };
+const YOURS = { listens: "you listen", whispers: "you whisper", shows: "you show a picture", says: "you speak through the AI" };
 const said = ({ by, does }) => (by === user ? YOURS[does] : `${by} ${WORDS[does]}`);
 const seen = (...text) => badge("info", text, "eye");
 
