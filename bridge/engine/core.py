@@ -22,6 +22,7 @@ from bridge.engine.consent import disclosure
 from bridge.engine.effects import Effect
 from bridge.engine.handoff import person, transfer
 from bridge.engine.inputs import (
+    AgentElsewhere,
     AnnouncementHeard,
     CallAnswered,
     CallEnded,
@@ -59,7 +60,7 @@ from bridge.engine.media import (
 )
 from bridge.engine.news import TransitionRefused
 from bridge.engine.policy import CallPolicy
-from bridge.engine.session import liveness, recovery, rescue, rollover
+from bridge.engine.session import liveness, recovery, rollover, way_out
 from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision import orders
 from bridge.engine.timers import Timer
@@ -96,7 +97,7 @@ TIMERS: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyType(
         Timer.OFFER: dead_air.on_offer_due,
         Timer.CALLER_SILENT: silence.on_caller_silent,
         Timer.CALLER_CAP: silence.on_caller_cap,
-        Timer.RESCUE: rescue.on_rescue_due,
+        Timer.RESCUE: way_out.on_rescue_due,
         Timer.GREETING: greeting.on_greeting_late,
         Timer.CONSENT: disclosure.on_answer_overdue,
         Timer.SUPERVISOR: orders.on_supervisor_overdue,
@@ -117,6 +118,7 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         CallOffered: lifecycle.on_call_offered,
         SessionReady: lifecycle.on_session_ready,
         SessionFailed: recovery.on_session_failed,
+        AgentElsewhere: way_out.on_agent_elsewhere,
         SpareReady: recovery.on_spare_ready,
         SpareFailed: rollover.on_spare_failed,
         CallAnswered: lifecycle.on_call_answered,
@@ -131,6 +133,8 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         HoldChanged: turn.on_hold_changed,
         ProcessStopped: dead_air.on_process_stopped,
         AudioStopped: lifecycle.on_audio_stopped,
+        PersonAnswered: person.on_answered,
+        PersonLeft: person.on_left,
         SupervisorActed: orders.on_acted,
         SupervisorHeard: orders.on_heard,
         SupervisorLost: orders.on_lost,
@@ -166,12 +170,10 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         TransferProgressed: transfer.on_transfer_progressed,
         TransferCompleted: transfer.on_transfer_completed,
         TransferFailed: transfer.on_transfer_failed,
-        PersonAnswered: person.on_answered,
         AnnouncementHeard: person.on_announcement_heard,
         PersonSpoke: person.on_spoke,
         PersonPressed: person.on_pressed,
         PersonHeld: person.on_held,
-        PersonLeft: person.on_left,
         PlayoutStarted: playout.on_playout_started,
         PlayoutDrained: playout.on_playout_drained,
         PlayoutFlushed: interruption.on_playout_flushed,
@@ -182,6 +184,7 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
 WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     barge_in.watch_barge_in,
     disclosure.watch_consent,
+    way_out.watch_way_out,
     transfer.watch_handoff,
     orders.watch_supervision,
     keys.watch_keypad,

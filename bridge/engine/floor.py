@@ -135,7 +135,8 @@ def agent_owes_sound(call: CallState) -> bool:
         and (call.agent_busy or call.playing or call.lost)
         and not caller_is_heard(call)
         and not call.held
-        and not call.with_person
+        and not call.bridged
+        and not call.supervised.held
     )
 
 

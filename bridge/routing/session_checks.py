@@ -34,6 +34,13 @@ def arms_of(dialplan: Dialplan, rollouts: Mapping[str, RolloutSettings]) -> tupl
     return () if dialplan.arm is None else (dialplan.arm,)
 
 
+def _with_session(
+    dialplan: Dialplan, arms: Mapping[str, ArmSettings], rollouts: Mapping[str, RolloutSettings]
+) -> tuple[str, ...]:
+    """Return those of a dialplan's arms that have a Realtime session."""
+    return tuple(name for name in arms_of(dialplan, rollouts) if name in arms)
+
+
 def check_sessions(
     dialplans: Sequence[Dialplan],
     arms: Mapping[str, ArmSettings],
@@ -43,6 +50,7 @@ def check_sessions(
 
     Args:
         dialplans: whose arms and flags are there (:func:`bridge.routing.matching.check_arms`).
+        arms: those with a Realtime session.
 
     Raises:
         ConfigError: naming the field, where it is written, the arm and the reason.
@@ -52,7 +60,7 @@ def check_sessions(
         for path, why in _unsayable(layers, arm):
             raise _complaint(None, name, layers, path, why)
     for dialplan in dialplans:
-        for name in arms_of(dialplan, rollouts):
+        for name in _with_session(dialplan, arms, rollouts):
             layers = session_layers(dialplan, name, arms[name])
             for path, why in _problems(dialplan, layers, arms[name]):
                 raise _complaint(dialplan, name, layers, path, why)
@@ -65,7 +73,7 @@ def session_warnings(
 ) -> Iterator[str]:
     """Yield what an operator should know of sessions that can be asked for all the same."""
     for dialplan in dialplans:
-        names = arms_of(dialplan, rollouts)
+        names = _with_session(dialplan, arms, rollouts)
         for name in names:
             prompt = session_layers(dialplan, name, arms[name]).get("prompt")
             if prompt is not None and prompt.value is not None:

@@ -25,7 +25,13 @@ from bridge.engine.effects import (
     SwitchArm,
     TakeSpare,
 )
-from bridge.engine.inputs import SessionFailed, SessionReady, SpareFailed, SpareReady
+from bridge.engine.inputs import (
+    AgentElsewhere,
+    SessionFailed,
+    SessionReady,
+    SpareFailed,
+    SpareReady,
+)
 from bridge.errors import ConfigError, ProtocolError, UpstreamError
 from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.services import Route, Services
@@ -122,7 +128,10 @@ class Upstream:
         self._connector = self._make_connector()
 
     def open(self, order: OpenSession) -> None:
-        """Open a session in the place of the present one; the listener is notified how it went."""
+        """Open a session in the place of the present one; the listener is notified how it went.
+
+        On an arm that is a SIP URI it is notified who its agent is.
+        """
         self._drop_present()
         self._opening = asyncio.create_task(self._open(order), name=f"open-session-{self._name}")
 
@@ -220,6 +229,9 @@ class Upstream:
         try:
             if order.after_ms:
                 await asyncio.sleep(order.after_ms / 1000)
+            if (agent := self.route.arm.agent) is not None:
+                self._listener.on_session(AgentElsewhere(agent))
+                return
             link, info = await self._connector.connect(
                 self,
                 new_token=order.new_token,
