@@ -210,6 +210,15 @@ class Handoffs:
             log.warning("digits_not_passed", error=error.what, to_person=effect.to_person)
 
 
+def left_a_bridge(headers: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether an INVITE is one that a bridge has sent, or has led to.
+
+    Args:
+        headers: values by lower-case name.
+    """
+    return CALL_ID_HEADER.lower() in headers
+
+
 def summary_value(summary: str) -> str:
     """Return a summary as a header's value: one line, bounded, ASCII; cut between characters."""
     kept, octets = [], 0

@@ -138,6 +138,11 @@ class Route:
             return route
         return replace(route, arm=Arm(NO_ARM, self.arm.dialect, ()), choices=())
 
+    def staying_here(self) -> "Route":
+        """Return the route without a rescuer that is a SIP URI."""
+        leaves = self.rescuer is not None and self.rescuer.arm.agent is not None
+        return replace(self, rescuer=None) if leaves else self
+
     def config(self, choice: ArmModel) -> SessionConfig:
         """Return the session settings with which a choice is opened."""
         return replace(session_config(self.dialplan, self.secrets), voice=choice.voice)
