@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bridge.audio.wav import read_wav
-from bridge.softphone.sip_message import PhoneMessage, audio_sdp
+from bridge.softphone.sip_message import audio_sdp
 from bridge.store.local import LocalRedis
 from tests.audio.signals import level_at_db, tone
 from tests.support.gateways import ARM, CallsInRedis, Gateway, Record, serving, write_dialplan
@@ -120,6 +120,9 @@ class Talk:
         self._calls = calls
         self.call_id = ""
 
+    async def state(self) -> dict[str, str]:
+        return await self._calls.reader.call(self.call_id) or {}
+
     async def begun(self) -> None:
         self.call_id = await self._calls.until_active(self._office.gateway.node)
 
@@ -161,10 +164,10 @@ async def test_the_caller_is_answered_when_the_agent_has_and_both_hear_each_othe
         await talk.caller.ringing()
         await talk.begun()
         assert talk.caller.status == 0
-        vendor.sip._respond(invite, 200, audio_sdp(vendor.rtp.port))
+        vendor.sip.respond(invite, 200, audio_sdp(vendor.rtp.port))
         assert await talk.caller.answered() == 200
         await joined(talk, vendor)
-        state = await talk._calls.reader.call(talk.call_id) or {}
+        state = await talk.state()
         assert (state["state"], state["phase"], state["dialect"]) == ("bridged", "bridged", "sip")
         await talk.caller.hang_up()
         await asyncio.wait_for(vendor.call.ended.wait(), 60)
@@ -260,24 +263,15 @@ async def test_an_agent_that_does_not_answer_is_let_go_and_a_late_answer_is_ende
     async with office.vendor(180) as vendor, calling(office, "sorry") as talk:
         invite = await vendor.called()
         await talk.begun()
-        vendor.sip._respond = _deaf_to_cancel(vendor.sip)  # type: ignore[method-assign]
+        vendor.sip.takes_cancel = False
         assert await talk.caller.answered() == 200
         assert await talk.says("bridge") == SORRY
-        answer = audio_sdp(vendor.rtp.port)
-        SipPeer._respond(vendor.sip, invite, 200, answer)
+        vendor.sip.respond(invite, 200, audio_sdp(vendor.rtp.port))
         await wait_until(lambda: vendor.call.goodbye, "the late answer was kept")
         vendor.call.ended.set()
         record = await talk.over()
     assert record["outcome"] == "session_unavailable"
     assert {each["code"] for each in record["failures"]} == {"no_answer"}
-
-
-def _deaf_to_cancel(sip: SipPeer):  # type: ignore[no-untyped-def]
-    def respond(request: PhoneMessage, status: int, sdp: str = "") -> None:
-        if status != 487:
-            SipPeer._respond(sip, request, status, sdp)
-
-    return respond
 
 
 async def test_an_agent_that_answers_and_sends_nothing_is_replaced_by_the_fallback(
@@ -393,6 +387,39 @@ async def test_an_agent_is_bridged_where_the_trunk_refuses_the_refer(office: Off
         record = await talk.over()
     assert len(talk.caller.refers) == 1
     assert (record["outcome"], record["reason"]) == ("completed", "caller_hung_up")
+
+
+async def test_ringing_with_audio_that_ends_in_a_refusal_is_a_refusal(office: Office) -> None:
+    async with office.vendor(180) as vendor, calling(office, "both") as talk:
+        invite = await vendor.called()
+        await talk.begun()
+        vendor.sip.respond(invite, 183, audio_sdp(vendor.rtp.port))
+        vendor.hum(VENDOR_HZ)
+        vendor.sip.respond(invite, 486)
+        vendor.call.ended.set()
+        assert await talk.caller.answered() == 200
+        assert await talk.says("agent")
+        await talk.caller.hang_up()
+        record = await talk.over()
+    assert record["rescued_by"] == ARM
+    assert [each["code"] for each in record["failures"]] == ["sip_486"]
+
+
+async def test_audio_from_elsewhere_is_none_of_the_agents(office: Office) -> None:
+    """Of the agent's host, from another port than its SDP says: locked to, and heard."""
+    async with office.vendor_that(200, free_port()) as vendor, RtpPeer() as stray:
+        vendor.on_call = lambda invite: (
+            stray.stream(invite.media_port),
+            (200, audio_sdp(free_port())),
+        )[1]
+        async with calling(office, "sorry") as talk:
+            await talk.begun()
+            assert await talk.caller.answered() == 200
+            stray.say(tone(VENDOR_HZ, 8000, 8 * 60_000, amplitude=8000))
+            await talk.hears(VENDOR_HZ)
+            await talk.caller.hang_up()
+            await asyncio.wait_for(vendor.calls_in[0].ended.wait(), 60)
+            await talk.over()
 
 
 async def test_a_call_that_left_a_bridge_does_not_leave_it_again(office: Office) -> None:
