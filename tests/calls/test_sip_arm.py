@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from bridge.audio.wav import read_wav
+from bridge.clock import SystemClock
+from bridge.config.settings import RedisSettings
 from bridge.softphone.sip_message import audio_sdp
+from bridge.store.control import Answer, ControlSender
 from bridge.store.local import LocalRedis
 from tests.audio.signals import level_at_db, tone
 from tests.support.gateways import ARM, CallsInRedis, Gateway, Record, serving, write_dialplan
@@ -387,6 +390,38 @@ async def test_an_agent_is_bridged_where_the_trunk_refuses_the_refer(office: Off
         record = await talk.over()
     assert len(talk.caller.refers) == 1
     assert (record["outcome"], record["reason"]) == ("completed", "caller_hung_up")
+
+
+async def test_a_supervisor_takes_the_caller_over_and_gives_them_back(office: Office) -> None:
+    """Nobody's microphone comes, so the caller goes back to an agent, who is called anew."""
+    control = ControlSender(RedisSettings(), office.redis_url, clock=SystemClock())
+
+    async def order(action: str, **params: object) -> Answer | None:
+        return await control.send(
+            *(office.gateway.node, talk.call_id, action, params),
+            by="eve",
+            command_id=f"{action}-{talk.call_id}",
+        )
+
+    async with office.vendor() as vendor, calling(office, "out") as talk:
+        await talk.begun()
+        assert await talk.caller.answered() == 200
+        await joined(talk, vendor)
+        assert await order("whisper", text="Be nice.") == Answer(False, "handed_over")
+        assert await order("say", text="Hello.") == Answer(False, "handed_over")
+        assert await order("take_over") == Answer(True)
+        await asyncio.wait_for(vendor.call.ended.wait(), 60)
+        await wait_until(lambda: len(vendor.invites) == 2, "the agent was not called again")
+        vendor.hum(VENDOR_HZ)
+        await talk.hears(VENDOR_HZ)
+        await vendor.hears(CALLER_HZ)
+        await talk.caller.hang_up()
+        await asyncio.wait_for(vendor.call.ended.wait(), 60)
+        record = await talk.over()
+    await control.aclose()
+    assert (record["outcome"], record["reason"]) == ("completed", "caller_hung_up")
+    assert [each["action"] for each in record["supervised"]] == ["take_over"]
+    assert record["failures"] == []
 
 
 async def test_ringing_with_audio_that_ends_in_a_refusal_is_a_refusal(office: Office) -> None:

@@ -45,7 +45,7 @@ def test_what_only_a_session_could_do_is_refused_on_an_arm_by_sip(
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         check_sip_arms([plan], ARMS)
-    assert caught.value.what.startswith(f"{part} is nobody's on arm 'out'")
+    assert f": {part} is nobody's on arm 'out'" in caught.value.what
     check_sip_arms([plan], {})
 
 

@@ -119,6 +119,15 @@ def put_through(call: CallState, now_ns: int) -> Effects:
     yield from advance(call, HandoffSignal.ACCEPTED, now_ns)
 
 
+def part_from_agent(call: CallState) -> Effects:
+    """Let the agent of an arm go, with whom the caller talks; the caller may go to it again."""
+    handoff, call.handoff = call.handoff, None
+    if handoff is not None:
+        call.way_out = handoff.target
+        yield LetPersonGo()
+        yield ResumeUplink(UplinkHold.HANDOFF)
+
+
 def watch_handoff(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin a handoff that is wanted, when it can; keep the agent out of one that has begun.
 
