@@ -15,7 +15,7 @@ import pytest
 from bridge.audio.wav import read_wav
 from bridge.clock import SystemClock
 from bridge.config.settings import RedisSettings
-from bridge.softphone.sip_message import audio_sdp
+from bridge.softphone.sip_message import PhoneMessage, audio_sdp
 from bridge.store.control import Answer, ControlSender
 from bridge.store.local import LocalRedis
 from tests.audio.signals import level_at_db, tone
@@ -440,21 +440,29 @@ async def test_ringing_with_audio_that_ends_in_a_refusal_is_a_refusal(office: Of
     assert [each["code"] for each in record["failures"]] == ["sip_486"]
 
 
-async def test_audio_from_elsewhere_is_none_of_the_agents(office: Office) -> None:
-    """Of the agent's host, from another port than its SDP says: locked to, and heard."""
-    async with office.vendor_that(200, free_port()) as vendor, RtpPeer() as stray:
-        vendor.on_call = lambda invite: (
-            stray.stream(invite.media_port),
-            (200, audio_sdp(free_port())),
-        )[1]
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"], ids=["own host", "another host"])
+async def test_audio_counts_from_the_agents_host_alone(office: Office, host: str) -> None:
+    """From another port than its SDP says it is the agent's; from another host it is nobody's."""
+
+    def on_call(invite: PhoneMessage) -> tuple[int, str]:
+        stray.stream(invite.media_port, "127.0.0.1")
+        return 200, audio_sdp(free_port())
+
+    async with office.vendor_that(200, free_port()) as vendor, RtpPeer(host=host) as stray:
+        vendor.on_call = on_call
+        stray.say(tone(VENDOR_HZ, 8000, 8 * 60_000, amplitude=8000))
         async with calling(office, "sorry") as talk:
             await talk.begun()
             assert await talk.caller.answered() == 200
-            stray.say(tone(VENDOR_HZ, 8000, 8 * 60_000, amplitude=8000))
-            await talk.hears(VENDOR_HZ)
-            await talk.caller.hang_up()
-            await asyncio.wait_for(vendor.calls_in[0].ended.wait(), 60)
-            await talk.over()
+            if host == "127.0.0.1":
+                await talk.hears(VENDOR_HZ)
+                await talk.caller.hang_up()
+            else:
+                assert await talk.says("bridge") == SORRY
+            record = await talk.over()
+        for dialog in vendor.calls_in:
+            await asyncio.wait_for(dialog.ended.wait(), 60)
+    assert record["outcome"] == ("completed" if host == "127.0.0.1" else "session_lost")
 
 
 async def test_a_call_that_left_a_bridge_does_not_leave_it_again(office: Office) -> None:
