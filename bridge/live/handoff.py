@@ -32,9 +32,8 @@ from bridge.engine.inputs import (
     TransferProgressed,
 )
 from bridge.errors import TelephonyError
-from bridge.live.ear import FirstVoice
 from bridge.live.filler import filler_audio
-from bridge.live.person import Person
+from bridge.live.person import FirstVoice, Person
 from bridge.live.phrases import Phrases
 from bridge.sip.trace import PERSON
 from bridge.telemetry.logs import call_context

@@ -25,8 +25,9 @@ from bridge.telephony.end_reasons import HANDED_BACK
 from bridge.telephony.keys import KeyPress
 from bridge.telephony.leg import Leg, LegState, Lost, TransferProgress
 from bridge.telephony.lines import Line
-from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.ports import JoinablePorts, Samples
 from bridge.telephony.pump import Pump
+from bridge.telephony.taps import AGENT, CALLER
 
 _ANNOUNCEMENT = ItemId("bridge_announcement")
 _PIECE_HZ = 24_000
@@ -177,3 +178,40 @@ class Person:
 
 def _nobody(given: Input) -> None:
     """Take what is fed about a person who was let go."""
+
+
+_EMPTY: Samples = np.empty((0, 2), dtype=np.int16)
+
+
+class FirstVoice:
+    """Waits for the first sound on the agent's side.
+
+    Args:
+        rate_hz: of the rings.
+        on_heard: called once, with whether the caller had not spoken before.
+    """
+
+    def __init__(self, rate_hz: int, on_heard: Callable[[bool], None]) -> None:
+        self._gates = {side: SpeechGate(rate_hz) for side in (CALLER, AGENT)}
+        self._on_heard: Callable[[bool], None] | None = on_heard
+        self._unasked = True
+        self._rest: Samples = _EMPTY
+
+    def hear(self, sound: Samples) -> None:
+        """Take what is said, shape (n, 2) or more int16: caller, agent as heard."""
+        if self._on_heard is None:
+            return
+        size = self._gates[AGENT].frame_samples
+        sound = np.concatenate([self._rest, sound[:, : AGENT + 1]])
+        whole = len(sound) // size * size
+        self._rest = sound[whole:]
+        for frame in sound[:whole].reshape(-1, size, AGENT + 1):
+            starts = {
+                side: isinstance(gate.feed(np.ascontiguousarray(frame[:, side])), Started)
+                for side, gate in self._gates.items()
+            }
+            if starts[AGENT]:
+                on_heard, self._on_heard = self._on_heard, None
+                on_heard(self._unasked)
+                return
+            self._unasked = self._unasked and not starts[CALLER]
