@@ -122,7 +122,12 @@ class Gateway:
         )
         self._clock = clock
         self._sunsets = Sunsets(
-            self._arms, settings.arms, access, self._models, clock, self.metrics.set_shutdown
+            self._arms,
+            settings.realtime_arms,
+            access,
+            self._models,
+            clock,
+            self.metrics.set_shutdown,
         )
         self._dialplans = DialplansInForce(
             dialplans, settings, self._arms, self._models, clock, self.metrics

@@ -38,6 +38,7 @@ from bridge.routing.matching import (
 from bridge.routing.models import Dialplan
 from bridge.routing.rollout.targets import check_overrides
 from bridge.routing.session_checks import check_sessions, session_warnings
+from bridge.routing.sip_arm_checks import check_sip_arms, sip_arm_warnings
 from bridge.routing.verstat import Verstat
 from bridge.simulator.scenario import load_scenario
 from bridge.speech.synthesis import Synthesizer
@@ -234,8 +235,8 @@ def _with_arm(found: Explanation, config: Path | None, *, given: bool) -> Explan
     name = found.arm
     if name is None or not (given or config):
         return found
-    arm = load_settings(config, os.environ).arms.get(name)
-    lines = () if arm is None else tuple(explain.arm_lines(name, arm, os.environ))
+    settings = load_settings(config, os.environ)
+    lines = tuple(explain.arm_lines(name, settings, os.environ)) if name in settings.arms else ()
     return replace(found, arm_lines=lines)
 
 
@@ -256,14 +257,16 @@ def _serve_problems(
             place = f"preset {trunk.preset} fills in sip.trunks.{name}."
             notes["presets"] += [f"{place}{line}" for line in lines_of(trunk.filled)]
         notes["codecs"] += _codecs(settings.sip)
-        for name, arm in settings.arms.items():
-            notes["arms"] += explain.arm_lines(name, arm, os.environ)
+        for name in settings.arms:
+            notes["arms"] += explain.arm_lines(name, settings, os.environ)
         dialplans = load_dialplans(settings.dialplans_dir)
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)
         check_overrides(settings.rollouts, settings.sip.trunks, dialplans)
-        check_sessions(dialplans, settings.arms, settings.rollouts)
-        warnings += session_warnings(dialplans, settings.arms, settings.rollouts)
+        check_sessions(dialplans, settings.realtime_arms, settings.rollouts)
+        check_sip_arms(dialplans, settings.sip_arms)
+        warnings += session_warnings(dialplans, settings.realtime_arms, settings.rollouts)
+        warnings += sip_arm_warnings(dialplans, settings.sip_arms, settings.rollouts)
     except ConfigError as error:
         yield error
 

@@ -12,6 +12,7 @@ from bridge.config.arm_access import looks_secret
 from bridge.config.secret_places import SecretPlace
 from bridge.config.settings import ArmSettings, Settings
 from bridge.config.sip import SipSettings
+from bridge.config.sip_arm import SipArmSettings
 from bridge.errors import ConfigError
 from bridge.realtime.dialects import dialect_of
 from bridge.routing.matching import RuleVerdict, explain_match
@@ -140,11 +141,12 @@ def with_sessions(found: Explanation, settings: Settings) -> Explanation:
     is_known = dialplan.rollout is None or dialplan.rollout in settings.rollouts
     names = arms_of(dialplan, settings.rollouts) if is_known else ()
     arms: dict[str, ArmSettings | None] = {
-        name: settings.arms[name] for name in names if name in settings.arms
+        name: settings.realtime_arms[name] for name in names if name in settings.realtime_arms
     }
-    sessions = {
-        name: session_layers(dialplan, name, arm) for name, arm in (arms or {"": None}).items()
-    }
+    without = set(names) & settings.sip_arms.keys()
+    if not arms and not without:
+        arms = {"": None}
+    sessions = {name: session_layers(dialplan, name, arm) for name, arm in arms.items()}
     return replace(found, sessions=sessions)
 
 
@@ -207,7 +209,7 @@ def to_json(found: Explanation) -> str:
     )
 
 
-def arm_lines(name: str, arm: ArmSettings, environ: Mapping[str, str]) -> Iterator[str]:
+def arm_lines(name: str, settings: Settings, environ: Mapping[str, str]) -> Iterator[str]:
     """Yield what the connections of an arm carry and which way they take, with secrets masked.
 
     Secrets are looked for, and not read into a line.
@@ -215,7 +217,31 @@ def arm_lines(name: str, arm: ArmSettings, environ: Mapping[str, str]) -> Iterat
     Raises:
         ConfigError: the environment names a proxy that isn't spoken with.
     """
+    arm = settings.arms[name]
+    if isinstance(arm, SipArmSettings):
+        yield from _sip_lines(name, arm, settings.sip)
+    else:
+        yield from _connection_lines(name, arm, environ)
 
+
+def _sip_lines(name: str, arm: SipArmSettings, sip: SipSettings) -> Iterator[str]:
+    does = "is called at" if arm.by == "bridge" else "has callers sent by REFER to"
+    yield f"arm {name} {does} {arm.sip}, without a Realtime session here"
+    trunk = sip.trunk_towards(arm.sip)
+    if not trunk:
+        yield (
+            f"arm {name} is of no trunk: without SRTP, credentials and headers; sip.trunks with its"
+            " host in addresses or domains gives it some"
+        )
+        return
+    ways = sip.trunks[trunk]
+    secret = "credentials" if ways.credentials else "no credentials"
+    transport = "tls" if arm.wants_tls else ways.transport
+    yield f"arm {name} is of the trunk {trunk}: {transport}, SRTP {ways.srtp}, {secret}"
+    yield from (f"arm {name} sends {each}: {value}" for each, value in ways.headers.items())
+
+
+def _connection_lines(name: str, arm: ArmSettings, environ: Mapping[str, str]) -> Iterator[str]:
     def masked(place: SecretPlace) -> str:
         there = place.env in environ if place.file is None else place.file.is_file()
         return f"*** ({place}{'' if there else ', which is not here'})"

@@ -62,7 +62,7 @@ def serve(config: Path | None, no_preflight: bool, as_json: bool) -> None:
         _configure_logs(settings, stack)
         reloader = DialplanReloader(settings, os.environ, config)
         dialplans = read_dialplans(settings, os.environ)
-        access = read_access(settings.arms, os.environ)
+        access = read_access(settings.realtime_arms, os.environ)
         trunk_secrets = resolve_trunk_secrets(settings.sip, os.environ)
         secret = read_secret(settings.rollout_key_env, os.environ) if settings.rollouts else b""
         redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url

@@ -1,6 +1,8 @@
 """Base types of the files that people write (names, lists, mappings), and their JSON Schemas."""
 
+import hashlib
 import inspect
+import json
 import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_interface, ip_network
@@ -25,6 +27,16 @@ T = TypeVar("T")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 """A lower-case name fit for a metric label and a Redis key."""
+
+_DIGEST_CHARS = 12
+
+
+def digest_of(settings: BaseModel) -> str:
+    """Return a short digest of all that is written of some settings; of no secret."""
+    # What is unset is left out: a null of a template is sent, and makes another arm.
+    written = json.dumps(settings.model_dump(mode="json", exclude_unset=True), sort_keys=True)
+    return hashlib.sha256(written.encode()).hexdigest()[:_DIGEST_CHARS]
+
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.!%*_+`'~-]{1,64}$")]
 """RFC 3261 section 25.1, `token`."""

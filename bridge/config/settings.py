@@ -4,30 +4,31 @@ Units end the names (`_ms`, `_s`, `_hz`). Secrets are never in here: an arm name
 variable or the file that holds its key.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     model_validator,
 )
 
 from bridge.config.arm_access import AccessSettings
 from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
-from bridge.config.parts import Name
+from bridge.config.parts import Name, digest_of
 from bridge.config.rollouts import RolloutSettings
 from bridge.config.session_template import SessionTemplate
 from bridge.config.sip import SipSettings
+from bridge.config.sip_arm import SipArmSettings
 from bridge.realtime.flavours import FLAVOURS
 from bridge.realtime.session_config import AudioFormat, AudioFormats
 
@@ -304,9 +305,7 @@ class ArmSettings(AccessSettings):
 
         Two arms that differ in turn detection alone are two arms.
         """
-        # What is unset is left out: a null of a template is sent, and makes another arm.
-        written = json.dumps(self.model_dump(mode="json", exclude_unset=True), sort_keys=True)
-        return hashlib.sha256(written.encode()).hexdigest()[:_DIGEST_CHARS]
+        return digest_of(self)
 
     @property
     def token_endpoint(self) -> str:
@@ -345,6 +344,19 @@ _ACCESS: Mapping[str, Mapping[str, object]] = MappingProxyType(
 _TOKEN_PATHS = {"ga": "/client_secrets", "beta": "/sessions"}
 
 
+def _shape(arm: object) -> str:
+    """Return which kind of arm is written: one with `sip` has no Realtime session."""
+    by_sip = "sip" in arm if isinstance(arm, Mapping) else isinstance(arm, SipArmSettings)
+    return "SipArmSettings" if by_sip else "ArmSettings"
+
+
+AnyArm = Annotated[
+    Annotated[ArmSettings, Tag("ArmSettings")] | Annotated[SipArmSettings, Tag("SipArmSettings")],
+    Discriminator(_shape),
+]
+"""A way to an agent: by a Realtime session, or by SIP."""
+
+
 class Settings(_Settings):
     """All settings of `bridge serve`.
 
@@ -352,7 +364,7 @@ class Settings(_Settings):
         node: name of this process in Redis and in logs, unique; None makes one of host and SIP
             port.
         dialplans_dir: one YAML file in it is one dialplan.
-        arms: ways to Realtime services, by the names that dialplans use.
+        arms: ways to Realtime services, or to agents by SIP, by the names that dialplans use.
         rollouts: flags, which a dialplan names in the place of an arm.
         rollout_key_env: environment variable with the secret that callers are drawn with and test
             headers are signed with; the same on every node.
@@ -365,7 +377,7 @@ class Settings(_Settings):
 
     node: Name | None = None
     dialplans_dir: Path = Path("dialplans")
-    arms: dict[Name, ArmSettings] = Field(default_factory=dict)
+    arms: dict[Name, AnyArm] = Field(default_factory=dict)
     rollouts: dict[Name, RolloutSettings] = Field(default_factory=dict)
     rollout_key_env: str = Field("ROLLOUT_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     state_dir: Path = Path("state")
@@ -387,3 +399,24 @@ class Settings(_Settings):
                 hint = suggest(arm, self.arms) or f"add arms.{arm}"
                 raise ValueError(f"has a rollout {name} with an unknown arm: {arm} ({hint})")
         return self
+
+    @model_validator(mode="after")
+    def _can_reach_agents_by_sip(self) -> Self:
+        for name, arm in self.sip_arms.items():
+            if arm.wants_tls and self.sip.tls is None:
+                raise ValueError(f"has an arm {name} that wants TLS, and no sip.tls: add it")
+            if arm.leads_to(self.sip):
+                raise ValueError(
+                    f"has an arm {name} whose sip is this gateway's own address: name the vendor's"
+                )
+        return self
+
+    @property
+    def realtime_arms(self) -> Mapping[str, ArmSettings]:
+        """The arms with a Realtime session, by name."""
+        return {name: arm for name, arm in self.arms.items() if isinstance(arm, ArmSettings)}
+
+    @property
+    def sip_arms(self) -> Mapping[str, SipArmSettings]:
+        """The arms that are SIP URIs, by name."""
+        return {name: arm for name, arm in self.arms.items() if isinstance(arm, SipArmSettings)}

@@ -54,7 +54,7 @@ FIELDS = (
 )
 """What is read of each call."""
 
-_WAITS_QUIETLY = frozenset({"ringing", "transferring", "human", "ended"})
+_WAITS_QUIETLY = frozenset({"ringing", "transferring", "human", "bridged", "ended"})
 """States in which silence on the agent's side says nothing."""
 
 Row = dict[str, object]

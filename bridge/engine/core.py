@@ -23,6 +23,7 @@ from bridge.engine.duplex import delegation, listening, voice
 from bridge.engine.effects import Effect, PlayAudio
 from bridge.engine.handoff import person, transfer
 from bridge.engine.inputs import (
+    AgentElsewhere,
     AnnouncementHeard,
     CallAnswered,
     CallEnded,
@@ -60,7 +61,7 @@ from bridge.engine.media import (
 )
 from bridge.engine.news import TransitionRefused
 from bridge.engine.policy import CallPolicy
-from bridge.engine.session import liveness, recovery, rescue, rollover
+from bridge.engine.session import liveness, recovery, rollover, way_out
 from bridge.engine.state import CallState, Effects
 from bridge.engine.supervision import orders
 from bridge.engine.timers import Timer
@@ -98,7 +99,7 @@ TIMERS: Mapping[Timer, Callable[[CallState, int], Effects]] = MappingProxyType(
         Timer.OFFER: dead_air.on_offer_due,
         Timer.CALLER_SILENT: silence.on_caller_silent,
         Timer.CALLER_CAP: silence.on_caller_cap,
-        Timer.RESCUE: rescue.on_rescue_due,
+        Timer.RESCUE: way_out.on_rescue_due,
         Timer.GREETING: greeting.on_greeting_late,
         Timer.CONSENT: disclosure.on_answer_overdue,
         Timer.SUPERVISOR: orders.on_supervisor_overdue,
@@ -119,6 +120,7 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         CallOffered: lifecycle.on_call_offered,
         SessionReady: lifecycle.on_session_ready,
         SessionFailed: recovery.on_session_failed,
+        AgentElsewhere: way_out.on_agent_elsewhere,
         SpareReady: recovery.on_spare_ready,
         SpareFailed: rollover.on_spare_failed,
         CallAnswered: lifecycle.on_call_answered,
@@ -139,6 +141,8 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         HoldChanged: turn.on_hold_changed,
         ProcessStopped: dead_air.on_process_stopped,
         AudioStopped: lifecycle.on_audio_stopped,
+        PersonAnswered: person.on_answered,
+        PersonLeft: person.on_left,
         SupervisorActed: orders.on_acted,
         SupervisorHeard: orders.on_heard,
         SupervisorLost: orders.on_lost,
@@ -176,12 +180,10 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         TransferProgressed: transfer.on_transfer_progressed,
         TransferCompleted: transfer.on_transfer_completed,
         TransferFailed: transfer.on_transfer_failed,
-        PersonAnswered: person.on_answered,
         AnnouncementHeard: person.on_announcement_heard,
         PersonSpoke: person.on_spoke,
         PersonPressed: person.on_pressed,
         PersonHeld: person.on_held,
-        PersonLeft: person.on_left,
         PlayoutStarted: playout.on_playout_started,
         PlayoutDrained: playout.on_playout_drained,
         PlayoutFlushed: interruption.on_playout_flushed,
@@ -195,6 +197,7 @@ WATCHES: tuple[Callable[[CallState, Input, int], Effects], ...] = (
     delegation.watch_delegated,
     barge_in.watch_barge_in,
     disclosure.watch_consent,
+    way_out.watch_way_out,
     transfer.watch_handoff,
     orders.watch_supervision,
     keys.watch_keypad,

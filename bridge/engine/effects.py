@@ -149,10 +149,12 @@ class DialPerson:
 
     Attributes:
         summary: for the person; a bounded part of it goes along.
+        silent_ms: of an arm's agent: without RTP for so long after its answer it is lost.
     """
 
     to: str
     summary: str = ""
+    silent_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,13 @@ class AnnounceToPerson:
 
 @dataclass(frozen=True, slots=True)
 class BridgePerson:
-    """Have caller and person hear each other; feed PersonHeld when the person holds the call."""
+    """Have caller and person hear each other; feed PersonHeld when the person holds the call.
+
+    Attributes:
+        listen: feed PersonSpoke at their first sound.
+    """
+
+    listen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

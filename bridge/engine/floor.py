@@ -149,7 +149,8 @@ def agent_owes_sound(call: CallState) -> bool:
         and not _agent_draws_breath(call)
         and not caller_is_heard(call)
         and not call.held
-        and not call.with_person
+        and not call.bridged
+        and not call.supervised.held
     )
 
 

@@ -48,6 +48,13 @@ class SessionReady:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentElsewhere:
+    """The arm has no sessions: its agent is to be called, or the caller to be sent there."""
+
+    agent: HandoffTarget
+
+
+@dataclass(frozen=True, slots=True)
 class SpareReady:
     """A second session is open, to be taken in the place of the present one."""
 
@@ -171,7 +178,15 @@ class AnnouncementHeard:
 
 @dataclass(frozen=True, slots=True)
 class PersonSpoke:
-    """The person speaks, after the announcement; found by level, not by words."""
+    """The person speaks, after the announcement; found by level, not by words.
+
+    Of an arm's agent it is the first sound.
+
+    Attributes:
+        unasked: the caller had not spoken to them before.
+    """
+
+    unasked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +209,11 @@ class PersonLeft:
 
     Attributes:
         sip_code: last SIP status of its INVITE; why, where it was not answered.
+        lost: they went without a BYE: no RTP comes, or no answer.
     """
 
     sip_code: int
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +261,7 @@ Input = (
     | CallOffered
     | SessionReady
     | SessionFailed
+    | AgentElsewhere
     | SpareReady
     | SpareFailed
     | CallAnswered

@@ -422,6 +422,24 @@ class HandedBack:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentReached:
+    """The caller has the agent of an arm that is a SIP URI.
+
+    Attributes:
+        way: bridged, or blind: what comes after a REFER is not seen.
+        took_ms: since it was asked for.
+    """
+
+    way: Way
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentHeard:
+    """The caller hears such an agent for the first time."""
+
+
+@dataclass(frozen=True, slots=True)
 class ActionAnswered:
     """The outcome of a supervisor's action.
 
@@ -525,6 +543,8 @@ News = (
     | HandoffCompleted
     | HandoffFailed
     | HandedBack
+    | AgentReached
+    | AgentHeard
     | ActionAnswered
     | SecretKept
     | SupervisorJoined

@@ -42,6 +42,7 @@ from bridge.realtime.items import (
 )
 from bridge.realtime.recovery import Budget
 from bridge.realtime.seen import SeenEvents
+from bridge.routing.handoff import HandoffTarget
 
 Effects = Iterator[Effect]
 """The effects that a handler yields, in the order in which they are carried out."""
@@ -106,7 +107,10 @@ class CallState:
         filling: the filler that the playout has.
         explained_ns: the outage, by its beginning, in which a phrase was the filler.
         fallback: taken, as no session could be had any more.
-        handoff: the call is being handed over, or soon will be, or was: to a person here.
+        handoff: the call is being handed over, or soon will be, or was: to a person here, or to the
+            agent of an arm that is a SIP URI.
+        way_out: such an agent, to whom the call goes once nothing stands before it.
+        agent_heard: such an agent was heard.
         supervised: what supervisors do to it.
         heard: the caller's words, where no event ends their turn.
         talk_given: how much of the talk the session that is being opened gets with its opening.
@@ -139,6 +143,8 @@ class CallState:
     explained_ns: int | None = None
     fallback: FallbackState | None = None
     handoff: HandingOver | None = None
+    way_out: HandoffTarget | None = None
+    agent_heard: bool = False
     supervised: Supervised = field(default_factory=Supervised)
     sound: CallerSound = field(default_factory=CallerSound)
     speech: OwnSpeech = field(default_factory=OwnSpeech)
@@ -229,10 +235,19 @@ class CallState:
         return self.handoff is not None or self.supervised.held
 
     @property
+    def bridged(self) -> bool:
+        """Whether the caller talks to somebody by another call of the bridge's."""
+        return self.handoff is not None and self.handoff.step is HandoffStep.BRIDGED
+
+    @property
+    def with_agent_elsewhere(self) -> bool:
+        """Whether that is the agent of an arm."""
+        return self.bridged and self.handoff is not None and self.handoff.target.is_agent
+
+    @property
     def with_person(self) -> bool:
         """Whether the caller talks to a person, or waits for one by a supervisor's wish."""
-        bridged = self.handoff is not None and self.handoff.step is HandoffStep.BRIDGED
-        return bridged or self.supervised.held
+        return (self.bridged and not self.with_agent_elsewhere) or self.supervised.held
 
     def move(self, trigger: Trigger) -> Generator[Effect, None, bool]:
         """Step the turn machine; the one door for phases.
@@ -339,6 +354,8 @@ class CallState:
             phase = "paused"
         elif self.with_person:
             phase = "human"
+        elif self.with_agent_elsewhere:
+            phase = "bridged"
         if self.held:
             phase = "held"
         self.note(phase=phase)

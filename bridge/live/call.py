@@ -105,6 +105,7 @@ class CallRunner:
             services.phrases,
             language,
             route.origin.passed,
+            audio.end_silence,
         )
         self._tools = self._make_tools(route)
         self.supervision = self._make_supervision(route, policy)

@@ -26,13 +26,14 @@ from bridge.engine.effects import (
 from bridge.engine.inputs import (
     Input,
     PersonLeft,
+    PersonSpoke,
     TransferCompleted,
     TransferFailed,
     TransferProgressed,
 )
 from bridge.errors import TelephonyError
 from bridge.live.filler import filler_audio
-from bridge.live.person import Person
+from bridge.live.person import FirstVoice, Person
 from bridge.live.phrases import Phrases
 from bridge.sip.trace import PERSON
 from bridge.telemetry.logs import call_context
@@ -68,6 +69,7 @@ class Handoffs:
         endpoint: places the call to the person.
         language: of the announcement.
         passed: headers of the caller's INVITE that go on to the person.
+        on_heard: called when the caller first hears the agent of an arm.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Handoffs:
         phrases: Phrases,
         language: str | None,
         passed: Mapping[str, str],
+        on_heard: Callable[[], None],
     ) -> None:
         self._leg = leg
         self._feed = feed
@@ -89,6 +92,8 @@ class Handoffs:
         self._passed = passed
         self._person: Person | None = None
         self._announcing: asyncio.Task[None] | None = None
+        self._on_heard = on_heard
+        self._ear: tuple[int, FirstVoice] | None = None  # and the row that it hears
 
     @property
     def effects(self) -> Mapping[type[Effect], Callable[[Any], None]]:  # the key is its argument
@@ -147,7 +152,9 @@ class Handoffs:
         leg.passed = self._passed
         log.info("person_dialled", person_call_id=leg.call_id)
         self._endpoint.traces.join(self._leg.call_id, leg.sip_call_id, PERSON)
-        self._person = Person(leg, self._pump, self._endpoint.ports, self._feed)
+        self._person = Person(
+            leg, self._pump, self._endpoint.ports, self._feed, silent_ms=effect.silent_ms
+        )
 
     def _announce(self, effect: AnnounceToPerson) -> None:
         self._announcing = asyncio.get_running_loop().create_task(
@@ -164,10 +171,26 @@ class Handoffs:
             self._person.announce(audio or filler_audio(pause=False))
 
     def _bridge(self, effect: BridgePerson) -> None:
-        if self._person is not None and self._leg.row is not None:
-            self._person.join(self._leg.row)
+        if self._person is None or self._leg.row is None:
+            return
+        self._person.join(self._leg.row)
+        if effect.listen:
+            ear = FirstVoice(self._endpoint.ports.arena.rate_hz, self._on_first_voice)
+            self._ear = (self._leg.row, ear)
+            self._pump.admit(self._leg.row, ear.hear)
+
+    def _on_first_voice(self, unasked: bool) -> None:
+        self._stop_listening()
+        self._on_heard()
+        self._feed(PersonSpoke(unasked))
+
+    def _stop_listening(self) -> None:
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            self._pump.dismiss(ear[0], ear[1].hear)
 
     def _let_go(self) -> None:
+        self._stop_listening()
         person, self._person = self._person, None
         announcing, self._announcing = self._announcing, None
         if announcing is not None:
@@ -184,6 +207,15 @@ class Handoffs:
                 self._person.press(effect.digits)
         except TelephonyError as error:  # the other phone has no telephone-event
             log.warning("digits_not_passed", error=error.what, to_person=effect.to_person)
+
+
+def left_a_bridge(headers: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether an INVITE is one that a bridge has sent, or has led to.
+
+    Args:
+        headers: values by lower-case name.
+    """
+    return CALL_ID_HEADER.lower() in headers
 
 
 def summary_value(summary: str) -> str:

@@ -4,6 +4,7 @@ Everything runs in the loop's thread. The person's line is in the pump until the
 joined: then their audio flows within PJSIP.
 """
 
+import asyncio
 from collections.abc import Callable
 
 import numpy as np
@@ -22,10 +23,11 @@ from bridge.engine.inputs import (
 from bridge.realtime.ids import ItemId
 from bridge.telephony.end_reasons import HANDED_BACK
 from bridge.telephony.keys import KeyPress
-from bridge.telephony.leg import Leg, LegState, TransferProgress
+from bridge.telephony.leg import Leg, LegState, Lost, TransferProgress
 from bridge.telephony.lines import Line
-from bridge.telephony.ports import JoinablePorts
+from bridge.telephony.ports import JoinablePorts, Samples
 from bridge.telephony.pump import Pump
+from bridge.telephony.taps import AGENT, CALLER
 
 _ANNOUNCEMENT = ItemId("bridge_announcement")
 _PIECE_HZ = 24_000
@@ -37,10 +39,18 @@ class Person:
     Args:
         leg: outbound, just dialled.
         feed: takes what is to be fed to the call's core.
+        silent_ms: without a packet of RTP for so long after the answer the call is lost; None: as
+            any other.
     """
 
     def __init__(
-        self, leg: Leg, pump: Pump, ports: JoinablePorts, feed: Callable[[Input], None]
+        self,
+        leg: Leg,
+        pump: Pump,
+        ports: JoinablePorts,
+        feed: Callable[[Input], None],
+        *,
+        silent_ms: int | None = None,
     ) -> None:
         self._leg = leg
         self._pump = pump
@@ -51,6 +61,8 @@ class Person:
         self._joined = False
         self._announcing = False
         self._gate: SpeechGate | None = None
+        self._silent_ms = silent_ms
+        self._silent: asyncio.TimerHandle | None = None
         leg.listener, leg.replaceable = self, True
         leg.before_row_closes(self._let_line_go)
 
@@ -85,6 +97,7 @@ class Person:
     def let_go(self) -> None:
         """End the call, from whatever state it is in; nothing more of it is reported."""
         self._feed = _nobody
+        self._stop_waiting()
         if self._joined and self._leg.row is not None:
             self._ports.part(self._leg.row)
         self._leg.hangup(HANDED_BACK)
@@ -94,7 +107,8 @@ class Person:
     def on_state(self, state: LegState) -> None:
         """Take the call's state."""
         if state is LegState.DISCONNECTED:
-            self._feed(PersonLeft(self._leg.last_code))
+            self._stop_waiting()
+            self._feed(PersonLeft(self._leg.last_code, lost=self._leg.lost is not None))
         elif state is LegState.CONFIRMED:
             self._confirm()
 
@@ -141,7 +155,21 @@ class Person:
         """Report the answer when it is confirmed and media flows, whatever is last."""
         if self._line is not None and self._leg.state is LegState.CONFIRMED and not self._answered:
             self._answered = True
+            if self._silent_ms is not None:
+                loop = asyncio.get_running_loop()
+                self._silent = loop.call_later(self._silent_ms / 1000, self._look_for_audio)
             self._feed(PersonAnswered())
+
+    def _look_for_audio(self) -> None:
+        """Take a far end for lost that has answered, and sends nothing."""
+        self._silent = None
+        if not self._leg.held and self._leg.packets_heard == 0:
+            self._leg.lose(Lost.NO_MEDIA)
+
+    def _stop_waiting(self) -> None:
+        silent, self._silent = self._silent, None
+        if silent is not None:
+            silent.cancel()
 
     def _let_line_go(self, row: int) -> None:
         self._pump.remove(row)
@@ -150,3 +178,40 @@ class Person:
 
 def _nobody(given: Input) -> None:
     """Take what is fed about a person who was let go."""
+
+
+_EMPTY: Samples = np.empty((0, 2), dtype=np.int16)
+
+
+class FirstVoice:
+    """Waits for the first sound on the agent's side.
+
+    Args:
+        rate_hz: of the rings.
+        on_heard: called once, with whether the caller had not spoken before.
+    """
+
+    def __init__(self, rate_hz: int, on_heard: Callable[[bool], None]) -> None:
+        self._gates = {side: SpeechGate(rate_hz) for side in (CALLER, AGENT)}
+        self._on_heard: Callable[[bool], None] | None = on_heard
+        self._unasked = True
+        self._rest: Samples = _EMPTY
+
+    def hear(self, sound: Samples) -> None:
+        """Take what is said, shape (n, 2) or more int16: caller, agent as heard."""
+        if self._on_heard is None:
+            return
+        size = self._gates[AGENT].frame_samples
+        sound = np.concatenate([self._rest, sound[:, : AGENT + 1]])
+        whole = len(sound) // size * size
+        self._rest = sound[whole:]
+        for frame in sound[:whole].reshape(-1, size, AGENT + 1):
+            starts = {
+                side: isinstance(gate.feed(np.ascontiguousarray(frame[:, side])), Started)
+                for side, gate in self._gates.items()
+            }
+            if starts[AGENT]:
+                on_heard, self._on_heard = self._on_heard, None
+                on_heard(self._unasked)
+                return
+            self._unasked = self._unasked and not starts[CALLER]

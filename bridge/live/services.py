@@ -14,6 +14,7 @@ from bridge.live.upstream.models import ArmModel, RefusedModels
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.session_config import PCM_24KHZ_BOTH_WAYS, AudioFormats, SessionConfig
 from bridge.recordings.files import CallFiles
+from bridge.routing.handoff import HandoffTarget
 from bridge.routing.models import Dialplan
 from bridge.routing.modes import Mode, during, has_agent
 from bridge.routing.origin import NO_ORIGIN, Origin
@@ -31,24 +32,47 @@ from bridge.tools.webhook import WebhookClient
 NO_ARM = "none"
 """The arm, in records and metrics, of a call that no agent takes."""
 
+SIP = "sip"
+"""The dialect, in records and metrics, of an arm that is a SIP URI."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A way to a Realtime service: the models that its calls try.
+    """A way to a Realtime service: the models that its calls try. Or to an agent, by SIP.
 
     Attributes:
-        choices: models in the order in which they are wanted; empty only for :data:`NO_ARM`.
+        dialect: of its sessions; None for an arm that is a SIP URI.
+        choices: models in the order in which they are wanted; empty for :data:`NO_ARM`, and for an
+            arm that is a SIP URI.
         refused: which of them gave no session of late.
         digest: of its settings.
         audio: the formats of its sessions.
+        agent: whom an arm that is a SIP URI leads to.
     """
 
     name: str
-    dialect: Dialect
+    dialect: Dialect | None
     choices: tuple[ArmModel, ...]
     refused: RefusedModels = field(default_factory=RefusedModels, compare=False)
     digest: str = ""
     audio: AudioFormats = PCM_24KHZ_BOTH_WAYS
+    agent: HandoffTarget | None = None
+
+    @property
+    def spoken(self) -> Dialect:
+        """The dialect of its sessions.
+
+        Raises:
+            AssertionError: it has none.
+        """
+        if self.dialect is None:
+            raise AssertionError(f"the arm {self.name} has no sessions")
+        return self.dialect
+
+    @property
+    def dialect_name(self) -> str:
+        """What records and metrics call its dialect."""
+        return SIP if self.dialect is None else self.dialect.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +139,11 @@ class Route:
         if route.has_agent:
             return route
         return replace(route, arm=Arm(NO_ARM, self.arm.dialect, ()), choices=())
+
+    def staying_here(self) -> "Route":
+        """Return the route without a rescuer that is a SIP URI."""
+        leaves = self.rescuer is not None and self.rescuer.arm.agent is not None
+        return replace(self, rescuer=None) if leaves else self
 
     def config(self, choice: ArmModel) -> SessionConfig:
         """Return the session settings with which a choice is opened."""

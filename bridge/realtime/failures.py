@@ -199,6 +199,18 @@ _LOSS: Mapping[str, Row] = {
     "close_1014": _BLIP,
     "close_1015": _BLIP,
     "close_3000": _REFUSED_KEY,
+    # The agent of an arm by SIP (words of `bridge/engine/handoff/`, and SIP statuses).
+    "no_answer": Row(Layer.CONNECTION, Fault.PROVIDER, Cure.GIVE_UP),
+    "agent_left": _BLIP,
+    "agent_lost": Row(Layer.CONNECTION, Fault.PROVIDER, Cure.GIVE_UP),
+    "sip_401": _DEAD_KEY,
+    "sip_407": _DEAD_KEY,
+    "sip_403": _DEAD_KEY,
+    "sip_408": _BLIP,
+    "sip_480": _BUSY,
+    "sip_486": _BUSY,
+    "sip_600": _BUSY,
+    "sip_603": Row(Layer.CONNECTION, Fault.PROVIDER, Cure.GIVE_UP),
     # The service's own errors; one that no new session can help names itself in its reason.
     "close_4000": Row(Layer.PROTOCOL, Fault.PROVIDER, Cure.RENEW),
 }
@@ -295,13 +307,13 @@ DEFAULTS: Mapping[Place, Row] = MappingProxyType(
 )
 """What a code means that the table lacks."""
 
-_HTTP_DEFAULTS: Mapping[str, Row] = {
+_STATUS_DEFAULTS: Mapping[str, Row] = {
     # A redirect or any other 4xx is an answer to what the arm's settings made us ask.
     "3": _WRONG_URL,
     "4": _WRONG_URL,
     "5": _BLIP,
 }
-"""What an HTTP status means that the table lacks, by its first digit."""
+"""What a status of HTTP or SIP means that the table lacks, by its first digit."""
 
 
 def classify(error: BridgeError, *, key_is_fresh: bool = False) -> Failure:
@@ -389,8 +401,9 @@ def classify_tool(result: str) -> Failure | None:
 
 def _look_up(place: Place, code: str) -> Row:
     row = TABLE.get((place, code))
-    if row is None and place is Place.LOSS and code.startswith("http_"):
-        row = _HTTP_DEFAULTS.get(code[len("http_") :][:1])
+    kind, _, status = code.partition("_")
+    if row is None and place is Place.LOSS and kind in ("http", "sip"):
+        row = _STATUS_DEFAULTS.get(status[:1])
     return row or DEFAULTS[place]
 
 

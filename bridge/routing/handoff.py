@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from bridge.config.parts import Part
+from bridge.config.sip_arm import SipArmSettings
 from bridge.routing.parts import AtHand, Phrase, TransferTarget, in_ms
 
 TargetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
@@ -34,6 +35,8 @@ class HandoffTarget:
         accept_speech: a person who speaks after the announcement takes the call.
         hand_back: the agent goes on when the person hangs up; else the call is over.
         hand_back_key: keys that give the caller back to the agent; None for no such keys.
+        silent_ms: of an arm's agent, who is no person: how long it may send no RTP after its
+            answer, before it has failed; None for a person.
     """
 
     name: str
@@ -53,6 +56,36 @@ class HandoffTarget:
     accept_speech: bool
     hand_back: bool
     hand_back_key: str | None
+    silent_ms: int | None
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether it is the agent of an arm, by SIP."""
+        return self.silent_ms is not None
+
+
+def agent_at(name: str, arm: SipArmSettings) -> HandoffTarget:
+    """Return the agent of an arm that is a SIP URI, as somebody whom a call is handed to."""
+    return HandoffTarget(
+        name,
+        arm.sip,
+        warm=False,
+        refer=arm.by == "refer",
+        refer_to_headers=False,
+        ring_ms=in_ms(arm.ring_s),
+        decide_ms=0,
+        before=None,
+        on_failure=None,
+        on_hand_back=None,
+        announce="",
+        ask="",
+        accept_key=None,
+        refuse_key=None,
+        accept_speech=False,
+        hand_back=False,
+        hand_back_key=None,
+        silent_ms=in_ms(arm.silent_s),
+    )
 
 
 class Acceptance(Part):
@@ -179,4 +212,5 @@ class Handoff(Part):
             accept_speech=accept.by != "key",
             hand_back=target.when_person_leaves == "hand_back",
             hand_back_key=self.hand_back_key,
+            silent_ms=None,
         )

@@ -36,6 +36,13 @@ def arms_of(dialplan: Dialplan, rollouts: Mapping[str, RolloutSettings]) -> tupl
     return () if dialplan.arm is None else (dialplan.arm,)
 
 
+def _with_session(
+    dialplan: Dialplan, arms: Mapping[str, ArmSettings], rollouts: Mapping[str, RolloutSettings]
+) -> tuple[str, ...]:
+    """Return those of a dialplan's arms that have a Realtime session."""
+    return tuple(name for name in arms_of(dialplan, rollouts) if name in arms)
+
+
 def check_sessions(
     dialplans: Sequence[Dialplan],
     arms: Mapping[str, ArmSettings],
@@ -45,6 +52,7 @@ def check_sessions(
 
     Args:
         dialplans: whose arms and flags are there (:func:`bridge.routing.matching.check_arms`).
+        arms: those with a Realtime session.
 
     Raises:
         ConfigError: naming the field, where it is written, the arm and the reason.
@@ -54,7 +62,7 @@ def check_sessions(
         for path, why in _unsayable(layers, arm):
             raise _complaint(None, name, layers, path, why)
     for dialplan in dialplans:
-        for name in arms_of(dialplan, rollouts):
+        for name in _with_session(dialplan, arms, rollouts):
             for field, why, remedy in _beyond(dialplan, FLAVOURS[arms[name].flavour]):
                 raise dialplan.complain(
                     f"agent.{field} can't be on arm '{name}' (flavour {arms[name].flavour}): {why}",
@@ -79,7 +87,7 @@ def session_warnings(
                 f" {command.__name__}: {why}"
             )
     for dialplan in dialplans:
-        names = arms_of(dialplan, rollouts)
+        names = _with_session(dialplan, arms, rollouts)
         for name in names:
             prompt = session_layers(dialplan, name, arms[name]).get("prompt")
             if prompt is not None and prompt.value is not None:

@@ -96,14 +96,15 @@ class SimulatedAgent:
         return audio_format.encode_speech(self._synthesizer.say(text))
 
     def answer(
-        self, heard: str | None, tools: Sequence[str], conversation: Conversation
+        self, heard: str | None, tools: Sequence[str], conversation: Conversation | None = None
     ) -> AgentReply:
         """Decide what to do about what the caller said.
 
         Args:
             heard: their sentence; None if it was not understood.
             tools: names of the tools that the session offers.
-            conversation: with the pictures that ``{pictures}`` of a rule stands for.
+            conversation: with the pictures that ``{pictures}`` of a rule stands for; None: there
+                can be none.
         """
         rule = self.scenario.rule_for(heard) if heard is not None else None
         if rule is None:
@@ -111,7 +112,8 @@ class SimulatedAgent:
         reply = self._follow(rule, tools)
         if reply.say is None or _PICTURES not in reply.say:
             return reply
-        seen = _in_a_row(entry.item for entry in conversation.entries())
+        entries = () if conversation is None else conversation.entries()
+        seen = _in_a_row(entry.item for entry in entries)
         return replace(reply, say=reply.say.replace(_PICTURES, seen or "nothing"))
 
     def prompt(self) -> AgentReply:

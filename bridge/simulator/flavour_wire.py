@@ -45,7 +45,7 @@ class FlavourWire(Wire):
         self._begun = row.first != "update"
         self._heard = False
 
-    def decode(self, text: str) -> ClientRequest:
+    def decode(self, text: str) -> ClientRequest[Command]:
         """Read one client event.
 
         Raises:

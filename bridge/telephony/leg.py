@@ -330,6 +330,11 @@ class Leg:
         return (0, 0) if self._pj_call is None else self._pj_call.signs()
 
     @property
+    def packets_heard(self) -> int:
+        """Packets of RTP that came in the present stream, and were played."""
+        return 0 if self._pj_call is None else int(self._pj_call.media_counts()[0])
+
+    @property
     def dialog(self) -> Dialog | None:
         """The facts of an inbound leg's dialog; None before its answer, and where we called."""
         call = self._pj_call

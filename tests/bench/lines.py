@@ -148,7 +148,7 @@ class Lines:
         settings = Settings.model_validate({"arms": {"peer": {"url": url}}})
         table = load_models()
         arms = make_arms(
-            settings.arms, read_access(settings.arms, {}), table, clock, lambda *_: None
+            settings.arms, read_access(settings.realtime_arms, {}), table, clock, lambda *_: None
         )
         plan = Dialplan.model_validate(PLAN | {"recording": {"enabled": recording}})
         self._route = make_route(plan, arms["peer"], settings.arms["peer"], table, today_of(clock))

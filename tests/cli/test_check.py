@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli.main import main
+from tests.support.gateways import write_dialplan
+from tests.support.processes import write_yaml
 
 SHIPPED = Path(__file__).parents[2] / "dialplans"
 
@@ -429,3 +431,44 @@ def test_what_an_arm_would_send_is_shown_without_its_secrets(
     explained = check("--config", str(config), "--explain", "+15550100")
     lines = explained.output.splitlines()
     assert [line for line in lines if line.startswith("arm azure")] == expected
+
+
+def test_an_arm_by_sip_is_shown_with_its_trunk_and_what_its_calls_lack(tmp_path: Path) -> None:
+    write_dialplan(tmp_path / "dialplans", arm=None, rollout="flag")
+    config = write_yaml(
+        tmp_path / "bridge.yaml",
+        {
+            "dialplans_dir": str(tmp_path / "dialplans"),
+            "arms": {
+                "live": {"url": "wss://a.example/v1/realtime"},
+                "vendor": {"sip": "sip:p@sip.vendor.example"},
+                "lone": {"sip": "sip:p@other.example", "by": "refer"},
+            },
+            "sip": {
+                "trunks": {
+                    "vendor": {
+                        "addresses": ["192.0.2.1"],
+                        "domains": ["sip.vendor.example"],
+                        "transport": "tcp",
+                        "headers": {"X-Tenant": "shop"},
+                    }
+                }
+            },
+            "rollouts": {"flag": {"control": "live", "treatment": "vendor"}},
+        },
+    )
+    result = CliRunner().invoke(main, ["check", "--config", str(config)])
+    assert result.exit_code == 0, result.output
+    for said in (
+        "arm vendor is called at sip:p@sip.vendor.example, without a Realtime session here",
+        "arm vendor is of the trunk vendor: tcp, SRTP off, no credentials",
+        "arm vendor sends X-Tenant: shop",
+        "arm lone has callers sent by REFER to sip:p@other.example",
+        "arm lone is of no trunk",
+        "dialplan test on arm vendor: not there, for want of a Realtime session: agent.turn_det",
+    ):
+        assert said in result.output
+    explained = CliRunner().invoke(
+        main, ["check", "--explain", "+15550100", "--config", str(config), "--json"]
+    )
+    assert list(json.loads(explained.output)["sessions"]) == ["live"]

@@ -34,7 +34,7 @@ def test_environment_stands_above_the_file(settings_file: Path) -> None:
     assert settings.sip.port == 6060
     assert settings.node == "two"
     assert settings.sip.host == "127.0.0.1"
-    assert settings.arms["local"].url.endswith("/v1/realtime")
+    assert settings.realtime_arms["local"].url.endswith("/v1/realtime")
 
 
 def test_file_is_found_through_bridge_config(settings_file: Path) -> None:
@@ -76,7 +76,7 @@ def test_top_level_variables() -> None:
     }
     settings = load_settings(None, environ)
     assert settings.dialplans_dir == Path("plans")
-    assert settings.arms["cloud"].api_key_env == "KEY"
+    assert settings.realtime_arms["cloud"].api_key_env == "KEY"
 
 
 def test_section_that_may_be_absent_is_one_variable() -> None:

@@ -264,7 +264,7 @@ def test_settings_of_the_environment_keep_null_and_absence_apart(tmp_path: Path)
         "arms: {live: {url: 'ws://x/v1/realtime',"
         " session: {audio: {input: {turn_detection: null}}}}}\n"
     )
-    session = load_settings(path, {"BRIDGE_NODE": "n"}).arms["live"].session
+    session = load_settings(path, {"BRIDGE_NODE": "n"}).realtime_arms["live"].session
     assert session is not None
     assert session.fields() == {"audio.input.turn_detection": None}
 

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from bridge.config.loading import CONFIG_VARIABLE, variable_names
 from bridge.config.settings import Settings
+from bridge.config.sip_arm import SipArmSettings
 
 HEAD = f"""\
 # Configuration
@@ -54,17 +55,18 @@ class Section:
 def sections(model: type[BaseModel] = Settings, place: str = "") -> Iterator[Section]:
     """Yield a model's section, then those of the models in it."""
     summary, words = described(model)
-    held = {name: _model_in(field.annotation) for name, field in model.model_fields.items()}
+    held = {name: _models_in(field.annotation) for name, field in model.model_fields.items()}
     rows = tuple(
         Row(name, _default(field), words.get(name, ""))
         for name, field in model.model_fields.items()
-        if held[name] is None or name in words
+        if not held[name] or name in words
     )
     yield Section(place, summary, rows)
-    for name, inner in held.items():
-        if inner is not None:
-            many = _is_many(model.model_fields[name].annotation)
-            yield from sections(inner, f"{place}{'.' if place else ''}{name}{many}")
+    for name, models in held.items():
+        many = _is_many(model.model_fields[name].annotation)
+        for inner in models:
+            kind = " (by SIP)" if inner is SipArmSettings else ""
+            yield from sections(inner, f"{place}{'.' if place else ''}{name}{many}{kind}")
 
 
 def described(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
@@ -110,11 +112,12 @@ def _wrapped(text: str) -> str:
     return "\n".join(lines)
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
+def _models_in(annotation: object) -> tuple[type[BaseModel], ...]:
+    """Return the model that a setting holds; of the two kinds of arms, both."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (_model_in(each) for each in typing.get_args(annotation))
-    return next((each for each in found if each is not None), None)
+        return (annotation,)
+    found = [model for each in typing.get_args(annotation) for model in _models_in(each)]
+    return tuple(model for model in found if model in (found[0], SipArmSettings))
 
 
 def _is_many(annotation: object) -> str:

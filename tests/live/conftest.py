@@ -68,7 +68,7 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
             gateway = Gateway(
                 settings,
                 Dialplans((plan,), resolve_tool_secrets([plan], environ or {})),
-                read_access(settings.arms, environ or {}),
+                read_access(settings.realtime_arms, environ or {}),
                 redis.url,
                 SystemClock(),
                 version="test",

@@ -141,7 +141,7 @@ async def site(
         gateway = Gateway(
             settings,
             Dialplans((plan_of(**dialplan),), {}),
-            read_access(settings.arms, {}),
+            read_access(settings.realtime_arms, {}),
             redis.url,
             SystemClock(),
             version="test",

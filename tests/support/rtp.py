@@ -125,9 +125,9 @@ class RtpPeer(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.packets.append(Packet.decode(data))
 
-    def stream(self, port: int) -> None:
-        """Send to ``port`` from now on; again to send elsewhere."""
-        self._to = (self._host, port)
+    def stream(self, port: int, host: str = "") -> None:
+        """Send to ``port`` of one's own host, or another, from now on; again to send elsewhere."""
+        self._to = (host or self._host, port)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="rtp-peer")
 

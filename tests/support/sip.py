@@ -163,6 +163,7 @@ class SipPeer(asyncio.DatagramProtocol):
         host, port: its own; ``place``: both, as in a URI.
         calls_in: calls that the server placed to us.
         infos: INFO requests as they came; each is answered with ``info_status``.
+        takes_cancel: a CANCEL ends the INVITE; else it only is answered.
         on_call: given each new inbound call's INVITE, returns the status and SDP of the answer.
     """
 
@@ -173,6 +174,7 @@ class SipPeer(asyncio.DatagramProtocol):
         self.calls_in: list[Dialog] = []
         self.infos: list[PhoneMessage] = []
         self.info_status = 200
+        self.takes_cancel = True
         self.on_call: Callable[[PhoneMessage], tuple[int, str]] = lambda invite: (480, "")
         self._dialogs: dict[str, Dialog] = {}
         self._sent: dict[tuple[str, str], _Transaction] = {}
@@ -268,25 +270,25 @@ class SipPeer(asyncio.DatagramProtocol):
                 return
             case "BYE" if dialog is not None:
                 dialog.goodbye = request
-                self._respond(request, 200)
+                self.respond(request, 200)
                 dialog.ended.set()
             case "INVITE" if dialog is not None:
                 dialog.offers.append(request)
-                self._respond(request, 200, dialog.sdp)
+                self.respond(request, 200, dialog.sdp)
             case "INVITE":
                 self._take_call(request)
             case "CANCEL":
-                self._respond(request, 200)
-                if dialog is not None and dialog.offered is not None:
-                    self._respond(dialog.offered, 487)
+                self.respond(request, 200)
+                if dialog is not None and dialog.offered is not None and self.takes_cancel:
+                    self.respond(dialog.offered, 487)
                     dialog.ended.set()
             case "REFER":
-                self._respond(request, 603)
+                self.respond(request, 603)
             case "INFO":
                 self.infos.append(request)
-                self._respond(request, self.info_status)
+                self.respond(request, self.info_status)
             case _:
-                self._respond(request, 481)
+                self.respond(request, 481)
 
     def _take_call(self, invite: PhoneMessage) -> None:
         status, sdp = self.on_call(invite)
@@ -294,11 +296,12 @@ class SipPeer(asyncio.DatagramProtocol):
             dialog = Dialog.of_invite(self, invite, sdp)
             self._dialogs[dialog.call_id] = dialog
             self.calls_in.append(dialog)
-            self._respond(invite, 180)
+            self.respond(invite, 180)
         if status != 180:  # such a one rings on
-            self._respond(invite, status, sdp)
+            self.respond(invite, status, sdp)
 
-    def _respond(self, request: PhoneMessage, status: int, sdp: str = "") -> None:
+    def respond(self, request: PhoneMessage, status: int, sdp: str = "") -> None:
+        """Answer a request."""
         to = request.header("To")
         tagged = to if "tag=" in to else f"{to};tag=answer{self.port}"
         kept = [(name, value) for name, value in request.headers if name.lower() == "via"]

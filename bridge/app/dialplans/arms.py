@@ -11,20 +11,24 @@ import structlog
 from bridge.clock import NS_PER_S, Clock
 from bridge.config.models import ModelChoice, ModelTable, choose_model
 from bridge.config.secret_places import read_secret
-from bridge.config.settings import ArmSettings, Settings
+from bridge.config.settings import AnyArm, ArmSettings, Settings
+from bridge.config.sip_arm import SipArmSettings
 from bridge.errors import ConfigError
 from bridge.live.services import Arm, Route
 from bridge.live.upstream.models import ArmModel
 from bridge.realtime.dialects import dialect_of
 from bridge.realtime.flavours import FLAVOURS
 from bridge.routing.agent import secret_places
+from bridge.routing.handoff import agent_at
 from bridge.routing.models import Dialplan
 from bridge.routing.session import NO_SECRETS, read_config
 from bridge.routing.session_checks import session_warnings
 from bridge.routing.session_layers import arm_layers, on_arm, session_layers
+from bridge.routing.sip_arm_checks import sip_arm_warnings
 from bridge.session.access_reader import AccessReader
 from bridge.session.realtime import Endpoint
 from bridge.session.tokens import CredentialSource, DirectKey, TokenProvider, TokenRequest
+from bridge.sip.addresses import Uri
 from bridge.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -34,7 +38,7 @@ Rotated = Callable[[str, bool, str], None]
 
 
 def make_arms(
-    configured: Mapping[str, ArmSettings],
+    configured: Mapping[str, AnyArm],
     access: Mapping[str, AccessReader],
     table: ModelTable,
     clock: Clock,
@@ -42,11 +46,15 @@ def make_arms(
 ) -> dict[str, Arm]:
     """Choose the models, in order, of all arms, and give each one its credentials.
 
+    An arm that is a SIP URI has neither.
+
     Raises:
         ConfigError: a model or a voice that can't be used.
     """
     return {
-        name: _make_arm(name, arm, access[name], table, clock, on_rotated)
+        name: Arm(name, None, (), digest=arm.digest, agent=agent_at(name, arm))
+        if isinstance(arm, SipArmSettings)
+        else _make_arm(name, arm, access[name], table, clock, on_rotated)
         for name, arm in configured.items()
     }
 
@@ -54,16 +62,20 @@ def make_arms(
 def make_route(
     dialplan: Dialplan,
     arm: Arm,
-    settings: ArmSettings,
+    settings: AnyArm,
     table: ModelTable,
     today: date,
     secrets: Mapping[str, str] = NO_SECRETS,
 ) -> Route:
     """Decide what calls on a dialplan connect with; the dialplan's voice stands above the arm's.
 
+    On an arm that is a SIP URI they connect with nothing.
+
     Raises:
         ConfigError: a model of the arm lacks the voice, and none may be chosen in its place.
     """
+    if isinstance(settings, SipArmSettings):
+        return Route(dialplan, arm, (), secrets)
     wanted = read_config(session_layers(dialplan, arm.name, settings))
     chosen = choose_model(settings, table, today, voice=wanted.voice)
     _warn(arm.name, chosen, dialplan=dialplan.name)
@@ -117,33 +129,39 @@ def resolve_session_secrets(
 def warn_of_dropped_fields(routes: Sequence[Route]) -> None:
     """Name, once per arm, the session fields that its dialect can't express."""
     dropped: dict[str, dict[str, None]] = {}
-    for route in routes:
-        fields = route.arm.dialect.unsupported(route.config(route.choices[0]))
+    with_session = [route for route in routes if route.choices]
+    for route in with_session:
+        fields = route.arm.spoken.unsupported(route.config(route.choices[0]))
         dropped.setdefault(route.arm.name, {}).update(dict.fromkeys(fields))
-    for route in {route.arm.name: route for route in routes}.values():
+    for route in {route.arm.name: route for route in with_session}.values():
         if dropped[route.arm.name]:
             log.warning(
                 "arm.settings_dropped",
                 arm=route.arm.name,
-                dialect=route.arm.dialect.name,
+                dialect=route.arm.dialect_name,
                 fields=list(dropped[route.arm.name]),
             )
 
 
 def warn_of_templates(dialplans: Sequence[Dialplan], settings: Settings) -> None:
-    """Log what an operator should know of the sessions that templates ask for."""
-    for warning in session_warnings(dialplans, settings.arms, settings.rollouts):
+    """Log what an operator should know of the sessions that templates ask for, or of their lack."""
+    for warning in session_warnings(dialplans, settings.realtime_arms, settings.rollouts):
         log.warning("session.template_warning", warning=warning)
+    for warning in sip_arm_warnings(dialplans, settings.sip_arms, settings.rollouts):
+        log.warning("arm.not_on_its_calls", warning=warning)
 
 
 def publish_arms(arms: Mapping[str, Arm], table: ModelTable, metrics: Metrics) -> None:
     """Publish the arms' models in the metrics, with their ends where the table's dates bind."""
     for name, arm in arms.items():
+        if arm.agent is not None:
+            place = Uri.parse(arm.agent.to).place
+            metrics.set_arm(name, dialect=arm.dialect_name, url=f"sip://{place}", model="")
         for choice in arm.choices:
             endpoint = choice.endpoint
             metrics.set_arm(
                 name,
-                dialect=arm.dialect.name,
+                dialect=arm.dialect_name,
                 url=endpoint.url,
                 model=endpoint.model,
                 shutdown=table.shutdown_at(endpoint.url, endpoint.model),

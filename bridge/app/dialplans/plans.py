@@ -26,6 +26,7 @@ from bridge.routing.origin import read_origin
 from bridge.routing.rollout.targets import check_overrides
 from bridge.routing.rules import IncomingCall, incoming_call
 from bridge.routing.session_checks import arms_of, check_sessions
+from bridge.routing.sip_arm_checks import check_sip_arms
 from bridge.routing.verstat import Verstat, read_verstat
 from bridge.telephony.leg import Leg
 
@@ -49,14 +50,15 @@ def read_dialplans(settings: Settings, environ: Mapping[str, str]) -> Dialplans:
     Raises:
         ConfigError: a bad file, or one that names an arm, a flag, a trunk or a secret that is not
             there; an override of a rollout that names a dialplan or a trunk that is not; a field
-            of a session template that an arm can't be asked for.
+            of a session template that an arm can't be asked for; what no arm by SIP does.
     """
     plans = load_dialplans(settings.dialplans_dir)
     check_arms(plans, settings.arms, settings.rollouts)
     check_trunks(plans, settings.sip.trunks)
     check_overrides(settings.rollouts, settings.sip.trunks, plans)
-    check_sessions(plans, settings.arms, settings.rollouts)
-    secrets = resolve_session_secrets(settings.arms, environ)
+    check_sessions(plans, settings.realtime_arms, settings.rollouts)
+    check_sip_arms(plans, settings.sip_arms)
+    secrets = resolve_session_secrets(settings.realtime_arms, environ)
     return Dialplans(plans, secrets | resolve_tool_secrets(plans, environ))
 
 

@@ -40,6 +40,8 @@ class InviteRefused:
 
 
 NO_ROUTE = InviteRefused(404, "No Dialplan", Outcome.REJECTED_NO_ROUTE, "no_route", Fault.CONFIG)
+LOOP = InviteRefused(482, "Loop Detected", Outcome.REJECTED_NO_ROUTE, "loop", Fault.CONFIG)
+"""RFC 3261 section 21.4.20: it left a bridge before, and would leave it again."""
 LINE_FULL = InviteRefused(503, "Line Full", Outcome.REJECTED_BUSY, "line_full", Fault.NONE)
 
 

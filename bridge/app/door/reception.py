@@ -8,11 +8,12 @@ import structlog
 
 from bridge.app.dialplans.in_force import DialplansInForce
 from bridge.app.dialplans.plans import describe
-from bridge.app.door.intake import LINE_FULL, NO_ROUTE, Intake, InviteRefused
+from bridge.app.door.intake import LINE_FULL, LOOP, NO_ROUTE, Intake, InviteRefused
 from bridge.app.rollouts.in_force import Rollouts
 from bridge.config.sip import SipSettings
 from bridge.errors import Fault, Outcome
 from bridge.live.call import CallRunner
+from bridge.live.handoff import left_a_bridge
 from bridge.live.services import Services
 from bridge.routing.modes import Mode
 from bridge.telemetry.metrics.calls import CallMetrics
@@ -81,6 +82,11 @@ class Reception:
         if route is None or services is None:
             self._refuse(leg, NO_ROUTE)
             return
+        if left_a_bridge(leg.headers):
+            if route.arm.agent is not None:
+                self._refuse(leg, LOOP)
+                return
+            route = route.staying_here()
         limits = route.dialplan.limits
         if route.mode is Mode.FULL and limits.busy is None:
             self._refuse(leg, LINE_FULL, {"Retry-After": str(limits.retry_after_s)})

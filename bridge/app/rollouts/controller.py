@@ -38,8 +38,14 @@ class _Book:
     cursor: str
 
     @classmethod
-    def of(cls, plan: RolloutSettings, state: RolloutState, digests: Mapping[str, str]) -> "_Book":
-        return cls(Ledger(plan, state, digests), state.cursor)
+    def of(
+        cls,
+        plan: RolloutSettings,
+        state: RolloutState,
+        digests: Mapping[str, str],
+        sip_arms: frozenset[str],
+    ) -> "_Book":
+        return cls(Ledger(plan, state, digests, sip_arms), state.cursor)
 
     def is_of(self, state: RolloutState) -> bool:
         known = self.ledger.state
@@ -52,6 +58,7 @@ class RolloutController:
     Args:
         plans: of the settings, by flag.
         digests: of the arms' settings, by name.
+        sip_arms: those that are SIP URIs.
     """
 
     def __init__(
@@ -62,8 +69,10 @@ class RolloutController:
         node: str,
         clock: Clock,
         metrics: Metrics,
+        sip_arms: frozenset[str] = frozenset(),
     ) -> None:
         self._plans = plans
+        self._sip_arms = sip_arms
         self._digests = digests
         self._store = store
         self._node = node
@@ -120,7 +129,7 @@ class RolloutController:
         book = self._books.get(flag)
         if book is None or not book.is_of(state):
             digests = {arm: self._digests[arm] for arm in plan.arms if arm in self._digests}
-            book = self._books[flag] = _Book.of(plan, state, digests)
+            book = self._books[flag] = _Book.of(plan, state, digests, self._sip_arms)
         while calls := await self._store.calls(flag, book.cursor):
             for entry_id, entry in calls:
                 book.ledger.take(entry)

@@ -76,6 +76,7 @@ class Rollouts:
         secret: draws callers and checks test headers.
         store: Redis; ``files``: this node's disk.
         active: gives the calls of each arm on this node.
+        sip_arms: arms that are SIP URIs, of which less is seen.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class Rollouts:
         clock: Clock,
         metrics: Metrics,
         active: Callable[[], Mapping[str, int]],
+        sip_arms: frozenset[str] = frozenset(),
     ) -> None:
         self._active = active
+        self._sip_arms = sip_arms
         self._elsewhere: Mapping[str, int] = {}  # calls of each arm on other nodes, when last heard
         self._secret = secret
         self._store = store
@@ -98,7 +101,7 @@ class Rollouts:
         self._clock = clock
         self._metrics = metrics.rollouts
         self._here = {
-            name: _Here(plan, RolloutState(), Ledger(plan, RolloutState()))
+            name: _Here(plan, RolloutState(), self._ledger(plan, RolloutState()))
             for name, plan in plans.items()
         }
         self._connected = True
@@ -314,10 +317,13 @@ class Rollouts:
         except OSError as error:
             log.error("rollout_file_unwritable", flag=name, error=error.strerror)
 
+    def _ledger(self, plan: RolloutSettings, state: RolloutState) -> Ledger:
+        return Ledger(plan, state, sip_arms=self._sip_arms)
+
     def _take(self, name: str, state: RolloutState) -> None:
         here = self._here[name]
         if (state.step_ms, state.trial) != (here.state.step_ms, here.state.trial):
-            here.ledger = Ledger(here.plan, state)
+            here.ledger = self._ledger(here.plan, state)
         here.state = state
 
     async def _report(self, name: str, here: _Here) -> None:

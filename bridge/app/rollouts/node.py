@@ -43,10 +43,13 @@ class RolloutNode:
         audit = AuditLog(self._link, Keys(settings.redis.prefix), copy)
         store = RolloutStore(self._link, settings.redis, audit)
         files = RolloutFiles(settings.state_dir)
-        self.flags = Rollouts(settings.rollouts, secret, store, files, node, clock, metrics, active)
+        sip_arms = frozenset(settings.sip_arms)
+        self.flags = Rollouts(
+            *(settings.rollouts, secret, store, files, node, clock, metrics, active), sip_arms
+        )
         digests = {name: arm.digest for name, arm in settings.arms.items()}
         self._controller = RolloutController(
-            settings.rollouts, digests, store, node, clock, metrics
+            settings.rollouts, digests, store, node, clock, metrics, sip_arms
         )
         self._deciding: asyncio.Task[None] | None = None
 

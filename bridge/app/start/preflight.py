@@ -41,7 +41,7 @@ def check_writable(directory: Path) -> None:
 
 
 async def check_arms_answer(arms: Mapping[str, Arm], settings: Settings, clock: Clock) -> None:
-    """Open a session on every arm, with the first of its models that answers.
+    """Open a session on every arm that has one, with the first of its models that answers.
 
     An arm of a rollout that does not answer is only warned of: its flag can keep calls from it.
 
@@ -50,21 +50,22 @@ async def check_arms_answer(arms: Mapping[str, Arm], settings: Settings, clock: 
         InfrastructureError: an arm can't be reached, or refuses for another reason.
     """
     flagged = {arm for rollout in settings.rollouts.values() for arm in rollout.arms}
-    for name, arm in arms.items():
-        asked = read_config(arm_layers(name, settings.arms[name]))
+    for name, ways in settings.realtime_arms.items():
+        asked = read_config(arm_layers(name, ways))
         # Without tools: they cost the service a visit to their server, and need secrets.
+        audio = ways.audio_formats
         asked = replace(
             asked,
             tools=(),
             tool_choice=None,
-            input_format=arm.audio.input,
-            output_format=arm.audio.output,
+            input_format=audio.input,
+            output_format=audio.output,
         )
-        error = await _first_answer(arm, asked, settings.session, clock)
+        error = await _first_answer(arms[name], asked, settings.session, clock)
         if error is None:
             continue
         if name not in flagged:
-            raise _explain(name, settings.arms[name], error) from error
+            raise _explain(name, ways, error) from error
         log.warning("preflight.arm_silent", arm=name, error=str(error))
 
 
@@ -98,7 +99,7 @@ async def _open_once(
     credential = await choice.credentials.get()
     session = RealtimeSession(
         choice.endpoint.with_access(credential.access),
-        arm.dialect,
+        arm.spoken,
         settings,
         clock=clock,
         on_event=lambda event, received_ns: None,

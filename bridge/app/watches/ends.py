@@ -40,7 +40,7 @@ class Sunsets:
     """Knows when the arms' models end.
 
     Args:
-        arms: of the gateway; ``settings``, ``access``: theirs, by name.
+        arms: of the gateway; ``settings``, ``access``: of those with a Realtime session, by name.
         table: what is known without asking.
         note: takes each date that a service has given.
     """
@@ -64,7 +64,7 @@ class Sunsets:
     async def keep_asking(self) -> None:
         """Ask for ever; cancel to end."""
         while True:
-            for name in self._arms:
+            for name in self._settings:
                 try:
                     await self._ask(name)
                 except Exception as error:  # noqa: BLE001  # task root: the others are asked anyway

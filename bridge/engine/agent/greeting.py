@@ -15,9 +15,9 @@ from bridge.realtime.session_config import ResponseConfig
 
 
 def greet(call: CallState, now_ns: int) -> Effects:
-    """Have the agent greet the caller, if the dialplan wants that."""
+    """Have the agent greet the caller, if the dialplan wants that, and the agent is ours to ask."""
     policy = call.policy
-    if not policy.agent.greet:
+    if not policy.agent.greet or call.way_out is not None:
         return
     call.session.turn_clock = TurnClock(answered_ns=now_ns)
     call.speech.protects_next = _is_protected(call)

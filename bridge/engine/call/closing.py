@@ -20,6 +20,7 @@ SESSION_TIMEOUT = CallEnd(Outcome.SESSION_UNAVAILABLE, Fault.PROVIDER, "timeout"
 AI_OFF = CallEnd(Outcome.SESSION_UNAVAILABLE, Fault.SUPERVISOR, "ai_off")
 CANCELLED = CallEnd(Outcome.CANCELLED, Fault.CALLER, "cancelled")
 CALLER_HUNG_UP = CallEnd(Outcome.COMPLETED, Fault.NONE, "caller_hung_up")
+AGENT_HUNG_UP = CallEnd(Outcome.COMPLETED, Fault.NONE, "agent_hung_up")
 LINE_CLOSED = CallEnd(Outcome.COMPLETED, Fault.NONE, "closed")
 LINE_FULL = CallEnd(Outcome.REJECTED_BUSY, Fault.NONE, "line_full")
 HUNG_UP_HERE = CallEnd(Outcome.COMPLETED, Fault.NONE, "hung_up_here")

@@ -21,7 +21,7 @@ from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.caller.presence import caller_understood
 from bridge.engine.consent.disclosure import hold_back
 from bridge.engine.effects import AnswerCall, FlushPlayout, OpenSession, RingCall
-from bridge.engine.handoff.transfer import on_caller_left
+from bridge.engine.handoff.transfer import on_caller_left, put_through
 from bridge.engine.inputs import (
     CallAnswered,
     CallEnded,
@@ -93,6 +93,9 @@ def on_call_answered(call: CallState, event: CallAnswered, now_ns: int) -> Effec
     yield from call.move(Trigger.ANSWERED)
     yield from watch_duration(call)
     yield from caller_understood(call)
+    if call.handoff is not None:
+        yield from put_through(call, now_ns)
+        return
     first_menu = call.policy.keypad.start
     if first_menu is not None:  # its keys are good; its prompt comes behind the greeting
         call.keypad.begin(call.policy.keypad.menus[first_menu])

@@ -4,7 +4,9 @@ Their keys are good from their answer on; their voice only after the announcemen
 its level alone.
 """
 
-from bridge.engine.effects import PassDigits
+from bridge.engine.call.closing import AGENT_HUNG_UP
+from bridge.engine.call.state import Stage
+from bridge.engine.effects import AnswerCall, PassDigits
 from bridge.engine.handoff.steps import HandoffSignal, HandoffStep
 from bridge.engine.handoff.transfer import advance, fail
 from bridge.engine.inputs import (
@@ -15,12 +17,26 @@ from bridge.engine.inputs import (
     PersonPressed,
     PersonSpoke,
 )
+from bridge.engine.news import AgentHeard, TurnMeasured
 from bridge.engine.state import CallState, Effects, HandingOver
+from bridge.engine.timers import Timer
 from bridge.engine.voice.filler import stop_filler, want_filler
+
+AGENT_LEFT, AGENT_LOST = "agent_left", "agent_lost"
+"""Failures of an arm's agent: it went before it was heard; or later, and without a BYE."""
+
+_FIRST_FAILURE_CODE = 300
+"""SIP final responses from here on are no success (RFC 3261 section 7.2)."""
 
 
 def on_answered(call: CallState, event: PersonAnswered, now_ns: int) -> Effects:
-    """Announce the waiting caller to the person, or put the caller through."""
+    """Announce the waiting caller to the person, or put the caller through.
+
+    A caller who hears ringing yet is answered first (:func:`put_through` follows).
+    """
+    if call.stage is Stage.RINGING:
+        yield from answer_for_agent(call)
+        return
     warm = call.handoff is not None and call.handoff.target.warm
     yield from advance(call, HandoffSignal.ANSWERED if warm else HandoffSignal.ACCEPTED, now_ns)
 
@@ -31,8 +47,17 @@ def on_announcement_heard(call: CallState, event: AnnouncementHeard, now_ns: int
 
 
 def on_spoke(call: CallState, event: PersonSpoke, now_ns: int) -> Effects:
-    """Take speech after the announcement as a yes, where the dialplan does."""
+    """Take speech after the announcement as a yes, where the dialplan does.
+
+    Of an arm's agent it is the greeting, unless the caller has spoken first.
+    """
     handoff = call.handoff
+    if handoff is not None and call.with_agent_elsewhere:
+        handoff.heard = call.agent_heard = True
+        yield AgentHeard()
+        if event.unasked:
+            yield TurnMeasured(greeting_ns=now_ns - handoff.bridged_ns)
+        return
     if handoff is not None and handoff.step is HandoffStep.ASKING and handoff.target.accept_speech:
         yield from advance(call, HandoffSignal.ACCEPTED, now_ns)
 
@@ -58,15 +83,38 @@ def on_left(call: CallState, event: PersonLeft, now_ns: int) -> Effects:
     handoff = call.handoff
     if handoff is None:
         return
-    if handoff.step is HandoffStep.BRIDGED:
+    if handoff.target.is_agent:
+        yield from _on_agent_left(call, handoff, event, now_ns)
+    elif handoff.step is HandoffStep.BRIDGED:
         yield from advance(
             call,
             HandoffSignal.HAND_BACK if handoff.target.hand_back else HandoffSignal.DONE,
             now_ns,
         )
-        return
-    answered = handoff.step is not HandoffStep.DIALLING
-    yield from fail(call, "declined" if answered else f"sip_{event.sip_code}", now_ns)
+    else:
+        answered = handoff.step is not HandoffStep.DIALLING
+        yield from fail(call, "declined" if answered else f"sip_{event.sip_code}", now_ns)
+
+
+def _on_agent_left(
+    call: CallState, handoff: HandingOver, event: PersonLeft, now_ns: int
+) -> Effects:
+    """End the call where the agent of an arm has hung up; take what else it may be as a failure."""
+    if handoff.step is not HandoffStep.BRIDGED:
+        refused = event.sip_code >= _FIRST_FAILURE_CODE
+        yield from fail(call, f"sip_{event.sip_code}" if refused else AGENT_LEFT, now_ns)
+    elif event.lost or not handoff.heard:
+        yield from fail(call, AGENT_LOST if handoff.heard else AGENT_LEFT, now_ns)
+    else:
+        handoff.ending = AGENT_HUNG_UP
+        yield from advance(call, HandoffSignal.DONE, now_ns)
+
+
+def answer_for_agent(call: CallState) -> Effects:
+    """Answer a call whose agent is had by SIP: there will be no session."""
+    call.stage, call.lost = Stage.ANSWERING, True
+    yield from call.stop_timer(Timer.RESCUE)
+    yield AnswerCall()
 
 
 def on_held(call: CallState, event: PersonHeld, now_ns: int) -> Effects:

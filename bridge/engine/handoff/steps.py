@@ -5,7 +5,7 @@
                              v  (refused, or nobody answers the REFER)
                            DIALLING -> BRIDGED           the bridge dials, and joins the two calls
                            DIALLING -> ANNOUNCING -> ASKING -> BRIDGED      warm
-    BRIDGED -> DONE | HANDED_BACK
+    BRIDGED -> DONE | HANDED_BACK | FAILED          the last: an arm's agent is lost, or never heard
     any before BRIDGED but REFERRING -> CLAIMED -> JOINED   somebody accepts it from the queue
 
 Invariants as in :mod:`bridge.engine.turns`: a pair that the table lacks changes nothing and is
@@ -110,6 +110,7 @@ _ROWS: Mapping[HandoffStep, Mapping[HandoffSignal, HandoffStep]] = {
     HandoffStep.BRIDGED: {
         HandoffSignal.HAND_BACK: HandoffStep.HANDED_BACK,
         HandoffSignal.DONE: HandoffStep.DONE,
+        HandoffSignal.FAILED: HandoffStep.FAILED,
     },
 }
 
@@ -141,6 +142,7 @@ class HandoffState(Generic[CallT, EffectT]):
         failure: why it failed.
         bridged_ns: since when caller and person hear each other.
         keys: of the person's, held back as they may become a code.
+        heard: an arm's agent was heard.
     """
 
     since_ns: int
@@ -155,6 +157,7 @@ class HandoffState(Generic[CallT, EffectT]):
     failure: str = ""
     bridged_ns: int = 0
     keys: str = ""
+    heard: bool = False
 
     @property
     def begun(self) -> bool:

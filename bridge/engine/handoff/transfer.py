@@ -18,8 +18,8 @@ from types import MappingProxyType
 
 from bridge.clock import NS_PER_MS, NS_PER_S
 from bridge.engine.agent.requests import request_response
-from bridge.engine.call.closing import close, watch_duration
-from bridge.engine.call.state import CallEnd
+from bridge.engine.call.closing import CALLER_HUNG_UP, close, watch_duration
+from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.effects import (
     AnnounceToPerson,
     BridgePerson,
@@ -36,6 +36,7 @@ from bridge.engine.floor import may_hand_over
 from bridge.engine.handoff.steps import STEPS, HandoffSignal, HandoffStep
 from bridge.engine.inputs import Input, TransferCompleted, TransferFailed, TransferProgressed
 from bridge.engine.news import (
+    AgentReached,
     HandedBack,
     HandoffAccepted,
     HandoffCompleted,
@@ -70,6 +71,9 @@ _SESSION_TIMERS = (
 )
 """Nothing of the agent's bounds a talk between two people."""
 
+_BOUNDS = frozenset({Timer.MAX_DURATION, Timer.MAX_WARNING})
+"""What bounds a talk with the agent of any arm."""
+
 
 def want_handoff(call: CallState, handoff: HandingOver) -> Effects:
     """Hand the call over as soon as the agent was heard to its end."""
@@ -97,13 +101,31 @@ def start_handoff(call: CallState, handoff: HandingOver, now_ns: int) -> Effects
     yield from call.stop_timer(Timer.CLOSING)
     target = handoff.target
     handoff.way = Way.WARM if target.warm else Way.BLIND if target.refer else Way.BRIDGED
-    yield HandoffStarted(target.name, target.to, handoff.way, handoff.summary)
+    if not target.is_agent:
+        yield HandoffStarted(target.name, target.to, handoff.way, handoff.summary)
     yield PauseUplink(UplinkHold.HANDOFF)
     yield from call.send(ClearInput())
     call.session.turn.stop()
     call.wait.begin(now_ns)
     yield from call.cancel_response()
     yield from advance(call, _next(target.before is not None, handoff), now_ns)
+
+
+def put_through(call: CallState, now_ns: int) -> Effects:
+    """Put a caller through to an arm's agent, who has answered before the caller was."""
+    yield from call.move(Trigger.HANDOFF_STARTED)
+    yield PauseUplink(UplinkHold.HANDOFF)
+    call.wait.begin(now_ns)
+    yield from advance(call, HandoffSignal.ACCEPTED, now_ns)
+
+
+def part_from_agent(call: CallState) -> Effects:
+    """Let the agent of an arm go, with whom the caller talks; the caller may go to it again."""
+    handoff, call.handoff = call.handoff, None
+    if handoff is not None:
+        call.way_out = handoff.target
+        yield LetPersonGo()
+        yield ResumeUplink(UplinkHold.HANDOFF)
 
 
 def watch_handoff(call: CallState, event: Input, now_ns: int) -> Effects:
@@ -189,12 +211,12 @@ def on_caller_left(call: CallState, lost: CallEnd | None, now_ns: int) -> Effect
     # Some far ends hang up once they have taken the REFER, before they report how it went.
     moved = handoff.step is HandoffStep.REFERRING and handoff.accepted
     if moved:
-        yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
-    if moved:
+        yield _completed(handoff, now_ns)
         yield from close(call, handoff.ending, dialog_over=True)
     elif handoff.step is HandoffStep.BRIDGED:
-        yield from close(call, lost or handoff.ending, dialog_over=True)
-    elif handoff.begun:
+        ending = CALLER_HUNG_UP if handoff.target.is_agent else handoff.ending
+        yield from close(call, lost or ending, dialog_over=True)
+    elif handoff.begun and not handoff.target.is_agent:
         yield HandoffFailed(handoff.way, "caller_left", _took_ms(handoff, now_ns))
 
 
@@ -244,7 +266,7 @@ def _dial(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     if handoff.way is Way.BLIND:
         handoff.way = Way.BRIDGED
     yield from call.start_timer(Timer.TRANSFER, handoff.target.ring_ms)
-    yield DialPerson(handoff.target.to, handoff.summary)
+    yield DialPerson(handoff.target.to, handoff.summary, handoff.target.silent_ms)
     yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
 
 
@@ -263,9 +285,11 @@ def _bridge(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     handoff.bridged_ns = now_ns
     yield from call.stop_timer(Timer.TRANSFER)
     yield from stop_filler(call, cut_phrase=True)
+    is_agent = handoff.target.is_agent
     for timer in _SESSION_TIMERS:
-        yield from call.stop_timer(timer)
-    yield BridgePerson()
+        if not (is_agent and timer in _BOUNDS):
+            yield from call.stop_timer(timer)
+    yield BridgePerson(listen=is_agent)
     yield from _publish_accepted(call, handoff, now_ns)
     call.lost, call.fallback, call.rollover = True, None, None
     call.session = SessionState()
@@ -291,8 +315,9 @@ def _join(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
 
 
 def _publish_accepted(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
-    yield HandoffAccepted(handoff.way, call.supervised.holder)
-    yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
+    if not handoff.target.is_agent:
+        yield HandoffAccepted(handoff.way, call.supervised.holder)
+    yield _completed(handoff, now_ns)
     if handoff.call_id is not None:
         call.background.discard(handoff.call_id)
         yield from call.answer_tool(handoff.call_id, {"transferred": True})
@@ -300,13 +325,15 @@ def _publish_accepted(call: CallState, handoff: HandingOver, now_ns: int) -> Eff
 
 def _take_back(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     call.handoff = None
-    yield HandoffFailed(handoff.way, handoff.failure, _took_ms(handoff, now_ns))
+    if not handoff.target.is_agent:
+        yield HandoffFailed(handoff.way, handoff.failure, _took_ms(handoff, now_ns))
     yield from call.stop_timer(Timer.TRANSFER)
     yield from stop_filler(call)
-    yield ResumeUplink(UplinkHold.HANDOFF)
-    yield from call.move(Trigger.HANDOFF_FAILED)
-    if call.lost:
-        yield from call.move(Trigger.SESSION_LOST)
+    if call.stage is Stage.TALKING:  # before, nothing has left the talk
+        yield ResumeUplink(UplinkHold.HANDOFF)
+        yield from call.move(Trigger.HANDOFF_FAILED)
+        if call.lost:
+            yield from call.move(Trigger.SESSION_LOST)
     if handoff.target.on_failure is not None:
         yield from say(call, handoff.target.on_failure)
     yield from handoff.on_failed(call, handoff, now_ns)
@@ -314,8 +341,14 @@ def _take_back(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
 
 def _leave(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     if not handoff.bridged_ns:
-        yield HandoffCompleted(handoff.way, _took_ms(handoff, now_ns))
+        yield _completed(handoff, now_ns)
     yield from close(call, handoff.ending)
+
+
+def _completed(handoff: HandingOver, now_ns: int) -> HandoffCompleted | AgentReached:
+    """Return the news that the caller has somebody else to talk to: a person, or an arm's agent."""
+    news = AgentReached if handoff.target.is_agent else HandoffCompleted
+    return news(handoff.way, _took_ms(handoff, now_ns))
 
 
 def _go_on_with_agent(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:

@@ -18,7 +18,7 @@ def may_rescue(call: CallState) -> bool:
     """Return whether another arm may still take the call over."""
     if call.policy.rescue_after_ms is None or call.rescued:
         return False
-    if call.playing or call.transcript.heard_any:
+    if call.playing or call.transcript.heard_any or call.agent_heard:
         return False
     if call.answered and not call.policy.agent.greet:
         return False  # the caller speaks first: what was said since is this arm's

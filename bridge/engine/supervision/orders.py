@@ -113,6 +113,7 @@ def _refusal(call: CallState, event: SupervisorActed, rule: OrderRule) -> Refusa
     if rule.needs_agent:
         if call.fallback is not None:
             return Refusal.NO_AGENT
-        if call.handoff is not None and call.handoff.begun:
+        with_agent = rule.from_any_agent and call.with_agent_elsewhere
+        if call.handoff is not None and call.handoff.begun and not with_agent:
             return Refusal.HANDED_OVER
     return rule.refuses(call, event.order)

@@ -56,6 +56,7 @@ class OrderRule:
         exclusive: not while another supervisor holds the call.
         completes: adds to the answer what is to be known first.
         needs_agent: not while the caller is with somebody else, or no session can be had.
+        from_any_agent: with `needs_agent`: the agent may be that of an arm that is a SIP URI.
     """
 
     carry_out: Callable[[CallState, SupervisorActed, int], Effects]
@@ -64,3 +65,4 @@ class OrderRule:
     completes: Callable[[CallState, ActionAnswered], ActionAnswered] = _nothing_more
     exclusive: bool = True
     needs_agent: bool = True
+    from_any_agent: bool = False

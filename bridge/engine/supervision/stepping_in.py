@@ -16,7 +16,7 @@ from bridge.engine.effects import (
     UplinkHold,
 )
 from bridge.engine.handoff.steps import STEPS, HandoffSignal, HandoffStep
-from bridge.engine.handoff.transfer import advance, fail
+from bridge.engine.handoff.transfer import advance, fail, part_from_agent
 from bridge.engine.inputs import SupervisorActed
 from bridge.engine.news import ActionAnswered, AgentResumed, HandedBack
 from bridge.engine.session.fallback import go_on_with_fallback
@@ -60,7 +60,12 @@ _UNBOUND = (Timer.CLOSING, Timer.MAX_DURATION, Timer.MAX_WARNING, Timer.FALSE_ST
 
 
 def take_over(call: CallState, event: SupervisorActed, now_ns: int) -> Effects:
-    """Give the caller to the supervisor, once they can be heard."""
+    """Give the caller to the supervisor, once they can be heard.
+
+    The agent of an arm that is a SIP URI is let go; it is called again if the caller comes back.
+    """
+    if call.with_agent_elsewhere:
+        yield from part_from_agent(call)
     yield from _take(call, event.by, now_ns)
 
 
@@ -154,6 +159,8 @@ def release(call: CallState, now_ns: int, cause: str, note: str, summary: str = 
     if call.fallback is not None:
         yield from go_on_with_fallback(call, now_ns)
         return
+    if call.way_out is not None:
+        return
     text = note.format(seconds=away_ms // 1000)
     yield from note_for_agent(call, f"{text} They say of it: {summary}" if summary else text)
     call.wait.begin(now_ns)
@@ -237,7 +244,7 @@ def _why_they_wait(call: CallState, answer: ActionAnswered) -> ActionAnswered:
 
 STEPPING_IN: Mapping[type[Order], OrderRule] = MappingProxyType(
     {
-        TakeOverOrder: OrderRule(take_over, _if_taken),
+        TakeOverOrder: OrderRule(take_over, _if_taken, from_any_agent=True),
         AcceptOrder: OrderRule(accept, _unless_waiting, _why_they_wait, needs_agent=False),
         HandBackOrder: OrderRule(hand_back, _unless_in_talk, needs_agent=False),
         JoinOrder: OrderRule(join, _if_joined),

@@ -58,7 +58,7 @@ def watch_waiting(call: CallState, event: Input, now_ns: int) -> Effects:
 def watch_dead_air(call: CallState, event: Input, now_ns: int) -> Effects:
     """Begin or end a wait, and a silence; looked at after every input."""
     clock = call.session.turn_clock
-    if clock is not None and (call.held or call.with_person):
+    if clock is not None and (call.held or call.bridged or call.supervised.held):
         clock.put_off()
     yield from _watch_wait(call, now_ns)
     yield from _watch_hush(call, event, now_ns)

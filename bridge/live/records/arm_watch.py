@@ -35,7 +35,7 @@ class ArmWatch:
         self._wall_ns = wall_ns
         self._losses: list[Loss] = []
         self._set_up = self._connected = False
-        self._odd = self._handoff_failed = self._reported = self._disturbed = False
+        self._heard = self._odd = self._handoff_failed = self._reported = self._disturbed = False
         self._cut_offs = 0
 
     def session_ready(self) -> None:
@@ -52,6 +52,10 @@ class ArmWatch:
         self._losses.append(
             Loss(failure.code, failure.layer.value, failure.fault.value, failure.permanent)
         )
+
+    def heard(self) -> None:
+        """Note that the agent of an arm that is a SIP URI was heard."""
+        self._heard = True
 
     def odd(self) -> None:
         """Note what is no event of the dialect."""
@@ -80,7 +84,7 @@ class ArmWatch:
         turns_ms = tuple(
             round(turn.response_ms) for turn in summary.latency if turn.response_ms is not None
         )
-        heard = summary.greeting_ms is not None or bool(summary.latency)
+        heard = self._heard or summary.greeting_ms is not None or bool(summary.latency)
         seen = Observed(
             losses=tuple(self._losses),
             set_up=self._set_up,

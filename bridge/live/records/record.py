@@ -194,7 +194,7 @@ class CallRecord:
         self.watch.report(summary, talk_ms=self.talk_ms(), rescued_by=route.arm.name)
         log.warning("call_rescued", arm=before, by=route.arm.name, code=code)
         self.event("rescued", {"arm": before, "by": route.arm.name, "code": code})
-        summary.rescued_by, summary.dialect = route.arm.name, route.arm.dialect.name
+        summary.rescued_by, summary.dialect = route.arm.name, route.arm.dialect_name
         summary.model = route.model
         self._services.store.update(
             self._leg.call_id,
@@ -368,7 +368,7 @@ def _summary_of(leg: Leg, route: Route, redactor: Redactor) -> CallSummary:
         call_id=leg.call_id,
         route=dialplan.name,
         arm=route.arm.name,
-        dialect=route.arm.dialect.name,
+        dialect=route.arm.dialect_name,
         called=leg.called,
         model=route.model,
         transcription_model="" if transcription is None else transcription.model,

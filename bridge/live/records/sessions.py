@@ -9,7 +9,15 @@ import structlog
 from bridge.clock import NS_PER_MS
 from bridge.config.models import ModelTable
 from bridge.engine.effects import Effect
-from bridge.engine.news import AnswerFailed, GaveUp, SessionLost, SessionRestored, UpstreamErrorSeen
+from bridge.engine.news import (
+    AgentHeard,
+    AgentReached,
+    AnswerFailed,
+    GaveUp,
+    SessionLost,
+    SessionRestored,
+    UpstreamErrorSeen,
+)
 from bridge.live.records.arm_watch import ArmWatch
 from bridge.live.records.events import CallEvents
 from bridge.live.records.summary import CallSummary, LostSession, SessionUsed
@@ -61,6 +69,8 @@ class SessionRecord:
                 SessionLost: self._on_session_lost,
                 SessionRestored: self._on_session_restored,
                 GaveUp: self._on_gave_up,
+                AgentReached: self._on_agent_reached,
+                AgentHeard: self._on_agent_heard,
             }
         )
 
@@ -180,6 +190,16 @@ class SessionRecord:
         self._on_restored()
         self._events.record("session_restored", {"outage_ms": effect.outage_ms})
         log.info("session_restored", outage_ms=effect.outage_ms)
+
+    def _on_agent_reached(self, effect: AgentReached) -> None:
+        self._watch.session_ready()
+        self._lost_in_talk = False
+        self._events.record("agent_reached", {"way": effect.way, "took_ms": effect.took_ms})
+        log.info("agent_reached", way=effect.way.value, took_ms=effect.took_ms)
+
+    def _on_agent_heard(self, effect: AgentHeard) -> None:
+        self._watch.heard()
+        self._events.record("agent_heard", {})
 
     def _on_gave_up(self, effect: GaveUp) -> None:
         self._watch.report(self._summary, talk_ms=self._events.talk_ms())

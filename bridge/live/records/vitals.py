@@ -38,11 +38,15 @@ _RESULTS: Mapping[str, str] = MappingProxyType(
 )
 """How a wait for a person ends well; a failed one is called after its reason."""
 
+_BY_SIP = "bridged"
+"""The state of a call with the agent of an arm that is a SIP URI."""
+
 _PERSON: Mapping[str, str] = MappingProxyType(
     {
         "handoff_started": "transferring",
         "handoff_accepted": "human",
         "handoff_failed": "",
+        "agent_reached": _BY_SIP,
         "handed_back": "",
         "supervisor_joined": "human",
         "agent_resumed": "",
@@ -172,6 +176,8 @@ class Vitals:
     def _count(self, kind: str, fields: Fields) -> None:
         if kind in _PERSON and not (kind == "supervisor_joined" and self._joined):
             self._person = _PERSON[kind]
+        if kind == "session_lost" and self._person == _BY_SIP:
+            self._person = ""
         if kind == "supervisor_acted" and (made := VERBS[str(fields["action"])].makes):
             self._joined = made == "beside"
             self._held_by = str(fields["by"])

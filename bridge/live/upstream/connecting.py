@@ -204,7 +204,7 @@ class Connector:
         """
         arm = self._route.arm
         refused = {Harm.UNUSABLE} if self._had_session else {Harm.UNUSABLE, Harm.HEARD}
-        found = arm.dialect.differences(config, info)
+        found = arm.spoken.differences(config, info)
         for each in found:
             self._metrics.session_differs(arm.name, each.field)
         if found:
@@ -217,7 +217,7 @@ class Connector:
     def _make_session(self, link: Link, listener: LinkListener) -> RealtimeSession:
         return RealtimeSession(
             link.choice.endpoint.with_access(link.credential.access),
-            self._route.arm.dialect,
+            self._route.arm.spoken,
             self._services.session,
             clock=self._services.clock,
             on_event=partial(listener.on_event, link),

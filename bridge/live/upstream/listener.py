@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bridge.engine.inputs import (
+    AgentElsewhere,
     Input,
     SessionFailed,
     SessionReady,
@@ -18,7 +19,7 @@ from bridge.realtime.events import ServerEvent
 from bridge.telemetry.labels import Path
 from bridge.telemetry.metrics.media import MediaMetrics
 
-SessionNews = SessionReady | SessionFailed | SpareReady | SpareFailed
+SessionNews = AgentElsewhere | SessionReady | SessionFailed | SpareReady | SpareFailed
 
 
 class UpstreamListener(Protocol):
@@ -29,7 +30,7 @@ class UpstreamListener(Protocol):
         ...
 
     def on_session(self, news: SessionNews) -> None:
-        """Learn that a session or a spare stands, or is gone."""
+        """Learn that a session or a spare stands, or is gone, or that the arm has none."""
         ...
 
     def on_session_taken(self, session_id: str, model: str) -> None:
@@ -85,7 +86,7 @@ class SessionListener:
         self._feed(event, received_ns)
 
     def on_session(self, news: SessionNews) -> None:
-        """Feed the begin or the end of a session or a spare."""
+        """Feed the begin or the end of a session or a spare, or that there is none."""
         if isinstance(news, SessionReady):
             self._record.watch.session_ready()
         self._feed(news, None)

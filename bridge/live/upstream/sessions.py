@@ -25,7 +25,13 @@ from bridge.engine.effects import (
     SwitchArm,
     TakeSpare,
 )
-from bridge.engine.inputs import SessionFailed, SessionReady, SpareFailed, SpareReady
+from bridge.engine.inputs import (
+    AgentElsewhere,
+    SessionFailed,
+    SessionReady,
+    SpareFailed,
+    SpareReady,
+)
 from bridge.errors import ConfigError, ProtocolError, UpstreamError
 from bridge.live.kept_audio import KeptAudio, bundles, holds_speech
 from bridge.live.services import Route, Services
@@ -124,7 +130,7 @@ class Upstream:
     @property
     def needs_sound(self) -> bool:
         """Whether the service's clock is the caller's audio, which must not pause."""
-        return self.route.arm.dialect.capabilities.needs_sound
+        return self.route.arm.spoken.capabilities.needs_sound
 
     def switch(self, order: SwitchArm) -> None:
         """Open sessions on the route's other arm from now on; the present one is let go."""
@@ -138,7 +144,10 @@ class Upstream:
         self.on_audio_format(self.audio_format)
 
     def open(self, order: OpenSession) -> None:
-        """Open a session in the place of the present one; the listener is notified how it went."""
+        """Open a session in the place of the present one; the listener is notified how it went.
+
+        On an arm that is a SIP URI it is notified who its agent is.
+        """
         self._drop_present()
         self._opening = asyncio.create_task(self._open(order), name=f"open-session-{self._name}")
 
@@ -236,6 +245,9 @@ class Upstream:
         try:
             if order.after_ms:
                 await asyncio.sleep(order.after_ms / 1000)
+            if (agent := self.route.arm.agent) is not None:
+                self._listener.on_session(AgentElsewhere(agent))
+                return
             link, info = await self._connector.connect(
                 self,
                 new_token=order.new_token,
@@ -257,7 +269,7 @@ class Upstream:
                     info.session_id,
                     expires_in_ms=self._expires_in_ms(info),
                     kept_speech=holds_speech(self._kept.unsent),
-                    service=self.route.arm.dialect.capabilities,
+                    service=self.route.arm.spoken.capabilities,
                 )
             )
 
@@ -342,7 +354,7 @@ class Upstream:
 
     def _expires_in_ms(self, info: SessionInfo) -> int | None:
         if info.expires_at_s is None:
-            life_s = self.route.arm.dialect.flavour.session_s
+            life_s = self.route.arm.spoken.flavour.session_s
             return None if life_s is None else life_s * 1000
         return info.expires_at_s * 1000 - self._services.clock.wall_ns() // NS_PER_MS
 

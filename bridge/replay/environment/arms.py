@@ -123,7 +123,7 @@ def choose_arms(
     Raises:
         ConfigError: a name is unknown or given twice, the settings are no good, or a recording is.
     """
-    live = {} if config is None else load_settings(config, environ).arms
+    live = {} if config is None else load_settings(config, environ).realtime_arms
     chosen = tuple(names) or ("beta", "ga")
     recorded = dict(each.split(_RECORDED, 1) for each in chosen if _RECORDED in each)
     chosen = tuple(each.partition(_RECORDED)[0] for each in chosen)

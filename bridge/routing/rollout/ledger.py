@@ -14,7 +14,7 @@ from bridge.routing.rollout.bounds import LatencyDifference, compare_p95
 from bridge.routing.rollout.evidence import HarmEvidence
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import Halt, RolloutState, guards_of
-from bridge.routing.rollout.verdict import Judgement, Trial, judge
+from bridge.routing.rollout.verdict import NOT_SEEN, Judgement, Trial, judge
 
 REPEAT_S = 3600.0
 """A caller's bad calls count once in this time: the caller is the unit (`NEEDS.md` section 4,
@@ -40,12 +40,14 @@ class Ledger:
         state: what was in force when the step began.
         digests: of the arms' settings as they are now, by name. What an arm did with others
             (another model, another session template) says nothing of it.
+        sip_arms: arms that are SIP URIs, of which less is seen.
         latency: the last comparison of the arms.
     """
 
     plan: RolloutSettings
     state: RolloutState
     digests: Mapping[str, str] = field(default_factory=dict)
+    sip_arms: frozenset[str] = frozenset()
     trial: Trial = field(init=False)
     latency: LatencyDifference | None = None
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -59,6 +61,7 @@ class Ledger:
         state = self.state
         self.trial = Trial(
             guards_of(self.plan),
+            tuple(arm for arm in self.plan.arms if arm in self.sip_arms),
             state.step_ms / 1000,
             evidence=HarmEvidence() if self._is_stranger(state.arms) else state.evidence,
             permanent=state.halt is Halt.STOPPED,
@@ -119,6 +122,7 @@ class Ledger:
             "p95_interval_ms": None
             if latency is None
             else [round(latency.low_ms), round(latency.high_ms)],
+            "not_seen": dict.fromkeys(self.trial.unseen, NOT_SEEN),
             "reasons": [
                 {"arm": arm, "code": code, "calls": calls}
                 for (arm, code), calls in self.reasons.most_common(_TOP_REASONS)

@@ -28,6 +28,14 @@ class Badness(enum.StrEnum):
     HANDOFF = "handoff"
 
 
+UNSEEN_BY_SIP = frozenset({Badness.PROTOCOL, Badness.TIMING, Badness.HANDOFF})
+"""What makes a call bad and is not, or not wholly, seen of an arm that is a SIP URI: of its timing
+the first sound alone, of its protocol a silent call alone."""
+
+NOT_SEEN = "turns, dead air, protocol errors, people who were not reached"
+"""The same, in words."""
+
+
 class Verdict(enum.StrEnum):
     """The judgement of an arm."""
 
@@ -139,11 +147,14 @@ class Trial:
     """The evidence of a step of the rollout; a value, replaced with every call.
 
     Attributes:
+        unseen: arms that are SIP URIs. Where one is compared with the other arm, those bad calls
+            alone count in both that would be seen in both.
         since_s: when the step began.
         last_s: when its last treatment call ended.
     """
 
     guards: Guards = field(default_factory=Guards)
+    unseen: tuple[str, ...] = ()
     since_s: float = 0.0
     last_s: float | None = None
     evidence: HarmEvidence = field(default_factory=HarmEvidence)
@@ -151,6 +162,7 @@ class Trial:
     failures_in_row: int = 0
     _treatment: _Arm = field(default_factory=_Arm)
     _control: _Arm = field(default_factory=_Arm)
+    _compared: _Arm = field(default_factory=_Arm)
 
     def after(self, call: SampledCall) -> "Trial":
         """Count a call in."""
@@ -160,21 +172,34 @@ class Trial:
             changes["permanent"] = self.permanent or call.permanent
             changes["failures_in_row"] = 0 if call.connected else self.failures_in_row + 1
         if call.share is not None:
-            arm = "_treatment" if call.in_treatment else "_control"
-            changes[arm] = getattr(self, arm).after(call, self.guards)
+            seen = replace(call, bad=self._seen_of_both(call.bad))
+            if call.in_treatment:
+                changes["_treatment"] = self._treatment.after(call, self.guards)
+                changes["_compared"] = self._compared.after(seen, self.guards)
+            else:
+                changes["_control"] = self._control.after(seen, self.guards)
         return replace(self.before(call), **changes)
 
     def before(self, call: SampledCall) -> "Trial":
         """Count in a call of an earlier step: as evidence for harm, which all steps add to."""
-        if call.share is None or not call.bad or not 0 < call.share < 1:
+        bad = self._seen_of_both(call.bad)
+        if call.share is None or not bad or not 0 < call.share < 1:
             return self
         evidence = self.evidence.bad_call(in_treatment=call.in_treatment, share=call.share)
         return replace(self, evidence=evidence)
+
+    def _seen_of_both(self, bad: frozenset[Badness]) -> frozenset[Badness]:
+        return bad - UNSEEN_BY_SIP if self.unseen else bad
 
     @property
     def treatment(self) -> Rate:
         """Drawn calls of the treatment."""
         return self._treatment.rate
+
+    @property
+    def compared(self) -> Rate:
+        """The same, by what is seen of both arms."""
+        return self._compared.rate
 
     @property
     def control(self) -> Rate:
@@ -184,7 +209,7 @@ class Trial:
     @property
     def both_bad(self) -> bool:
         """Whether both arms fail now."""
-        treatment = self.permanent or self._treatment.fails(self.guards)
+        treatment = self.permanent or self._compared.fails(self.guards)
         return treatment and self._control.fails(self.guards)
 
 
@@ -283,7 +308,7 @@ def _missing(trial: Trial, now_s: float) -> list[str]:
             f" ({calls_needed(guards.max_bad_rate)} good calls would show it)"
         )
     if trial.control.calls:
-        worse = difference_upper(treatment, trial.control)
+        worse = difference_upper(trial.compared, trial.control)
         if worse >= guards.max_worse_by:
             missing.append(
                 f"it may be {worse * 100:.1f} points worse, limit {guards.max_worse_by * 100:.1f}"
@@ -300,6 +325,7 @@ def calls_needed(max_bad_rate: float) -> int:
 
 
 def _judgement(trial: Trial, verdict: Verdict, action: Action, why: Sequence[str]) -> Judgement:
+    reasons = (*why, *(f"not seen of {arm}: {NOT_SEEN}" for arm in trial.unseen))
     return Judgement(
-        verdict, action, tuple(why), trial.evidence.e_value, trial.treatment, trial.control
+        verdict, action, reasons, trial.evidence.e_value, trial.treatment, trial.control
     )

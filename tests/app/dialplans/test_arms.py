@@ -50,7 +50,7 @@ def dialplan(**agent: object) -> Dialplan:
 @pytest.mark.parametrize("name", ["beta", "ga"])
 def test_each_dialect_of_the_settings_is_there(name: str) -> None:
     assert DIALECTS[name]().name == name
-    assert arms({"dialect": name, "model": "my-model"}).dialect.name == name
+    assert arms({"dialect": name, "model": "my-model"}).dialect_name == name
 
 
 def test_auto_with_a_legacy_model_gives_two_choices_in_order() -> None:

@@ -120,7 +120,7 @@ async def line(
     )
     table = load_models()
     arms = make_arms(
-        settings.arms, read_access(settings.arms, {}), table, clock, lambda *told: None
+        settings.arms, read_access(settings.realtime_arms, {}), table, clock, lambda *told: None
     )
     dialplans = Dialplans((dialplan(**parts),), {})
     plans = Plans(dialplans, arms, settings, table, date(2026, 6, 1))

@@ -26,7 +26,7 @@ async def check(session: dict[str, object], **arm: object) -> None:
     try:
         given = {"url": await server.start(), "api_key_env": "KEY", "session": session, **arm}
         settings = Settings.model_validate({"arms": {"live": given}})
-        access = read_access(settings.arms, {"KEY": "sk-sim-1"})
+        access = read_access(settings.realtime_arms, {"KEY": "sk-sim-1"})
         arms = make_arms(settings.arms, access, load_models(), ManualClock(), lambda *told: None)
         await check_arms_answer(arms, settings, SystemClock())
     finally:

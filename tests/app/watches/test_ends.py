@@ -59,7 +59,7 @@ async def test_the_service_stands_above_the_table_and_a_near_end_is_said_once_mo
     metrics, clock = Metrics("test"), ManualClock(wall_ns=round(NOW_S) * NS_PER_S)
     table = load_models()
     async with service(gpt_realtime_2_1=date(2027, 1, 2), gpt_realtime=None) as url:
-        settings = settings_of(url, legacy_model="gpt-realtime").arms
+        settings = settings_of(url, legacy_model="gpt-realtime").realtime_arms
         access = read_access(settings, {"KEY": "sk-sim-1"})
         arms = make_arms(settings, access, table, clock, lambda *told: None)
         asking = Sunsets(arms, settings, access, table, clock, metrics.set_shutdown)
@@ -87,7 +87,7 @@ async def test_a_gateway_asks_at_its_start_and_again_later(
             gateway = Gateway(
                 settings,
                 Dialplans((), {}),
-                read_access(settings.arms, {"KEY": "sk-sim-1"}),
+                read_access(settings.realtime_arms, {"KEY": "sk-sim-1"}),
                 redis.url,
                 SystemClock(),
                 version="test",

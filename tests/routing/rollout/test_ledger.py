@@ -10,7 +10,7 @@ from bridge.routing.rollout.ledger import Ledger
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
 from bridge.routing.rollout.signed_arm import checked_arm, sign_arm
 from bridge.routing.rollout.state import Halt, RolloutState
-from bridge.routing.rollout.verdict import Action, Badness, Verdict
+from bridge.routing.rollout.verdict import NOT_SEEN, Action, Badness, Verdict
 
 PLAN = RolloutSettings(control="old", treatment="new")
 CONNECTION = frozenset({Badness.CONNECTION})
@@ -165,3 +165,30 @@ def test_a_signed_header_is_good_for_its_flag_its_arm_and_its_time() -> None:
     assert checked_arm(b"key", "f", value.replace("new", "old"), 999) is None
     assert checked_arm(b"key", "f", value.replace("1000", "2000"), 999) is None
     assert checked_arm(b"key", "f", "new", 999) is None
+
+
+def test_arms_of_which_one_is_by_sip_are_compared_by_what_is_seen_of_both() -> None:
+    ledger = Ledger(PLAN, RolloutState(), sip_arms=frozenset({PLAN.control}))
+    whole = Ledger(PLAN, RolloutState())
+    for number in range(40):
+        bad = frozenset({Badness.TIMING, Badness.PROTOCOL, Badness.HANDOFF})
+        for arm, kinds in ((PLAN.treatment, bad), (PLAN.control, frozenset[Badness]())):
+            entry = CallEntry(f"c{arm}{number}", arm, 0.5, 0, float(number), bad=kinds)
+            ledger.take(entry)
+            whole.take(entry)
+    assert whole.judge(100).action is Action.ROLL_BACK
+    judged = ledger.judge(100)
+    assert (judged.action, ledger.trial.evidence.bad_treatment) == (Action.NONE, 0)
+    assert judged.treatment.bad == 40  # its own limit knows them all
+    assert judged.reasons[-1] == f"not seen of {PLAN.control}: {NOT_SEEN}"
+    assert ledger.figures(judged)["not_seen"] == {PLAN.control: NOT_SEEN}
+    assert whole.figures(whole.judge(100))["not_seen"] == {}
+
+
+def test_refused_connections_of_an_arm_by_sip_convict_it() -> None:
+    ledger = Ledger(PLAN, RolloutState(), sip_arms=frozenset({PLAN.treatment}))
+    for number in range(40):
+        bad = frozenset({Badness.CONNECTION}) if number % 2 else frozenset[Badness]()
+        for arm, kinds in ((PLAN.treatment, bad), (PLAN.control, frozenset[Badness]())):
+            ledger.take(CallEntry(f"c{arm}{number}", arm, 0.5, 0, float(number), bad=kinds))
+    assert ledger.judge(100).action is Action.ROLL_BACK

@@ -15,7 +15,7 @@ export function healthMark(score) {
 
 const STATES = {
   ringing: "info", greeting: "accent", listening: "", thinking: "accent", speaking: "accent", tool: "info",
-  recovering: "bad", transferring: "warn", human: "good", handoff: "warn", paused: "warn", ended: "",
+  recovering: "bad", transferring: "warn", human: "good", handoff: "warn", paused: "warn", bridged: "accent", ended: "",
 };
 
 export function stateBadge(state) {

@@ -19,7 +19,7 @@ const NONE = { text: "", route: "", arm: "", state: "", health: "" };
 // Who comes from a figure sees its calls, whatever was filtered before.
 const asked = Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => name in NONE));
 const filters = Object.keys(asked).length ? { ...NONE, ...asked } : { ...NONE, ...kept("live.filters", {}) };
-const silence = (row) => (row.silent_since_at && !["ringing", "transferring", "human"].includes(row.state) ? now() - row.silent_since_at : null);
+const silence = (row) => (row.silent_since_at && !["ringing", "transferring", "human", "bridged"].includes(row.state) ? now() - row.silent_since_at : null);
 
 // What a glance is for stands first: it stays in view where there is little room.
 const columns = [

@@ -16,6 +16,8 @@ const HAPPENINGS = {
   handed_back: () => ["", "Back with the agent"],
   session_lost: (e) => ["bad", `AI session lost: ${words(e.code)} (${e.fault})`],
   session_restored: (e) => ["", `AI session back after ${span(e.outage_ms)}`],
+  agent_reached: (e) => ["", e.way === "blind" ? "The caller was sent to the vendor's agent; the rest is not seen" : `The vendor's agent has the call after ${span(e.took_ms)}`],
+  agent_heard: () => ["", "The vendor's agent is heard"],
   gave_up: (e) => ["bad", `The AI was given up: ${words(e.reason)}`],
   rescued: (e) => ["warn", `Arm ${e.arm} failed; ${e.by} took over`],
   upstream_error: (e) => ["warn", `AI error: ${words(e.code)}`],
