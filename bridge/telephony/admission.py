@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import structlog
 
+from bridge.telephony.guarding import guarded
 from bridge.telephony.library import PjString
 from bridge.telephony.pacing import SocketPacing
 from bridge.telephony.sip_messages import SipMessage
@@ -88,7 +89,7 @@ class AdmissionDoor:
         return address
 
     def _on_rx_request(self, rdata: int) -> int:
-        try:
+        with guarded(log, "admission_failed"):
             info: bytes = self._lib.pjsip_rx_data_get_info(rdata)
             message = SipMessage.parse(info.decode(errors="replace"))
             if message is None or message.method not in _ASKING:
@@ -101,10 +102,8 @@ class AdmissionDoor:
                 return PASS
             self.refused += message.method == "INVITE"
             self._refuse(rdata, reason)
-        except Exception:
-            log.exception("admission_failed")
-            return PASS
-        return HANDLED
+            return HANDLED
+        return PASS
 
     def _refuse(self, rdata: int, reason: str) -> None:
         if reason not in self._phrases:  # there are a few reasons, and many INVITEs

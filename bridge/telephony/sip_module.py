@@ -24,7 +24,6 @@ class Symbols(Protocol):
 
     def __getattr__(self, name: str) -> Callable[..., Any]:  # its restype says what it returns
         """Return the C function called ``name``."""
-        ...
 
 
 class _Struct(ctypes.Structure):

@@ -32,6 +32,7 @@ import structlog
 
 from bridge.clock import NS_PER_S, Clock
 from bridge.errors import TelephonyError
+from bridge.telephony.guarding import guarded
 
 log = structlog.get_logger(__name__)
 
@@ -155,15 +156,13 @@ class TcpDoor:
         self._sockets = found if found > len(self._open) + _MORE_DESCRIPTORS else 0
 
     def _on_state(self, transport: int, state: int, info: int) -> None:
-        try:
+        with guarded(log, "connection_not_counted"):
             if state == _CONNECTED:
                 self._open.add(transport)
             elif state == _DESTROYED:
                 self._open.discard(transport)
                 self._closed_ns.append(self._clock.now_ns())
                 self._on_closed(transport)
-        except Exception:
-            log.exception("connection_not_counted")
         self._next(transport, state, info)
 
     def _filter(self) -> None:

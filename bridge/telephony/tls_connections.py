@@ -14,20 +14,19 @@ Runs in the loop's thread.
 
 import ctypes
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import structlog
 
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.dialog import uri_of_contact
 from bridge.telephony.dialogs import find_dialog
-from bridge.telephony.library import READ_RECEIVED, import_pjsua2
+from bridge.telephony.guarding import guarded
 from bridge.telephony.pj_call import PjCall
+from bridge.telephony.received_message import ReceivedText
 from bridge.telephony.replies import TLS, transport_of
 from bridge.telephony.sip_module import PASS, SipModule
 from bridge.telephony.sip_request import Request
 
-pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _BEHIND_TRANSACTIONS = 30
@@ -98,8 +97,7 @@ class TlsConnections:
         self._lib = lib
         self._calls = calls
         self._find_call = find_call
-        self._read_received = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
+        self._received = ReceivedText(lib)
         lib.pjsip_dlg_set_transport.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Selector)]
         self._kept = (
             SipModule(
@@ -110,14 +108,10 @@ class TlsConnections:
         )
 
     def _on_request(self, rdata: int) -> int:
-        try:
+        with guarded(log, "connection_not_kept_to"):
             address, kind = transport_of(rdata)
             if kind == TLS:
-                self._read_received(int(self._received.this), rdata)
-                message: str = self._received.wholeMsg
-                self._heard(message.encode(errors="surrogateescape"), address)
-        except Exception:
-            log.exception("connection_not_kept_to")
+                self._heard(self._received.of(rdata).data, address)
         return PASS
 
     def _heard(self, message: bytes, address: int) -> None:
@@ -144,13 +138,11 @@ class TlsConnections:
             call.connection = address
 
     def _on_state(self, transport: int, state: int, info: int) -> None:
-        try:
+        with guarded(log, "connection_not_let_go"):
             if state != CONNECTED:
                 for call in self._calls:
                     if call.connection == transport:
                         self._keep_to(call, 0)
-        except Exception:
-            log.exception("connection_not_let_go")
 
 
 def _is_by_tls(uri: str) -> bool:
