@@ -26,6 +26,7 @@ from bridge.telephony.received_message import ReceivedText
 from bridge.telephony.replies import TLS, transport_of
 from bridge.telephony.sip_module import PASS, SipModule
 from bridge.telephony.sip_request import Request
+from bridge.telephony.transport_states import CONNECTED, TransportStates
 
 log = structlog.get_logger(__name__)
 
@@ -37,9 +38,6 @@ _KEEPING = frozenset({"ACK", "INVITE", "UPDATE"})
 """The first is the answer to our 200, the others may change where the far end is (RFC 3261 section
 12.2, RFC 3311)."""
 
-CONNECTED, DISCONNECTED = 0, 1
-"""`pjsip_transport_state`; what follows them is an end, too."""
-
 
 class _Selector(ctypes.Structure):
     """`pjsip_tpselector` (pjsip/sip_transport.h)."""
@@ -49,34 +47,6 @@ class _Selector(ctypes.Structure):
         ("disable_connection_reuse", ctypes.c_int),
         ("transport", ctypes.c_void_p),
     )
-
-
-_OnState = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-
-
-class TransportStates:
-    """Hears of each change of a transport's state before PJSUA; keep it with the endpoint.
-
-    Args:
-        lib: PJSIP's symbols; the endpoint must be initialised.
-        on_state: given the addresses of the `pjsip_transport` and of its
-            `pjsip_transport_state_info`, with the state between; may not fail.
-    """
-
-    def __init__(self, lib: ctypes.CDLL, on_state: Callable[[int, int, int], None]) -> None:
-        pointer = ctypes.c_void_p
-        lib.pjsip_tpmgr_get_state_cb.restype = pointer
-        lib.pjsip_tpmgr_get_state_cb.argtypes = [pointer]
-        lib.pjsip_tpmgr_set_state_cb.argtypes = [pointer, pointer]
-        manager = lib.pjsip_endpt_get_tpmgr(lib.pjsua_get_pjsip_endpt())
-        self._on_state = on_state
-        self._next = _OnState(lib.pjsip_tpmgr_get_state_cb(manager))
-        self._callback = _OnState(self._hear)
-        lib.pjsip_tpmgr_set_state_cb(manager, self._callback)
-
-    def _hear(self, transport: int, state: int, info: int) -> None:
-        self._on_state(transport, state, info)
-        self._next(transport, state, info)
 
 
 class TlsConnections:
