@@ -62,8 +62,7 @@ class ChallengeFilter:
                     self._lib.pj_list_erase(address)
 
     def _headers(self, message: int, name: bytes) -> Iterator[int]:
-        buffer = ctypes.create_string_buffer(name)
-        text = PjString(ctypes.cast(buffer, ctypes.c_void_p), len(name))
+        text = PjString.of(name)
         start: int | None = None
         while header := self._lib.pjsip_msg_find_hdr_by_name(message, ctypes.byref(text), start):
             yield header

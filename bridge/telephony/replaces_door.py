@@ -61,8 +61,7 @@ class ReplacesDoor:
         self._endpoint = lib.pjsua_get_pjsip_endpt()
         self._finder = MessageFinder(lib)
         self._received = ReceivedText(lib)
-        self._buffer = ctypes.create_string_buffer(b"Replaces")
-        self._name = PjString(ctypes.cast(self._buffer, ctypes.c_void_p), len(b"Replaces"))
+        self._name = PjString.of(b"Replaces")
         self._let_through: tuple[int, Leg] | None = None
         self._module = SipModule(
             lib, b"mod-replaces", _BEFORE_ADMISSION, {"on_rx_request": self._on_rx_request}

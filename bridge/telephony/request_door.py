@@ -220,10 +220,7 @@ class _Contacts:
         self._parse = ctypes.CFUNCTYPE(pointer, pointer, pointer, pointer, size, pointer)(
             ("pjsip_parse_hdr", lib)
         )
-        self._texts = [ctypes.create_string_buffer(name) for name in (b"Contact", b"Call-ID")]
-        self._contact, self._call_id = (
-            PjString(ctypes.addressof(text), len(text.value)) for text in self._texts
-        )
+        self._contact, self._call_id = PjString.of(b"Contact"), PjString.of(b"Call-ID")
 
     def add(self, rdata: int, uri: str) -> None:
         """Add one to an INVITE; one whose URI can't be read is left as it is."""
