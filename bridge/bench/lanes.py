@@ -200,4 +200,5 @@ def frames_of(samples: npt.NDArray[np.int16]) -> Frames:
 
 def _quiet_room() -> Frames:
     noise = np.random.default_rng(1).normal(0.0, _NOISE_LEVEL, FRAME_SAMPLES)
-    return frames_of(noise.astype(np.int16))[0]
+    quiet: Frames = frames_of(noise.astype(np.int16))[0]
+    return quiet
