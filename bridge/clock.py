@@ -16,11 +16,9 @@ class Clock(Protocol):
 
     def now_ns(self) -> int:
         """Return monotonic nanoseconds, comparable within this process only."""
-        ...
 
     def wall_ns(self) -> int:
         """Return nanoseconds since the Unix epoch (UTC)."""
-        ...
 
 
 class SystemClock:

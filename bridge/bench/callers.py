@@ -14,9 +14,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from bridge.audio import g711
 from bridge.audio.resample import downsample_whole
-from bridge.bench.lanes import FRAME_SAMPLES, MOST_CALLS, Frames
+from bridge.bench.lanes import FRAME_SAMPLES, MOST_CALLS, Frames, frames_of
 from bridge.bench.phones import Answer, Order, Phones, run_phones
 from bridge.bench.sip_calls import Outcomes
 from bridge.clock import NS_PER_MS, NS_PER_S
@@ -189,6 +188,4 @@ def run_talkers(server: tuple[str, int], user: str) -> None:
 def _speech() -> Frames:
     """Return the sentences and the pause as packets, (n, 160) mu-law."""
     samples = downsample_whole(Synthesizer("en-us").say(_TEXT))
-    padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES + _PAUSE_FRAMES * FRAME_SAMPLES))
-    encoded = g711.encode(g711.Law.PCMU, padded)
-    return np.frombuffer(encoded, dtype=np.uint8).reshape(-1, FRAME_SAMPLES)
+    return frames_of(np.pad(samples, (0, _PAUSE_FRAMES * FRAME_SAMPLES)))

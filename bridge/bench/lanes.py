@@ -191,7 +191,14 @@ class Lane:
                 del self._keys[slot]
 
 
+def frames_of(samples: npt.NDArray[np.int16]) -> Frames:
+    """Return (n,) samples at 8 kHz as packets, (n, 160) mu-law; silence fills the last one."""
+    padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
+    encoded = g711.encode(g711.Law.PCMU, padded)
+    return np.frombuffer(encoded, dtype=np.uint8).reshape(-1, FRAME_SAMPLES)
+
+
 def _quiet_room() -> Frames:
     noise = np.random.default_rng(1).normal(0.0, _NOISE_LEVEL, FRAME_SAMPLES)
-    encoded = g711.encode(g711.Law.PCMU, noise.astype(np.int16))
-    return np.frombuffer(encoded, dtype=np.uint8)
+    quiet: Frames = frames_of(noise.astype(np.int16))[0]
+    return quiet

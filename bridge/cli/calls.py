@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import click
 from rich.console import Console
@@ -16,6 +15,7 @@ from bridge.cli.calls_list import CallFilter, clock_time, find_calls, find_troub
 from bridge.cli.calls_show import CallStory, plot_waterfall, print_story
 from bridge.cli.calls_sip import print_refused, print_sip, read_sip, write_pcap
 from bridge.cli.errors import exits_cleanly
+from bridge.cli.options import JSON, REDIS, config_option, together
 from bridge.cli.running import run
 from bridge.clock import NS_PER_MS, SystemClock
 from bridge.config.loading import load_settings
@@ -30,16 +30,8 @@ from bridge.store.sip_messages import RefusedOfNode, ask_call_sip, ask_refused
 _FOLLOW_MS = 1000
 _LOOK_S = 0.5
 
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def _from_redis(command: F) -> F:
-    """Add the options that say which Redis is read."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-    command = click.option("--redis", "url", help="Redis URL; else that of the settings.")(command)
-    return click.option(
-        "--config", type=click.Path(path_type=Path), help="YAML settings with redis.url."
-    )(command)
+_from_redis = together(config_option("YAML settings with redis.url."), REDIS, JSON)
+"""Adds the options that say which Redis is read."""
 
 
 @click.group()

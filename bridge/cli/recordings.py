@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from bridge.app.rollouts.secret import read_secret
 from bridge.audio.markers import HEADER_SCHEMA, MARKER_SCHEMA
 from bridge.cli.errors import exits_cleanly
+from bridge.cli.options import JSON, REDIS, config_option, together
 from bridge.config.loading import load_settings
 from bridge.config.settings import Settings
 from bridge.errors import ConfigError, InfrastructureError
@@ -29,27 +29,19 @@ from bridge.store.rollouts import RolloutStore
 _LEFT = 1
 """Exit code where something that was to go is still there."""
 
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def _in_directory(command: F) -> F:
-    """Add the options that say which files are meant."""
-    command = click.option(
+_in_directory = together(
+    config_option("YAML settings; BRIDGE_CONFIG too."),
+    click.option(
         "--directory",
         type=click.Path(path_type=Path),
         help="The calls' files; else media.recordings_dir of the settings.",
-    )(command)
-    return click.option(
-        "--config", type=click.Path(path_type=Path), help="YAML settings; BRIDGE_CONFIG too."
-    )(command)
+    ),
+)
+"""Adds the options that say which files are meant."""
 
-
-def _deleting(command: F) -> F:
-    """Add the options of what deletes."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-    command = click.option("--redis", "url", help="Redis URL; else that of the settings.")(command)
-    command = click.option("--dry-run", is_flag=True, help="Only say what would go.")(command)
-    return _in_directory(command)
+_dry_run = click.option("--dry-run", is_flag=True, help="Only say what would go.")
+_deleting = together(_in_directory, _dry_run, REDIS, JSON)
+"""Adds the options of what deletes."""
 
 
 @click.group()

@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
-import click
-
+from bridge.cli.options import JSON, REDIS, config_option, together
 from bridge.cli.running import run
 from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import Settings
@@ -14,17 +12,11 @@ from bridge.errors import ConfigError
 from bridge.store.client import RedisLink
 from bridge.store.rollouts import RolloutStore
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def reads_redis(command: Callable[P, T]) -> Callable[P, T]:
-    """Add the options that name the settings and the Redis."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
-    command = click.option("--redis", "url", help="Redis URL; else that of the settings.")(command)
-    return click.option(
-        "--config", type=click.Path(path_type=Path), help="YAML settings with the rollouts."
-    )(command)
+reads_redis = together(config_option("YAML settings with the rollouts."), REDIS, JSON)
+"""Adds the options that name the settings and the Redis."""
 
 
 def with_store(

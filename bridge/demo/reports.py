@@ -3,7 +3,6 @@
 The gateway leaves its record as JSON, the caller (`bridge call --script`) prints a JSON object.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -81,21 +80,6 @@ async def caller_report(caller: Child) -> CallerReport:
         raise InfrastructureError(f"{caller.name} left no report") from None
 
 
-class _Record(BaseModel):
-    """What the demo reads of the gateway's JSON (`live.record.CallSummary`)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    call_id: str
-    arm: str
-    dialect: str
-    outcome: str
-    duration_ms: int
-    interruptions: int
-    turns: tuple[RecordedTurn, ...]
-    recording: Path | None
-
-
 def conclude(
     path: Path,
     caller: CallerSide,
@@ -116,30 +100,24 @@ def conclude(
     Raises:
         InfrastructureError: there is no such record.
     """
-    record = _read(path)
-    turns = _with_greeting(record.turns, greeting_latency_ms)
-    faults = judge(record.outcome, turns, caller)
-    if record.recording is not None and not record.recording.is_file():
-        faults.append(f"the recording {record.recording} was not written")
-    call = DemoCall(
-        call_id=record.call_id,
-        arm=record.arm,
-        dialect=record.dialect,
-        outcome=record.outcome,
-        turns=turns,
-        interruptions=record.interruptions,
-        duration_ms=record.duration_ms,
-        agent_heard_ms=caller.agent_heard_ms,
-        recording=record.recording,
-        record=path,
-        caller_recording=_rename(caller_recording, f"{record.call_id}-caller.wav"),
+    recorded = _read(path)
+    call = recorded.model_copy(
+        update={
+            "turns": _with_greeting(recorded.turns, greeting_latency_ms),
+            "agent_heard_ms": caller.agent_heard_ms,
+            "record": path,
+            "caller_recording": _rename(caller_recording, f"{recorded.call_id}-caller.wav"),
+        }
     )
+    faults = judge(call.outcome, call.turns, caller)
+    if call.recording is not None and not call.recording.is_file():
+        faults.append(f"the recording {call.recording} was not written")
     return DemoResult(call, faults, figures)
 
 
-def _read(path: Path) -> _Record:
+def _read(path: Path) -> DemoCall:
     try:
-        return _Record.model_validate_json(path.read_bytes())
+        return DemoCall.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InfrastructureError(
             f"the gateway's record {path} can't be read: {error.strerror}",
@@ -150,9 +128,11 @@ def _read(path: Path) -> _Record:
         raise InfrastructureError(f"the gateway's record {path} is not what it should be") from None
 
 
-def _with_greeting(turns: Sequence[RecordedTurn], latency_ms: int | None) -> Sequence[RecordedTurn]:
+def _with_greeting(
+    turns: tuple[RecordedTurn, ...], latency_ms: int | None
+) -> tuple[RecordedTurn, ...]:
     if turns and turns[0].speaker == "agent" and turns[0].latency_ms is None:
-        return [replace(turns[0], latency_ms=latency_ms), *turns[1:]]
+        return (replace(turns[0], latency_ms=latency_ms), *turns[1:])
     return turns
 
 

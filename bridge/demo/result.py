@@ -6,34 +6,47 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from pydantic import JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from bridge.demo.figures import Figures
 from bridge.demo.verdict import RecordedTurn
 
 
-@dataclass(frozen=True, slots=True)
-class DemoCall:
-    """The call, from both ends.
+class DemoCall(BaseModel):
+    """The call: what the demo reads of the gateway's JSON, and what the caller's end adds.
 
     Attributes:
         recording: stereo WAV: caller left, agent as heard right; None if there is none.
+        agent_heard_ms: the agent's speech that reached the caller's ear.
         record: the gateway's JSON of the call.
         caller_recording: the same call as the caller recorded it.
-        agent_heard_ms: the agent's speech that reached the caller's ear.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     call_id: str
     arm: str
     dialect: str
     outcome: str
-    turns: Sequence[RecordedTurn]
+    turns: tuple[RecordedTurn, ...]
+    recording: Path | None
+    agent_heard_ms: int = 0
     interruptions: int
     duration_ms: int
-    agent_heard_ms: int
-    recording: Path | None
-    record: Path
-    caller_recording: Path | None
+    record: Path = Path()
+    caller_recording: Path | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return what ``--json`` prints of it."""
+        return self.model_dump(
+            mode="json",
+            exclude={
+                "turns": {"__all__": {"interrupted": True}},
+                "duration_ms": True,
+                "record": True,
+                "caller_recording": True,
+            },
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +64,7 @@ class DemoResult:
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return what ``--json`` prints."""
-        return {"ok": self.ok, "calls": [] if self.call is None else [_call_json(self.call)]}
-
-
-def _call_json(call: DemoCall) -> dict[str, JsonValue]:
-    return {
-        "call_id": call.call_id,
-        "arm": call.arm,
-        "dialect": call.dialect,
-        "outcome": call.outcome,
-        "turns": [
-            {"speaker": turn.speaker, "text": turn.text, "latency_ms": turn.latency_ms}
-            for turn in call.turns
-        ],
-        "recording": None if call.recording is None else str(call.recording),
-        "agent_heard_ms": call.agent_heard_ms,
-        "interruptions": call.interruptions,
-    }
+        return {"ok": self.ok, "calls": [] if self.call is None else [self.call.to_json()]}
 
 
 def summary_rows(result: DemoResult) -> Iterator[tuple[str, str]]:

@@ -34,9 +34,10 @@ class SimulatorAdmin:
     """
 
     def __init__(self, url: str, secret: str) -> None:
-        admin = _admin_of(url)
+        admin = url.replace("ws://", "http://").replace("/v1/realtime", "/admin")
         self._faults_url, self._scenario_url = f"{admin}/faults", f"{admin}/scenario"
-        self._headers = _headers(secret)
+        self._rewind_url = f"{admin}/rewind"
+        self._headers = {"X-Simulator-Admin": secret, "Content-Type": "application/json"}
 
     async def play(self, scenario: Mapping[str, object]) -> None:
         """Have another scenario played, with its faults and no others, from now on.
@@ -69,30 +70,6 @@ class SimulatorAdmin:
             found[f"{fault['kind']} at {fault['at']}"] += fault["struck"]
         return found
 
-
-class SimulatorTape:
-    """The tape of one `bridge simulate --tape`.
-
-    Args:
-        url: of its WebSocket; secret: of its admin endpoint.
-    """
-
-    def __init__(self, url: str, secret: str) -> None:
-        self._url = f"{_admin_of(url)}/rewind"
-        self._headers = _headers(secret)
-
     async def rewind(self) -> None:
-        """Have the next connection be the first of a call.
-
-        Raises:
-            OSError, TimeoutError: it does not answer.
-        """
-        await ask("POST", self._url, self._headers, b"{}", timeout_s=_TIMEOUT_S)
-
-
-def _admin_of(url: str) -> str:
-    return url.replace("ws://", "http://").replace("/v1/realtime", "/admin")
-
-
-def _headers(secret: str) -> dict[str, str]:
-    return {"X-Simulator-Admin": secret, "Content-Type": "application/json"}
+        """Have the next connection be the first of a call, where a tape is played (``--tape``)."""
+        await ask("POST", self._rewind_url, self._headers, b"{}", timeout_s=_TIMEOUT_S)

@@ -11,7 +11,7 @@ import yaml
 
 from bridge.config.loading import PREFIX
 from bridge.processes.child import Child, start_child
-from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
+from bridge.processes.simulator import SimulatorAdmin
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +20,12 @@ class Simulator:
 
     Attributes:
         url: of its WebSocket.
-        secret: of its admin endpoint.
+        admin: sets its scenario and its faults, and rewinds its tape.
     """
 
     child: Child
     url: str
-    secret: str
-
-    @property
-    def admin(self) -> SimulatorAdmin:
-        """Sets its scenario and its faults."""
-        return SimulatorAdmin(self.url, self.secret)
-
-    @property
-    def tape(self) -> SimulatorTape:
-        """Rewinds its tape, of one that plays a tape."""
-        return SimulatorTape(self.url, self.secret)
+    admin: SimulatorAdmin
 
 
 class Starter:
@@ -94,7 +84,8 @@ class Starter:
         secret = secrets.token_hex(8)
         variables = {"SIMULATOR_ADMIN_SECRET": secret}
         child = await self.start(name, "simulate", "--json", *arguments, variables=variables)
-        return Simulator(child, str((await self.ready(child))["url"]), secret)
+        url = str((await self.ready(child))["url"])
+        return Simulator(child, url, SimulatorAdmin(url, secret))
 
     async def gateway(
         self,

@@ -1,6 +1,8 @@
 """Reads the CPU time, memory, files and threads of a process from the kernel (Linux, proc(5))."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +33,9 @@ def usage_of(pid: int) -> ProcessUsage:
     Raises:
         InfrastructureError: it is gone, or there is no proc(5) here.
     """
-    place = Path("/proc") / str(pid)
-    try:
+    with _looking_at(pid) as place:
         stat = (place / "stat").read_text().rpartition(")")[2].split()
         pages = int((place / "statm").read_text().split()[1])
-    except OSError as error:
-        raise InfrastructureError(
-            f"process {pid} cannot be looked at: {error.strerror}",
-            remedy="figures need Linux, and a process that lives",
-        ) from error
     user, system = (int(stat[field - 1 - _AFTER_NAME]) for field in (14, 15))
     return ProcessUsage((user + system) / _TICKS_PER_S, pages * _PAGE_BYTES)
 
@@ -66,10 +62,9 @@ def handles_of(pid: int) -> Handles:
     Raises:
         InfrastructureError: it is gone, or there is no proc(5) here.
     """
-    place = Path("/proc") / str(pid)
     unix = {line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
     files = sockets = unix_sockets = 0
-    try:
+    with _looking_at(pid) as place:
         for descriptor in list((place / "fd").iterdir()):
             try:
                 target = os.readlink(descriptor)
@@ -82,9 +77,15 @@ def handles_of(pid: int) -> Handles:
             else:
                 sockets += 1
         threads = len(list((place / "task").iterdir()))
+    return Handles(files, sockets, unix_sockets, threads)
+
+
+@contextmanager
+def _looking_at(pid: int) -> Iterator[Path]:
+    try:
+        yield Path("/proc") / str(pid)
     except OSError as error:
         raise InfrastructureError(
             f"process {pid} cannot be looked at: {error.strerror}",
             remedy="figures need Linux, and a process that lives",
         ) from error
-    return Handles(files, sockets, unix_sockets, threads)

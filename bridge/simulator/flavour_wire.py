@@ -11,6 +11,7 @@ from dataclasses import replace
 from pydantic import BaseModel
 
 from bridge.realtime import events as e
+from bridge.realtime.commands import Command
 from bridge.realtime.session_config import AudioFormat
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.flavours import Place, ServerRow

@@ -3,8 +3,12 @@
 All samples are int16 at one rate.
 """
 
+from functools import reduce
+
 import numpy as np
 import numpy.typing as npt
+
+from bridge.telephony.linked_rows import mixed
 
 Samples = npt.NDArray[np.int16]
 
@@ -79,18 +83,10 @@ class Background:
     def next(self, count: int) -> Samples:
         """Return the next stretch between words, (count,) int16."""
         parts = [part.next(count) for part in (self._noise, self._echo) if part is not None]
-        return _sum(count, parts)
+        return reduce(mixed, parts, np.zeros(count, np.int16))
 
     def under(self, speech: Samples) -> Samples:
         """Add the next stretch of noise to speech, (n,) int16."""
         if self._noise is None:
             return speech
-        return _sum(speech.size, [speech, self._noise.next(speech.size)])
-
-
-def _sum(count: int, parts: list[Samples]) -> Samples:
-    mixed = np.zeros(count, np.int32)
-    for part in parts:
-        mixed += part
-    clipped: Samples = np.clip(mixed, -32768, 32767).astype(np.int16)
-    return clipped
+        return mixed(speech, self._noise.next(speech.size))

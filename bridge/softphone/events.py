@@ -63,4 +63,3 @@ class SoftphoneListener(Protocol):
 
     def __call__(self, event: PhoneEvent, /) -> None:
         """Take an event, in the loop's thread."""
-        ...

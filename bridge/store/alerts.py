@@ -8,8 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bridge.store.client import RedisLink, Reply
-from bridge.store.keys import Keys
+from bridge.store.client import RedisStore, Reply
+from bridge.store.replies import entries
 
 _LOOKED_AT = 500
 
@@ -36,34 +36,21 @@ class Alert:
     acknowledged: Acknowledgement | None
 
 
-class AlertStore:
-    """Reads alerts, and puts down who sees to them.
-
-    Every method raises RedisUnavailableError while Redis is away.
-
-    Args:
-        link: to Redis; closed by whoever made it.
-        keys: of the project.
-    """
-
-    def __init__(self, link: RedisLink, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+class AlertStore(RedisStore):
+    """Reads alerts, and puts down who sees to them."""
 
     async def latest(self) -> list[Alert]:
         """Return the latest alerts, the newest first; at most 500."""
-        reply = await self._link.ask(
-            ("XREVRANGE", self._keys.alerts, "+", "-", "COUNT", _LOOKED_AT)
-        )
-        entries = [_entry(each) for each in reply] if isinstance(reply, list) else []
-        if not entries:
+        latest = ("XREVRANGE", self._keys.alerts, "+", "-", "COUNT", _LOOKED_AT)
+        found = entries(await self._link.ask(latest))
+        if not found:
             return []
-        ids = [alert_id for alert_id, _ in entries]
+        ids = [alert_id for alert_id, _ in found]
         seen = await self._link.ask(("HMGET", self._keys.alerts_acknowledged, *ids))
         marks = seen if isinstance(seen, list) else [None] * len(ids)
         return [
             Alert(alert_id, fields, _acknowledgement(mark))
-            for (alert_id, fields), mark in zip(entries, marks, strict=True)
+            for (alert_id, fields), mark in zip(found, marks, strict=True)
         ]
 
     async def acknowledge(self, alert_id: str, by: str, note: str, now_ms: int) -> bool:
@@ -74,12 +61,6 @@ class AlertStore:
         mark = json.dumps({"by": by, "at_ms": now_ms, "note": note}, ensure_ascii=False)
         key = self._keys.alerts_acknowledged
         return await self._link.ask(("HSETNX", key, alert_id, mark)) == 1
-
-
-def _entry(entry: Reply) -> tuple[str, dict[str, str]]:
-    assert isinstance(entry, list)
-    words = [str(word) for word in entry[1]] if isinstance(entry[1], list) else []
-    return str(entry[0]), dict(zip(words[::2], words[1::2], strict=True))
 
 
 def _acknowledgement(mark: Reply) -> Acknowledgement | None:

@@ -12,8 +12,9 @@ from importlib.resources import files
 
 from bridge.errors import InfrastructureError
 from bridge.store.audit import FIRST, chained
-from bridge.store.client import Command, RedisLink, Reply, Script
+from bridge.store.client import Command, RedisLink, RedisStore, Reply, Script
 from bridge.store.keys import Keys
+from bridge.store.replies import Entry, entries, listed, words_of
 
 Fields = Mapping[str, str]
 Copy = Callable[[Fields], Awaitable[None]]
@@ -39,8 +40,8 @@ class Guard:
     expected: str
 
 
-class AuditLog:
-    """Adds to the audit and reads it. Raises RedisUnavailableError while Redis is away.
+class AuditLog(RedisStore):
+    """Adds to the audit and reads it.
 
     Args:
         link: to Redis; closed by whoever made it.
@@ -49,8 +50,7 @@ class AuditLog:
     """
 
     def __init__(self, link: RedisLink, keys: Keys, copy: Copy | None = None) -> None:
-        self._link = link
-        self._keys = keys
+        super().__init__(link, keys)
         self._copy = copy
         self._last = ("", FIRST)
         self._turn = asyncio.Lock()
@@ -95,18 +95,17 @@ class AuditLog:
     async def _run(
         self, fields: Fields, last_id: str, guard: Guard | None, commands: Sequence[Command]
     ) -> Sequence[Reply]:
-        entry: Command = [word for pair in fields.items() for word in pair]
         guarded = ("", "", "") if guard is None else (guard.key, guard.field, guard.expected)
-        parts = [word for part in (entry, *commands) for word in (len(part), *part)]
-        reply = await self._link.run(
-            _SCRIPT,
-            [self._keys.audit, guarded[0]],
-            [last_id, *guarded[1:], len(commands), *parts],
+        parts = [word for part in (words_of(fields), *commands) for word in (len(part), *part)]
+        return listed(
+            await self._link.run(
+                _SCRIPT,
+                [self._keys.audit, guarded[0]],
+                [last_id, *guarded[1:], len(commands), *parts],
+            )
         )
-        assert isinstance(reply, list)  # the script returns nothing else
-        return reply
 
-    async def latest(self, most: int, before: str = "+") -> list[tuple[str, dict[str, str]]]:
+    async def latest(self, most: int, before: str = "+") -> list[Entry]:
         """Return the latest entries, (id, fields), the newest first.
 
         Args:
@@ -114,11 +113,10 @@ class AuditLog:
             before: an id: only what was written before that entry.
         """
         end = before if before == "+" else f"({before}"
-        return _entries(
-            await self._link.ask(("XREVRANGE", self._keys.audit, end, "-", "COUNT", most))
-        )
+        latest = ("XREVRANGE", self._keys.audit, end, "-", "COUNT", most)
+        return entries(await self._link.ask(latest))
 
-    async def read(self, since_ms: int = 0) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    async def read(self, since_ms: int = 0) -> AsyncIterator[Entry]:
         """Yield every entry from a time on, (id, fields), the oldest first.
 
         Args:
@@ -126,20 +124,10 @@ class AuditLog:
         """
         start = str(since_ms)
         while True:
-            page = _entries(
-                await self._link.ask(("XRANGE", self._keys.audit, start, "+", "COUNT", _PAGE))
-            )
+            following = ("XRANGE", self._keys.audit, start, "+", "COUNT", _PAGE)
+            page = entries(await self._link.ask(following))
             for entry in page:
                 yield entry
             if len(page) < _PAGE:
                 return
             start = f"({page[-1][0]}"
-
-
-def _entries(reply: Reply) -> list[tuple[str, dict[str, str]]]:
-    found = []
-    for entry in reply if isinstance(reply, list) else []:
-        if isinstance(entry, list) and isinstance(entry[1], list):
-            words = [str(word) for word in entry[1]]
-            found.append((str(entry[0]), dict(zip(words[::2], words[1::2], strict=True))))
-    return found

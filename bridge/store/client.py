@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import cast
+from typing import Self, cast
 from urllib.parse import unquote, urlsplit
 
 from redis import exceptions as redis_errors
@@ -19,7 +19,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from bridge.config.settings import RedisSettings
 from bridge.errors import ConfigError, InfrastructureError
+from bridge.store.keys import Keys
 from bridge.store.trouble import TRANSIENT_CODE, Diagnosis, Trouble, diagnose, error_code
 
 Reply = str | int | None | list["Reply"]
@@ -168,6 +170,47 @@ class RedisLink:
             diagnosis = await diagnose(error, self._url, timeout_s, answered=answered)
             raise RedisUnavailableError(self.place, diagnosis) from error
         self._answered = True
+
+
+class RedisStore:
+    """Base of what reads and writes some of the keys.
+
+    Every method raises RedisUnavailableError (an InfrastructureError) while Redis is away.
+
+    Args:
+        link: to Redis; closed by whoever made it.
+        keys: names.
+    """
+
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+
+class OwnRedisStore(RedisStore):
+    """Base of such a store with connections of its own. Use ``async with``, or :meth:`aclose`.
+
+    Args:
+        settings: prefix and timeout.
+        url: the Redis.
+
+    Raises:
+        ConfigError: ``url`` can't be read.
+    """
+
+    def __init__(self, settings: RedisSettings, url: str) -> None:
+        link = RedisLink(url, timeout_s=settings.connect_timeout_s)
+        super().__init__(link, Keys(settings.prefix))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Disconnect."""
+        await self._link.aclose()
 
 
 def _settle(reply: object) -> Reply | CommandRefused:

@@ -18,8 +18,8 @@ import structlog
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.settings import RedisSettings
-from bridge.store.client import RedisLink, RedisUnavailableError, Reply
-from bridge.store.keys import Keys
+from bridge.store.client import OwnRedisStore, RedisUnavailableError
+from bridge.store.replies import entries, following, words_of
 
 ANSWER_WITHIN_MS = 3_000
 REPLY_LIVES_MS = 60_000
@@ -76,25 +76,12 @@ class Answer:
 OnCommand = Callable[[Command], Awaitable[Answer]]
 
 
-class ControlSender:
-    """Sends commands to nodes; for consoles.
-
-    Args:
-        settings: prefix and timeout.
-        url: the Redis that the nodes read.
-
-    Raises:
-        ConfigError: ``url`` can't be read.
-    """
+class ControlSender(OwnRedisStore):
+    """Sends commands to nodes; for consoles."""
 
     def __init__(self, settings: RedisSettings, url: str, *, clock: Clock) -> None:
-        self._keys = Keys(settings.prefix)
-        self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
+        super().__init__(settings, url)
         self._clock = clock
-
-    async def aclose(self) -> None:
-        """Disconnect."""
-        await self._link.aclose()
 
     async def send(
         self,
@@ -124,8 +111,8 @@ class ControlSender:
             "at_ms": at_ms,
             "deadline_ms": at_ms + within_ms,
         }
-        words = [word for pair in fields.items() for word in pair]
-        await self._link.ask(("XADD", self._keys.control(node), "MAXLEN", "~", _KEPT, "*", *words))
+        kept = ("MAXLEN", "~", _KEPT)
+        await self._link.ask(("XADD", self._keys.control(node), *kept, "*", *words_of(fields)))
         within_s = within_ms / 1000
         # The answer stays where it is, for who sends the same command again.
         key = self._keys.control_reply(command_id)
@@ -138,7 +125,7 @@ class ControlSender:
         return Answer(bool(answer["accepted"]), answer["reason"], answer["result"])
 
 
-class ControlInbox:
+class ControlInbox(OwnRedisStore):
     """Takes one node's commands, and answers them.
 
     Args:
@@ -160,10 +147,8 @@ class ControlInbox:
         *,
         clock: Clock,
     ) -> None:
-        keys = Keys(settings.prefix)
-        self._stream = keys.control(node_id)
-        self._reply_key = keys.control_reply
-        self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
+        super().__init__(settings, url)
+        self._stream = self._keys.control(node_id)
         self._on_command = on_command
         self._clock = clock
         self._last: str | None = None
@@ -183,7 +168,7 @@ class ControlInbox:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._link.aclose()
+        await super().aclose()
 
     async def _keep_reading(self) -> None:
         retry_s = _FIRST_RETRY_S
@@ -201,9 +186,8 @@ class ControlInbox:
 
     async def _newest(self) -> str:
         """Return the id behind which new commands come."""
-        found = await self._link.ask(("XREVRANGE", self._stream, "+", "-", "COUNT", 1))
-        entries = _list(found)
-        return str(_list(entries[0])[0]) if entries else "0-0"
+        found = entries(await self._link.ask(("XREVRANGE", self._stream, "+", "-", "COUNT", 1)))
+        return found[0][0] if found else "0-0"
 
     async def _read(self) -> None:
         options = ("COUNT", _MOST_AT_ONCE, "BLOCK", _BLOCK_MS)
@@ -214,11 +198,8 @@ class ControlInbox:
         if not reply:
             await self._follow_a_new_redis()
             return
-        for entry in _list(_list(_list(reply)[0])[1]):
-            entry_id, words = _list(entry)
-            self._last = str(entry_id)
-            texts = [str(word) for word in _list(words)]
-            self._take(dict(zip(texts[::2], texts[1::2], strict=True)))
+        for self._last, fields in following(reply):
+            self._take(fields)
 
     async def _follow_a_new_redis(self) -> None:
         """Begin anew where Redis has forgotten the stream: its ids may be older than ours."""
@@ -254,7 +235,7 @@ class ControlInbox:
                 log.exception("command_failed", action=command.action)
                 answer = Answer.refused("internal_error")
         fields = {"accepted": answer.accepted, "reason": answer.reason, "result": answer.result}
-        key = self._reply_key(command.command_id)
+        key = self._keys.control_reply(command.command_id)
         try:
             await self._link.ask_all(
                 [("RPUSH", key, json.dumps(fields)), ("PEXPIRE", key, REPLY_LIVES_MS)]
@@ -281,7 +262,3 @@ def _command(fields: Mapping[str, str]) -> Command:
         at_ms=int(fields["at_ms"]),
         deadline_ms=int(fields["deadline_ms"]),
     )
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []

@@ -6,9 +6,8 @@ The wrap-up's fields are the console's, written after the call's end; a node's w
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bridge.config.settings import RedisSettings
-from bridge.store.client import RedisLink
-from bridge.store.keys import Keys
+from bridge.store.client import OwnRedisStore, RedisStore
+from bridge.store.replies import listed, texts, words_of
 
 _PAGE_CALLS = 500
 
@@ -30,19 +29,8 @@ class StoredWrapUp:
     at_ms: int
 
 
-class WrapUpStore:
-    """Keeps wrap-ups.
-
-    Every method raises RedisUnavailableError while Redis is away.
-
-    Args:
-        link: to Redis; closed by whoever made it.
-        keys: of the project.
-    """
-
-    def __init__(self, link: RedisLink, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+class WrapUpStore(RedisStore):
+    """Keeps wrap-ups."""
 
     async def write(self, call_id: str, wrap_up: StoredWrapUp) -> None:
         """Put a wrap-up into the hash of a call that is there; the last one counts."""
@@ -52,30 +40,11 @@ class WrapUpStore:
             "wrapped_up_by": wrap_up.by,
             "wrapped_up_at": str(wrap_up.at_ms),
         }
-        words = [word for pair in fields.items() for word in pair]
-        await self._link.ask(("HSET", self._keys.call(call_id), *words))
+        await self._link.ask(("HSET", self._keys.call(call_id), *words_of(fields)))
 
 
-class CallEraser:
-    """Finds and erases ended calls. Calls that go on are left: their node writes them anew.
-
-    Every method raises RedisUnavailableError (an InfrastructureError) while Redis is away.
-
-    Args:
-        settings: prefix and timeout.
-        url: the Redis.
-
-    Raises:
-        ConfigError: ``url`` can't be read.
-    """
-
-    def __init__(self, settings: RedisSettings, url: str) -> None:
-        self._keys = Keys(settings.prefix)
-        self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
-
-    async def aclose(self) -> None:
-        """Disconnect."""
-        await self._link.aclose()
+class CallEraser(OwnRedisStore):
+    """Finds and erases ended calls. Calls that go on are left: their node writes them anew."""
 
     async def ended_of(self, is_of: Callable[[str], bool]) -> list[str]:
         """Return the ended calls whose caller (From, or asserted) meets ``is_of``."""
@@ -105,8 +74,7 @@ class CallEraser:
     async def _of(
         self, where: str, hash_of: Callable[[str], str], is_of: Callable[[str], bool]
     ) -> list[str]:
-        listed = await self._link.ask(("ZRANGE", where, 0, -1))
-        known = [str(each) for each in listed] if isinstance(listed, list) else []
+        known = texts(await self._link.ask(("ZRANGE", where, 0, -1)))
         found: list[str] = []
         for first in range(0, len(known), _PAGE_CALLS):
             page = known[first : first + _PAGE_CALLS]
@@ -115,8 +83,7 @@ class CallEraser:
             )
             found += [
                 each
-                for each, listed in zip(page, callers, strict=True)
-                if isinstance(listed, list)
-                and any(isinstance(caller, str) and is_of(caller) for caller in listed)
+                for each, of_it in zip(page, callers, strict=True)
+                if any(isinstance(caller, str) and is_of(caller) for caller in listed(of_it))
             ]
         return found

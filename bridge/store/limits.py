@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from bridge.store.client import RedisLink, Script
-from bridge.store.keys import Keys
+from bridge.store.client import RedisStore, Script
+from bridge.store.replies import listed
 
 _TRY = Script("""
 -- KEYS  for each bucket its counter and its lock
@@ -81,17 +81,8 @@ class Try:
     locks: bool
 
 
-class LimitStore:
-    """Counts tries. Every method raises RedisUnavailableError while Redis is away.
-
-    Args:
-        link: to Redis; closed by whoever made it.
-        keys: names.
-    """
-
-    def __init__(self, link: RedisLink, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+class LimitStore(RedisStore):
+    """Counts tries."""
 
     async def attempt(self, buckets: Sequence[Bucket]) -> Try:
         """Count a try in every bucket, if none is locked. What comes at once is counted at once."""
@@ -100,9 +91,7 @@ class LimitStore:
             for each in buckets
             for limit in (each.free, each.first_lock_ms, each.longest_lock_ms, each.forget_ms)
         ]
-        reply = await self._link.run(_TRY, self._keys_of(buckets), limits)
-        assert isinstance(reply, list)  # the script returns nothing else
-        wait_ms, locks = reply
+        wait_ms, locks = listed(await self._link.run(_TRY, self._keys_of(buckets), limits))
         return Try(int(str(wait_ms)), locks == 1)
 
     async def forgive(self, buckets: Sequence[Bucket]) -> None:

@@ -10,8 +10,9 @@ from importlib.resources import files
 
 from bridge.clock import NS_PER_MS, Clock
 from bridge.config.settings import RedisSettings
-from bridge.store.client import Command, RedisLink
+from bridge.store.client import Command, RedisLink, RedisStore
 from bridge.store.keys import Keys
+from bridge.store.replies import texts, words_of
 
 BEATS_TO_LIVE = 3
 _BEATS_MISSED = 2
@@ -45,7 +46,7 @@ class NodeReport:
     troubles: str = ""
 
 
-class NodeRegistry:
+class NodeRegistry(RedisStore):
     """Writes one node's heartbeat and ends the calls of dead ones.
 
     Args:
@@ -62,10 +63,9 @@ class NodeRegistry:
     def __init__(
         self, link: RedisLink, keys: Keys, node_id: str, *, clock: Clock, settings: RedisSettings
     ) -> None:
+        super().__init__(link, keys)
         self.emptied = 0
         self._born = ""
-        self._link = link
-        self._keys = keys
         self._node_id = node_id
         self._clock = clock
         self._settings = settings
@@ -77,12 +77,11 @@ class NodeRegistry:
             RedisUnavailableError: nobody heard.
         """
         key = self._keys.node(self._node_id)
-        fields = {**asdict(report), "updated_at": self._now_ms()}
-        pairs = [word for name, value in fields.items() for word in (name, _word(value))]
+        fields = {**asdict(report), "draining": int(report.draining), "updated_at": self._now_ms()}
         ttl_ms = self._settings.heartbeat_ms * BEATS_TO_LIVE
         *_, born = await self._link.ask_all(
             [
-                ["HSET", key, *pairs],
+                ["HSET", key, *words_of(fields)],
                 ["PEXPIRE", key, ttl_ms],
                 ["ZADD", self._keys.nodes, 0, self._node_id],
                 ["SETNX", self._keys.born, f"{self._node_id} {self._clock.wall_ns()}"],
@@ -143,8 +142,7 @@ class NodeRegistry:
         keys = (self._keys.nodes, self._keys.sweep)
         beat_ms = self._settings.heartbeat_ms
         arguments = (self._keys.node(""), self._node_id, beat_ms, beat_ms * _BEATS_MISSED)
-        dead = await self._link.ask(("EVAL", _DEAD_NODES, len(keys), *keys, *arguments))
-        return {str(name) for name in dead} if isinstance(dead, list) else set()
+        return texts(await self._link.ask(("EVAL", _DEAD_NODES, len(keys), *keys, *arguments)))
 
     async def _end_calls(
         self,
@@ -176,9 +174,8 @@ class NodeRegistry:
         assert isinstance(end, int)
         while end > 0:
             first = max(0, end - _PAGE_CALLS)
-            page = await self._link.ask(["ZRANGE", active, first, end - 1])
+            calls = texts(await self._link.ask(["ZRANGE", active, first, end - 1]))
             end = first
-            calls = [str(call_id) for call_id in page] if isinstance(page, list) else []
             nodes = await self._link.ask_all(
                 [["HGET", self._keys.call(call_id), "node"] for call_id in calls]
             )
@@ -199,7 +196,3 @@ class NodeRegistry:
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // NS_PER_MS
-
-
-def _word(value: str | int) -> str | int:
-    return value if isinstance(value, str) else int(value)

@@ -1,20 +1,10 @@
 """Things that may happen once, wherever a request comes in: the nodes' secret, a token's use."""
 
-from bridge.store.client import RedisLink
-from bridge.store.keys import Keys
+from bridge.store.client import RedisStore
 
 
-class OnceStore:
-    """Every method raises RedisUnavailableError while Redis is away.
-
-    Args:
-        link: to Redis; closed by whoever made it.
-        keys: names.
-    """
-
-    def __init__(self, link: RedisLink, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+class OnceStore(RedisStore):
+    """Keeps the secret that nodes share, and the uses of tokens."""
 
     async def secret(self, proposed: str) -> str:
         """Return the secret that all nodes share: the one proposed, if there was none."""

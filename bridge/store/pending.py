@@ -8,13 +8,13 @@ A token itself is nowhere in Redis, only its SHA-256.
 import json
 from collections.abc import Mapping
 
-from bridge.store.client import CommandRefused, RedisLink
+from bridge.store.client import CommandRefused, RedisLink, RedisStore
 from bridge.store.digests import digest
 from bridge.store.keys import Keys
 
 
-class PendingStore:
-    """Keeps tokens' purposes. Every method raises RedisUnavailableError while Redis is away.
+class PendingStore(RedisStore):
+    """Keeps tokens' purposes.
 
     Args:
         link: to Redis; closed by whoever made it.
@@ -23,8 +23,7 @@ class PendingStore:
     """
 
     def __init__(self, link: RedisLink, keys: Keys, kind: str) -> None:
-        self._link = link
-        self._keys = keys
+        super().__init__(link, keys)
         self._kind = kind
 
     async def put(self, token: str, purpose: Mapping[str, str], ttl_s: int) -> None:

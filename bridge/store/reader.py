@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.config.settings import RedisSettings
-from bridge.store.client import CommandRefused, RedisLink, Reply, Script
-from bridge.store.keys import Keys
+from bridge.store.client import OwnRedisStore, Reply, Script
+from bridge.store.replies import Entry, entries, following, listed, pairs, texts
 
 MAX_BLOCK_MS = 5_000
 _MAX_EVENTS = 500
@@ -59,41 +59,20 @@ class History:
         return list(turns.values())
 
 
-class CallReader:
-    """Reads what every node writes.
-
-    Every method raises RedisUnavailableError (an InfrastructureError) while Redis is away.
-
-    Args:
-        settings: prefix and timeout.
-        url: the Redis to read.
-
-    Raises:
-        ConfigError: ``url`` can't be read.
-    """
+class CallReader(OwnRedisStore):
+    """Reads what every node writes."""
 
     def __init__(self, settings: RedisSettings, url: str) -> None:
-        self._keys = Keys(settings.prefix)
+        super().__init__(settings, url)
         self._heartbeat_s = settings.heartbeat_ms / 1000
-        self._link = RedisLink(url, timeout_s=settings.connect_timeout_s)
-
-    async def __aenter__(self) -> "CallReader":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Disconnect."""
-        await self._link.aclose()
 
     async def active(self) -> list[str]:
         """Return the calls that have begun and not ended, the oldest first."""
-        return _texts(await self._link.ask(["ZRANGE", self._keys.active, 0, -1]))
+        return texts(await self._link.ask(["ZRANGE", self._keys.active, 0, -1]))
 
     async def ended(self, most: int) -> list[str]:
         """Return the calls that have ended and are still kept, the latest first."""
-        return _texts(await self._link.ask(["ZREVRANGE", self._keys.ended, 0, most - 1]))
+        return texts(await self._link.ask(["ZREVRANGE", self._keys.ended, 0, most - 1]))
 
     async def calls(self, call_ids: Collection[str]) -> list[dict[str, str]]:
         """Return the fields of several calls in one round trip; without those that are gone."""
@@ -102,12 +81,11 @@ class CallReader:
         replies = await self._link.ask_all(
             [["HGETALL", self._keys.call(call_id)] for call_id in call_ids]
         )
-        found = (_pairs(reply) for reply in replies if not isinstance(reply, CommandRefused))
-        return [fields for fields in found if fields]
+        return [fields for fields in map(pairs, replies) if fields]
 
     async def troubled_nodes(self) -> dict[str, str]:
         """Return what is wrong with the nodes that have not left, by their names."""
-        names = _texts(await self._link.ask(["ZRANGE", self._keys.nodes, 0, -1]))
+        names = texts(await self._link.ask(["ZRANGE", self._keys.nodes, 0, -1]))
         if not names:
             return {}
         time, *replies = await self._link.ask_all(
@@ -143,30 +121,30 @@ class CallReader:
         for first in range(0, len(call_ids), _PAGE):
             asked = call_ids[first : first + _PAGE]
             keys = [self._keys.call(call_id) for call_id in asked]
-            replies = _list(await self._link.run(_HASHES, keys, fields))
+            replies = listed(await self._link.run(_HASHES, keys, fields))
             rows = [
-                {n: str(v) for n, v in zip(fields, _list(reply), strict=False) if v is not None}
+                {n: str(v) for n, v in zip(fields, listed(reply), strict=False) if v is not None}
                 for reply in replies
             ]
             yield [row for row in rows if row]
 
     async def call(self, call_id: str) -> dict[str, str] | None:
         """Return the fields of a call (`keys.CALL_FIELDS`), None if Redis has none such."""
-        return _pairs(await self._link.ask(["HGETALL", self._keys.call(call_id)])) or None
+        return pairs(await self._link.ask(["HGETALL", self._keys.call(call_id)])) or None
 
     async def nodes(self) -> dict[str, dict[str, str]]:
         """Return the heartbeats of the nodes that live, by name."""
-        names = _texts(await self._link.ask(["ZRANGE", self._keys.nodes, 0, -1]))
+        names = texts(await self._link.ask(["ZRANGE", self._keys.nodes, 0, -1]))
         beats = [(name, await self.node(name)) for name in names]
         return {name: beat for name, beat in beats if beat is not None}
 
     async def node(self, node_id: str) -> dict[str, str] | None:
         """Return a node's heartbeat, None if it is gone."""
-        return _pairs(await self._link.ask(["HGETALL", self._keys.node(node_id)])) or None
+        return pairs(await self._link.ask(["HGETALL", self._keys.node(node_id)])) or None
 
     async def events(
         self, call_id: str, after: str = "0", block_ms: int = 0, most: int = _MAX_EVENTS
-    ) -> list[tuple[str, dict[str, str]]]:
+    ) -> list[Entry]:
         """Return the next event summaries of a call, at most ``most``.
 
         Args:
@@ -179,29 +157,26 @@ class CallReader:
         """
         return await self._entries(self._keys.events(call_id), after, block_ms, most)
 
-    async def alerts(self, after: str = "0", block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
+    async def alerts(self, after: str = "0", block_ms: int = 0) -> list[Entry]:
         """Return the next alerts of all calls, at most 500; result as of :meth:`events`."""
         return await self._entries(self._keys.alerts, after, block_ms, _MAX_EVENTS)
 
-    async def flags(self, after: str = "0", block_ms: int = 0) -> list[tuple[str, dict[str, str]]]:
+    async def flags(self, after: str = "0", block_ms: int = 0) -> list[Entry]:
         """Return the next flags of all calls, at most 500; result as of :meth:`events`."""
         return await self._entries(self._keys.flags, after, block_ms, _MAX_EVENTS)
 
-    async def _entries(
-        self, stream: str, after: str, block_ms: int, most: int
-    ) -> list[tuple[str, dict[str, str]]]:
+    async def _entries(self, stream: str, after: str, block_ms: int, most: int) -> list[Entry]:
         wait_ms = min(block_ms, MAX_BLOCK_MS)
         block = ("BLOCK", wait_ms) if wait_ms > 0 else ()  # BLOCK 0 would wait for ever
         streams = ("STREAMS", stream, after)
         reply = await self._link.ask(
             ("XREAD", "COUNT", most, *block, *streams), patience_s=wait_ms / 1000
         )
-        entries = _list(_list(_list(reply)[0])[1]) if reply else []
-        return [(str(entry_id), _pairs(fields)) for entry_id, fields in map(_list, entries)]
+        return following(reply)
 
     async def history(self, call_id: str) -> "History":
         """Return all that Redis has of a call; empty if it has none such."""
-        events: list[tuple[str, dict[str, str]]] = []
+        events: list[Entry] = []
         while more := await self.events(call_id, events[-1][0] if events else "0"):
             events += more
         return History(await self.call(call_id) or {}, tuple(events))
@@ -213,14 +188,10 @@ class CallReader:
         replies = await self._link.ask_all(
             [["XREVRANGE", self._keys.events(each), "+", "-", "COUNT", 1] for each in call_ids]
         )
-        entries = (
-            [] if isinstance(reply, CommandRefused) else [_list(entry) for entry in _list(reply)]
-            for reply in replies
-        )
         return {
-            call_id: _pairs(entry[0][1])
-            for call_id, entry in zip(call_ids, entries, strict=True)
-            if entry
+            call_id: fields
+            for call_id, reply in zip(call_ids, replies, strict=True)
+            for _, fields in entries(reply)
         }
 
     async def wait_for_call(self, *, seen: Collection[str] = (), timeout_s: float) -> str:
@@ -235,16 +206,3 @@ class CallReader:
                     if call_id not in seen:
                         return call_id
                 await asyncio.sleep(_POLL_S)
-
-
-def _list(reply: Reply) -> list[Reply]:
-    return reply if isinstance(reply, list) else []
-
-
-def _texts(reply: Reply) -> list[str]:
-    return [str(item) for item in _list(reply)]
-
-
-def _pairs(reply: Reply) -> dict[str, str]:
-    words = _texts(reply)
-    return dict(zip(words[::2], words[1::2], strict=True))

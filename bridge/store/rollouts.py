@@ -23,8 +23,9 @@ from bridge.routing.rollout.changes import Change
 from bridge.routing.rollout.observed import CallEntry
 from bridge.routing.rollout.state import RolloutState
 from bridge.store.audit_log import AuditLog, Guard
-from bridge.store.client import Command, CommandRefused, RedisLink, Reply
+from bridge.store.client import Command, CommandRefused, RedisLink, RedisStore
 from bridge.store.keys import Keys
+from bridge.store.replies import Entry, entries, listed, pairs, texts, words_of
 
 CALLS_KEPT = 20_000
 """Of a flag; a step that takes more calls than that is judged by the latest ones."""
@@ -80,8 +81,8 @@ class Signature:
     address: str = ""
 
 
-class RolloutStore:
-    """Reads and changes rollouts. Every method raises RedisUnavailableError while Redis is away.
+class RolloutStore(RedisStore):
+    """Reads and changes rollouts.
 
     Args:
         link: to Redis; closed by whoever made it.
@@ -92,8 +93,7 @@ class RolloutStore:
     def __init__(
         self, link: RedisLink, settings: RedisSettings, audit: AuditLog | None = None
     ) -> None:
-        self._link = link
-        self._keys = Keys(settings.prefix)
+        super().__init__(link, Keys(settings.prefix))
         self._audit = audit or AuditLog(link, self._keys)
 
     async def read(self, flags: Sequence[str]) -> dict[str, RolloutState]:
@@ -107,7 +107,7 @@ class RolloutStore:
         for flag, reply in zip(flags, replies, strict=True):
             if isinstance(reply, CommandRefused):
                 raise ConfigError(f"{self._keys.rollout(flag)} in Redis is no hash ({reply.code})")
-            if fields := _pairs(reply):
+            if fields := pairs(reply):
                 found[flag] = RolloutState.from_fields(fields)
         return found
 
@@ -147,22 +147,20 @@ class RolloutStore:
         restored = Signature(state.author, evidence={"restored": True})
         return await self._put(flag, found, state, restored)
 
-    async def history(self, flag: str, most: int) -> list[tuple[str, dict[str, str]]]:
+    async def history(self, flag: str, most: int) -> list[Entry]:
         """Return the latest changes, (id, fields), the newest first."""
-        reply = await self._link.ask(
-            ("XREVRANGE", self._keys.rollout_history(flag), "+", "-", "COUNT", most)
-        )
-        return _entries(reply)
+        latest = ("XREVRANGE", self._keys.rollout_history(flag), "+", "-", "COUNT", most)
+        return entries(await self._link.ask(latest))
 
-    async def report(self, flag: str, entries: Sequence[CallEntry]) -> None:
+    async def report(self, flag: str, ended: Sequence[CallEntry]) -> None:
         """Add ended calls to the log, each once."""
         log = self._keys.rollout_calls(flag)
         commands: list[Command] = [
             (
                 *("EVAL", _COUNT, 2, self._keys.call(entry.call_id), log, CALLS_KEPT),
-                *_words(entry.to_fields()),
+                *words_of(entry.to_fields()),
             )
-            for entry in entries
+            for entry in ended
         ]
         await self._link.ask_all(commands)
 
@@ -172,19 +170,15 @@ class RolloutStore:
         Args:
             after: id of the last one seen, or its time in ms since the Unix epoch.
         """
-        reply = await self._link.ask(
-            ("XRANGE", self._keys.rollout_calls(flag), f"({after}", "+", "COUNT", _PAGE)
-        )
-        return _calls_of(_entries(reply))
+        page = _page_of(self._keys.rollout_calls(flag), f"({after}")
+        return _calls_of(entries(await self._link.ask(page)))
 
     async def logged(self, is_meant: Callable[[CallEntry], bool]) -> LoggedCalls:
         """Find calls in the logs of all flags, also of such as the settings have no more."""
         found: dict[str, list[str]] = {}
         for key in await self._keys_like(self._keys.rollout_calls("*")):
             after = "-"
-            while page := _entries(
-                await self._link.ask(("XRANGE", key, after, "+", "COUNT", _PAGE))
-            ):
+            while page := entries(await self._link.ask(_page_of(key, after))):
                 found.setdefault(key, []).extend(
                     entry_id for entry_id, entry in _calls_of(page) if is_meant(entry)
                 )
@@ -229,15 +223,15 @@ class RolloutStore:
             ("EVAL", _ACTIVE, 1, self._keys.rollouts_active, node, counts, ACTIVE_MS)
         )
         others: Counter[str] = Counter()
-        for text in reply if isinstance(reply, list) else []:
+        for text in texts(reply):
             try:
-                counts = json.loads(str(text))
+                counts = json.loads(text)
                 others.update({str(arm): int(count) for arm, count in counts.items()})
             except (AttributeError, TypeError, ValueError):  # another's writing: no node's calls
                 continue
         return others
 
-    async def audit(self, most: int) -> list[tuple[str, dict[str, str]]]:
+    async def audit(self, most: int) -> list[Entry]:
         """Return the latest entries of the audit, (id, fields), the newest first."""
         return await self._audit.latest(most)
 
@@ -276,8 +270,8 @@ class RolloutStore:
             {name: value for name, value in audited.items() if value},
             guard=Guard(self._keys.rollout(flag), "version", str(before.version or "")),
             commands=[
-                ("HSET", self._keys.rollout(flag), *_words(fields)),
-                ("XADD", self._keys.rollout_history(flag), *kept, "*", *_words(change)),
+                ("HSET", self._keys.rollout(flag), *words_of(fields)),
+                ("XADD", self._keys.rollout_history(flag), *kept, "*", *words_of(change)),
             ],
         )
 
@@ -286,35 +280,22 @@ class RolloutStore:
         cursor = "0"
         while True:
             reply = await self._link.ask(("SCAN", cursor, "MATCH", pattern, "COUNT", _KEYS_A_SCAN))
-            following, keys = reply if isinstance(reply, list) else ("0", [])
-            found |= set(map(str, keys)) if isinstance(keys, list) else set()
+            following, keys = listed(reply)
+            found |= set(texts(keys))
             cursor = str(following)
             if cursor == "0":
                 return sorted(found)
 
 
-def _calls_of(entries: Sequence[tuple[str, dict[str, str]]]) -> list[tuple[str, CallEntry]]:
+def _page_of(key: str, after: str) -> Command:
+    return ("XRANGE", key, after, "+", "COUNT", _PAGE)
+
+
+def _calls_of(logged: Sequence[Entry]) -> list[tuple[str, CallEntry]]:
     found = []
-    for entry_id, fields in entries:
+    for entry_id, fields in logged:
         try:
             found.append((entry_id, CallEntry.from_fields(fields)))
         except (KeyError, ValueError):  # another's writing: it says nothing of a call
             continue
-    return found
-
-
-def _words(fields: Mapping[str, str]) -> list[str]:
-    return [word for pair in fields.items() for word in pair]
-
-
-def _pairs(reply: Reply) -> dict[str, str]:
-    words = [str(word) for word in reply] if isinstance(reply, list) else []
-    return dict(zip(words[::2], words[1::2], strict=True))
-
-
-def _entries(reply: Reply) -> list[tuple[str, dict[str, str]]]:
-    found = []
-    for entry in reply if isinstance(reply, list) else []:
-        if isinstance(entry, list):
-            found.append((str(entry[0]), _pairs(entry[1])))
     return found

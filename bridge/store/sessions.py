@@ -12,9 +12,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from bridge.store.client import RedisLink
+from bridge.store.client import RedisLink, RedisStore
 from bridge.store.digests import digest
 from bridge.store.keys import Keys
+from bridge.store.replies import pairs, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Session:
     address: str
 
 
-class SessionStore:
-    """Reads and writes sign-ins. Every method raises RedisUnavailableError while Redis is away.
+class SessionStore(RedisStore):
+    """Reads and writes sign-ins.
 
     Args:
         link: to Redis; closed by whoever made it.
@@ -49,8 +50,7 @@ class SessionStore:
     """
 
     def __init__(self, link: RedisLink, keys: Keys, *, idle_s: int, max_s: int) -> None:
-        self._link = link
-        self._keys = keys
+        super().__init__(link, keys)
         self._idle_ms = idle_s * 1000
         self._max_ms = max_s * 1000
 
@@ -106,25 +106,15 @@ class SessionStore:
             but: the id of one that goes on.
         """
         ids = self._keys.user_sessions(user)
-        reply = await self._link.ask(("SMEMBERS", ids))
-        found = [str(each) for each in reply if each != but] if isinstance(reply, list) else []
+        found = [each for each in texts(await self._link.ask(("SMEMBERS", ids))) if each != but]
         if found:
             await self._link.ask(("DEL", *(self._keys.session(each) for each in found)))
             await self._link.ask(("SREM", ids, *found))
         return len(found)
 
 
-class PresenceStore:
-    """Reads and writes presence. Every method raises RedisUnavailableError while Redis is away.
-
-    Args:
-        link: to Redis; closed by whoever made it.
-        keys: of the project.
-    """
-
-    def __init__(self, link: RedisLink, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+class PresenceStore(RedisStore):
+    """Reads and writes presence."""
 
     async def set_away(self, user: str, since_ms: int | None) -> None:
         """Note since when somebody is away; None: they are there again."""
@@ -135,9 +125,8 @@ class PresenceStore:
 
     async def away(self) -> Mapping[str, int]:
         """Return who says that they are away, and since when, ms since the Unix epoch."""
-        found = await self._link.ask(("HGETALL", self._keys.presence))
-        words = list(map(str, found)) if isinstance(found, list) else []
-        return {user: int(at) for user, at in zip(words[::2], words[1::2], strict=True)}
+        found = pairs(await self._link.ask(("HGETALL", self._keys.presence)))
+        return {user: int(at) for user, at in found.items()}
 
     async def idle_s(self, users: Sequence[str]) -> dict[str, int]:
         """Return who of these is signed in, and for how many seconds they have used nothing."""
@@ -147,9 +136,9 @@ class PresenceStore:
             [("SMEMBERS", self._keys.user_sessions(user)) for user in users]
         )
         asked = [
-            (user, str(session_id))
+            (user, session_id)
             for user, ids in zip(users, sets, strict=True)
-            for session_id in (ids if isinstance(ids, list) else ())
+            for session_id in texts(ids)
         ]
         if not asked:
             return {}

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from bridge.store.audit_log import Guard
-from bridge.store.client import Command, RedisLink
-from bridge.store.keys import Keys
+from bridge.store.client import Command, RedisStore
+from bridge.store.replies import texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +64,8 @@ class Roster:
     users: Mapping[str, User]
 
 
-class UserStore:
-    """Reads users, and says how they are changed: :mod:`bridge.store.audit_log` does it.
-
-    Every method raises RedisUnavailableError while Redis is away.
-
-    Args:
-        link: to Redis; closed by whoever made it.
-        keys: names.
-    """
-
-    def __init__(self, link: RedisLink, keys: Keys) -> None:
-        self._link = link
-        self._keys = keys
+class UserStore(RedisStore):
+    """Reads users, and says how they are changed: :mod:`bridge.store.audit_log` does it."""
 
     async def get(self, name: str) -> User | None:
         """Return a user, None if there is none such."""
@@ -89,8 +78,7 @@ class UserStore:
         version, found = await self._link.ask_all(
             [("HGET", self._keys.users_version, "version"), ("HVALS", self._keys.users)]
         )
-        texts = found if isinstance(found, list) else []
-        users = (User.from_json(str(each)) for each in texts)
+        users = (User.from_json(each) for each in texts(found))
         return Roster(str(version or ""), {user.name: user for user in users})
 
     def guard(self, roster: "Roster") -> Guard:

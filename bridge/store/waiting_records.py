@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from bridge.config.settings import RedisSettings
-from bridge.store.client import RedisLink
+from bridge.store.client import RedisLink, RedisStore
 from bridge.store.keys import Keys
+from bridge.store.replies import texts, words_of
 
 _PAGE = 100
 
@@ -33,8 +34,8 @@ class WaitingRecord:
     keep_s: int | None = None
 
 
-class WaitingRecords:
-    """One node's records. Every method raises RedisUnavailableError while Redis is away.
+class WaitingRecords(RedisStore):
+    """One node's records.
 
     Args:
         link: to Redis; closed by whoever made it.
@@ -49,9 +50,8 @@ class WaitingRecords:
     def __init__(
         self, link: RedisLink, settings: RedisSettings, node_id: str, now_ms: Callable[[], int]
     ) -> None:
+        super().__init__(link, Keys(settings.prefix))
         self.dropped = 0
-        self._link = link
-        self._keys = Keys(settings.prefix)
         self._settings = settings
         self._node_id = node_id
         self._now_ms = now_ms
@@ -65,13 +65,12 @@ class WaitingRecords:
             "asserted": record.asserted,
             "files": record.files,
         }
-        pairs = [word for pair in fields.items() for word in pair]
         expire_s = self._settings.records_wait_s
         if record.keep_s is not None:
             expire_s = min(expire_s, record.keep_s)
         await self._link.ask_all(
             [
-                ("HSET", key, *pairs),
+                ("HSET", key, *words_of(fields)),
                 ("EXPIRE", key, expire_s),
                 ("ZADD", self._keys.records, self._now_ms(), record.call_id),
             ]
@@ -101,8 +100,7 @@ class WaitingRecords:
 
     async def _mine(self) -> AsyncIterator[str]:
         """Yield this node's calls, from the oldest on; those over their time leave the list."""
-        listed = await self._link.ask(("ZRANGE", self._keys.records, 0, -1))
-        known = [str(each) for each in listed] if isinstance(listed, list) else []
+        known = texts(await self._link.ask(("ZRANGE", self._keys.records, 0, -1)))
         for first in range(0, len(known), _PAGE):
             page = known[first : first + _PAGE]
             nodes = await self._link.ask_all(

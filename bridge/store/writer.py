@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from bridge.config.settings import RedisSettings
 from bridge.store.buffer import Batch, EventWrite, StateWrite, Stream, WriteBuffer
-from bridge.store.client import Command, CommandRefused, RedisLink, Reply
+from bridge.store.client import Command, CommandRefused, RedisLink, RedisStore, Reply
 from bridge.store.keys import Keys
 
 _BATCH_WRITES = 64
@@ -24,7 +24,7 @@ _CALL_UNKNOWN = 0
 _log = logging.getLogger(__name__)
 
 
-class StateWriter:
+class StateWriter(RedisStore):
     """Takes writes out of a buffer and sees to it that they arrive.
 
     Args:
@@ -42,11 +42,10 @@ class StateWriter:
     def __init__(
         self, link: RedisLink, keys: Keys, buffer: WriteBuffer, settings: RedisSettings
     ) -> None:
+        super().__init__(link, keys)
         self.in_flight = 0
         self.flushes = 0
         self.rejected = 0
-        self._link = link
-        self._keys = keys
         self._buffer = buffer
         self._settings = settings
 

@@ -24,6 +24,7 @@ from bridge.errors import TelephonyError
 from bridge.sip.addresses import Uri
 from bridge.sip.digest import DigestChallenge, strongest
 from bridge.sip.registration import NO_ANSWER, RegisterAnswer
+from bridge.telephony.guarding import guarded
 from bridge.telephony.headers import read_headers, request_uri
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_settings import account_config
@@ -158,23 +159,19 @@ class TrunkAccount(Account):
 
     def onRegState(self, prm: Any) -> None:
         """Take the last answer to a REGISTER; the others were PJSUA's to deal with."""
-        try:
+        with guarded(log, "register_failed", trunk=self._name):
             answered = self._answered
             if answered is not None and not answered.done():
                 answered.set_result(_answer_of(prm))
-        except Exception:
-            log.exception("register_failed", trunk=self._name)
 
     def onSendRequest(self, prm: Any) -> None:
         """Answer the challenge of an OPTIONS, once."""
-        try:
+        with guarded(log, "challenge_not_answered", trunk=self._name):
             change = prm.e.body.tsxState
             code = int(change.tsx.statusCode)
             if code in CHALLENGES and change.type == pj.PJSIP_EVENT_RX_MSG:
                 sent = str(change.tsx.lastTx.wholeMsg)
                 self._answer(code, sent, str(change.src.rdata.wholeMsg))
-        except Exception:
-            log.exception("challenge_not_answered", trunk=self._name)
 
     def _answer(self, code: int, sent: str, response: str) -> None:
         challenges, answers = _HEADERS[code]

@@ -14,8 +14,10 @@ from collections.abc import Callable
 
 import structlog
 
+from bridge.telephony.guarding import guarded
 from bridge.telephony.library import PjString
 from bridge.telephony.pacing import SocketPacing
+from bridge.telephony.replies import HeaderList
 from bridge.telephony.sip_messages import SipMessage
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 
@@ -61,34 +63,16 @@ class AdmissionDoor:
         self._exempt = exempt
         self._lib: Symbols = lib
         self._refusal = refusal
-        self._kept: list[object] = []
         self._phrases: dict[str, PjString] = {}
         self._endpoint = lib.pjsua_get_pjsip_endpt()
-        self._headers = self._header_list(b"Retry-After", str(retry_after_s).encode())
+        pool = lib.pjsua_pool_create(b"admission", 512, 512)
+        self._headers = HeaderList(lib, pool, [("Retry-After", str(retry_after_s))])
         self._module = SipModule(
             lib, b"mod-admission", _BEFORE_APPLICATION, {"on_rx_request": self._on_rx_request}
         )
 
-    def _string(self, text: bytes) -> PjString:
-        buffer = ctypes.create_string_buffer(text)
-        self._kept.append(buffer)
-        return PjString(ctypes.cast(buffer, ctypes.c_void_p), len(text))
-
-    def _header_list(self, name: bytes, value: bytes) -> int:
-        """Build a `pjsip_hdr` list of one; its head is a zeroed block linked to itself."""
-        pool = self._lib.pjsua_pool_create(b"admission", 512, 512)
-        head = (ctypes.c_void_p * 16)()
-        self._kept.append(head)
-        address = ctypes.addressof(head)
-        head[0] = head[1] = address
-        header = self._lib.pjsip_generic_string_hdr_create(
-            pool, ctypes.byref(self._string(name)), ctypes.byref(self._string(value))
-        )
-        self._lib.pj_list_insert_before(address, header)
-        return address
-
     def _on_rx_request(self, rdata: int) -> int:
-        try:
+        with guarded(log, "admission_failed"):
             info: bytes = self._lib.pjsip_rx_data_get_info(rdata)
             message = SipMessage.parse(info.decode(errors="replace"))
             if message is None or message.method not in _ASKING:
@@ -101,15 +85,13 @@ class AdmissionDoor:
                 return PASS
             self.refused += message.method == "INVITE"
             self._refuse(rdata, reason)
-        except Exception:
-            log.exception("admission_failed")
-            return PASS
-        return HANDLED
+            return HANDLED
+        return PASS
 
     def _refuse(self, rdata: int, reason: str) -> None:
         if reason not in self._phrases:  # there are a few reasons, and many INVITEs
-            self._phrases[reason] = self._string(reason.encode())
+            self._phrases[reason] = PjString.of(reason.encode())
         phrase = ctypes.byref(self._phrases[reason])
         self._lib.pjsip_endpt_respond(
-            self._endpoint, None, rdata, 503, phrase, self._headers, None, None
+            self._endpoint, None, rdata, 503, phrase, self._headers.address, None, None
         )

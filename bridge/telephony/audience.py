@@ -12,7 +12,7 @@ import numpy as np
 
 from bridge.audio.resample import PHONE_HZ
 from bridge.audio.supervisor_frames import FRAME_MS, ListenFrame
-from bridge.telephony.guests import mixed
+from bridge.telephony.linked_rows import mixed
 from bridge.telephony.ports import Samples
 
 _QUEUED_FRAMES = 50

@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from bridge.audio.resample import PHONE_HZ
-from bridge.audio.rings import FRAME_MS, RingArena, gather
+from bridge.audio.rings import FRAME_MS
 from bridge.errors import TelephonyError
-from bridge.telephony.guests import GuestRows
-from bridge.telephony.joined import JoinedRows
-from bridge.telephony.library import import_pjsua2, load_symbols
-from bridge.telephony.ports import ConferencePort, Positions, Samples
+from bridge.telephony.library import import_pjsua2
+from bridge.telephony.linked_ports import LinkedPorts
+from bridge.telephony.ports import ConferencePort
 
 pj: Any = import_pjsua2()
 
@@ -87,7 +86,7 @@ class _RowPort(pj.AudioMediaPort):  # type: ignore[misc]  # SWIG class without t
         self._stamps_ns[row] = time.monotonic_ns()
 
 
-class CallbackPorts:
+class CallbackPorts(LinkedPorts[Any]):
     """:class:`bridge.telephony.ports.JoinablePorts` over `AudioMediaPort`.
 
     Args:
@@ -100,17 +99,11 @@ class CallbackPorts:
     """
 
     def __init__(self, clock_sink: Any, rows: int, rate_hz: int = PHONE_HZ) -> None:
-        self._library = load_symbols()
-        self.arena = RingArena(rows, rate_hz=rate_hz)
+        super().__init__(rows, rate_hz)
         self.heard_ring = np.zeros((rows, self.arena.length_samples), dtype=np.int16)
-        self.rx_positions: Positions = np.zeros(rows, dtype=np.int64)
-        self.tx_positions: Positions = np.zeros(rows, dtype=np.int64)
-        self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
+        self._played_ring = self.heard_ring
         self._clock_sink = clock_sink
         self._ports: dict[int, _RowPort] = {}
-        self._calls: dict[int, ConferencePort] = {}
-        self._joined = JoinedRows(self.arena.frame_samples)
-        self._guests = GuestRows(self.arena.frame_samples)
 
     def refresh(self) -> None:
         """Do nothing: the callbacks move the positions themselves."""
@@ -141,98 +134,20 @@ class CallbackPorts:
         port.this.disown()  # Python must not free it: PJSIP's clock may be inside (see above)
         return port
 
-    def connect(self, row: int, audio: ConferencePort) -> None:
-        """Join a row to a call's audio, both ways."""
-        self._calls[row] = audio
-        self._link(audio.media, self._ports[row])
-        other = self._joined.other(row)
-        if other is not None:
-            self._link_calls(row, other)
-        self._link_guest(row)
+    def _port(self, audio: ConferencePort) -> Any:
+        return audio.media
 
-    def disconnect(self, row: int) -> None:
-        """Part a row from its call's audio, if it is joined."""
-        other = self._joined.other(row)
-        if other is not None:
-            self._unlink_calls(row, other)
-        self._unlink_guest(row)
-        audio = self._audio(row)
-        self._calls.pop(row, None)
-        if audio is not None:
-            self._unlink(audio, self._ports[row])
+    def _row_ports(self, row: int) -> tuple[Any, Any]:
+        return self._ports[row], self._ports[row]
 
-    def _audio(self, row: int) -> Any:
-        """Return the port of a row's call; None where PJSUA took it out, and the links with it."""
-        audio = self._calls.get(row)
-        return audio.media if audio is not None and audio.exists(self._library) else None
+    def _link(self, source: Any, sink: Any) -> None:
+        source.startTransmit(sink)
 
-    def join(self, row: int, other: int) -> None:
-        """Have the calls of two rows hear each other; see :class:`JoinablePorts`."""
-        self._joined.join(row, other, self.rx_positions)
-        self._link_calls(row, other)
-
-    def part(self, row: int) -> None:
-        """Part a row's call from the other one, if it is joined."""
-        other = self._joined.other(row)
-        if other is not None:
-            self._unlink_calls(row, other)
-            self._joined.part(row)
-
-    def seat(self, row: int, guest: int) -> None:
-        """Have a row's call hear a guest; see :class:`MediaPorts`."""
-        self._guests.seat(row, guest, self.tx_positions)
-        self._link_guest(row)
-
-    def unseat(self, row: int) -> None:
-        """Have a row's call not hear its guest any more, if it has one."""
-        self._unlink_guest(row)
-        self._guests.unseat(row)
-
-    def _link_guest(self, row: int) -> None:
-        guest, audio = self._guests.of(row), self._audio(row)
-        if guest is not None and audio is not None:
-            self._ports[guest].startTransmit(audio)
-
-    def _unlink_guest(self, row: int) -> None:
-        guest, audio = self._guests.of(row), self._audio(row)
-        if guest is not None and audio is not None:
-            self._ports[guest].stopTransmit(audio)
-
-    def _link_calls(self, row: int, other: int) -> None:
-        """Link two calls where both have audio; linking twice does nothing."""
-        ours, theirs = self._audio(row), self._audio(other)
-        if ours is not None and theirs is not None:
-            self._link(ours, theirs)
-
-    def _unlink_calls(self, row: int, other: int) -> None:
-        ours, theirs = self._audio(row), self._audio(other)
-        if ours is not None and theirs is not None:
-            self._unlink(ours, theirs)
-
-    def _link(self, one: Any, two: Any) -> None:
-        one.startTransmit(two)
-        two.startTransmit(one)
-
-    def _unlink(self, one: Any, two: Any) -> None:
-        one.stopTransmit(two)
-        two.stopTransmit(one)
+    def _unlink(self, source: Any, sink: Any) -> None:
+        source.stopTransmit(sink)
 
     def close_row(self, row: int) -> None:
         """Part the row from its call and from the clock, and give it back."""
-        self.disconnect(row)
-        self._joined.part(row)
-        self._guests.unseat(row)
+        self._leave(row)
         self._ports[row].stopTransmit(self._clock_sink)
         self.arena.release(row)
-
-    def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        """Return what the calls heard, shape (rows, count)."""
-        played = gather(self.heard_ring, rows, starts, count)
-        return self._joined.add_heard(played, rows, starts, self.arena.rx)
-
-    def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
-        """Return what guests said in calls, shape (rows, count); None where there are none."""
-        return self._guests.said(rows, starts, count, self._played)
-
-    def _played(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        return gather(self.heard_ring, rows, starts, count)

@@ -6,17 +6,16 @@ that: MD5 in the place of SHA-256 (RFC 8760 section 2.4). In the loop's thread, 
 
 import ctypes
 from collections.abc import Iterator
-from typing import Any
 
 import structlog
 
 from bridge.sip.digest import DigestChallenge, strongest
+from bridge.telephony.guarding import guarded
 from bridge.telephony.headers import read_headers
-from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
-from bridge.telephony.received_message import MessageFinder
+from bridge.telephony.library import PjString
+from bridge.telephony.received_message import MessageFinder, ReceivedText
 from bridge.telephony.sip_module import PASS, SipModule, Symbols
 
-pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _BELOW_TRANSACTIONS = 14
@@ -36,20 +35,16 @@ class ChallengeFilter:
     def __init__(self, lib: ctypes.CDLL) -> None:
         self._lib: Symbols = lib
         self._finder = MessageFinder(lib)
-        self._read = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
+        self._received = ReceivedText(lib)
         self._module = SipModule(
             lib, b"mod-challenges", _BELOW_TRANSACTIONS, {"on_rx_response": self._on_response}
         )
 
     def _on_response(self, rdata: int) -> int:
-        try:
-            self._read(int(self._received.this), rdata)
-            text = str(self._received.wholeMsg)
+        with guarded(log, "challenges_not_read"):
+            text = self._received.of(rdata).text
             if text.startswith(_CODES):
                 self._filter(rdata, text)
-        except Exception:
-            log.exception("challenges_not_read")
         return PASS
 
     def _filter(self, rdata: int, text: str) -> None:
@@ -67,8 +62,7 @@ class ChallengeFilter:
                     self._lib.pj_list_erase(address)
 
     def _headers(self, message: int, name: bytes) -> Iterator[int]:
-        buffer = ctypes.create_string_buffer(name)
-        text = PjString(ctypes.cast(buffer, ctypes.c_void_p), len(name))
+        text = PjString.of(name)
         start: int | None = None
         while header := self._lib.pjsip_msg_find_hdr_by_name(message, ctypes.byref(text), start):
             yield header

@@ -22,7 +22,6 @@ def find_dialog(lib: Symbols, call_id: str, local_tag: str, remote_tag: str) -> 
     names = (call_id, local_tag, remote_tag)
     if not all(names):
         return None
-    buffers = [ctypes.create_string_buffer(name.encode("latin-1")) for name in names]
-    texts = [PjString(ctypes.addressof(data), len(data) - 1) for data in buffers]
+    texts = [PjString.of(name.encode("latin-1")) for name in names]
     found: int | None = lib.pjsip_ua_find_dialog(*map(ctypes.byref, texts), 0)
     return found

@@ -61,15 +61,12 @@ class DoorKeeper(Protocol):
 
     def calls_from(self, host: str, trunk: str) -> int:
         """Count the calls that came from a trunk, or from a host's source where it is of none."""
-        ...
 
     def find_call(self, sip_call_id: str) -> PjCall | None:
         """Find a call by its dialog's Call-ID."""
-        ...
 
     def take_text(self, text: str, far_end: str, sent: bool) -> None:
         """Take a message as it passed the wire, and whom it came from or went to."""
-        ...
 
 
 class Doors:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import structlog
 
+from bridge.telephony.guarding import guarded
 from bridge.telephony.long_messages import LongMessages
 from bridge.telephony.replies import TCP, TLS, UDP, RawReplies, Transport
 from bridge.telephony.request_door import RequestStanding, due
@@ -78,15 +79,13 @@ class DroppedRequests:
         lib.pjsip_tpmgr_set_drop_data_cb(manager, self._callback)
 
     def _on_dropped(self, address: int) -> None:
-        try:
+        with guarded(log, "dropped_request_unanswered"):
             dropped = _Dropped.from_address(address)
             if dropped.status == _IGNORED:
                 line_ends = ctypes.string_at(dropped.data, dropped.len)
                 self._long_messages.pass_over(dropped.transport, line_ends)
             else:
                 self._answer(dropped)
-        except Exception:
-            log.exception("dropped_request_unanswered")
 
     def _answer(self, dropped: _Dropped) -> None:
         data = ctypes.string_at(dropped.data, dropped.len)

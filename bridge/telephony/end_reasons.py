@@ -65,7 +65,6 @@ def reason_for(outcome: Outcome) -> EndReason:
 class _Owner(Protocol):
     def on_pj_reason(self, reason: str) -> None:
         """Take why the far end ends the call."""
-        ...
 
 
 class Call(Protocol):
@@ -77,7 +76,6 @@ class Call(Protocol):
     @property
     def owner(self) -> _Owner:
         """Its leg."""
-        ...
 
 
 def hear_reason(text: str, find: Callable[[str], Call | None]) -> None:

@@ -34,6 +34,7 @@ from bridge.telephony.certificates import TlsCredentials
 from bridge.telephony.doors import Doors
 from bridge.telephony.end_reasons import hear_reason
 from bridge.telephony.far_ends import FarEnds
+from bridge.telephony.guarding import guarded
 from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.left_calls import LeftCalls, StatelessRequests
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
@@ -81,11 +82,9 @@ class _Library(pj.Endpoint):  # type: ignore[misc]  # SWIG class without types
 
     def onSelectAccount(self, prm: Any) -> None:
         """Choose the account for a request outside of dialogs."""
-        try:
+        with guarded(log, "account_not_chosen"):
             host = host_of(str(prm.rdata.srcAddress))
             prm.accountIndex = self._endpoint.account_of_sender(host).getId()
-        except Exception:
-            log.exception("account_not_chosen")
 
 
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization"})

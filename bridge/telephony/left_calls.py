@@ -16,7 +16,6 @@ import re
 import secrets
 import socket
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 
@@ -24,11 +23,11 @@ from bridge.errors import Outcome, TelephonyError
 from bridge.sip.addresses import AddressError
 from bridge.sip.dialog import Dialog, Hop
 from bridge.telephony.end_reasons import HEADER, reason_for
-from bridge.telephony.library import READ_RECEIVED, import_pjsua2
+from bridge.telephony.guarding import guarded
+from bridge.telephony.received_message import ReceivedText
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 from bridge.telephony.socket_address import SocketAddress
 
-pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _NODE_ANSWERS_WITHIN_S = 1.6
@@ -66,8 +65,7 @@ class StatelessRequests:
         self._lib: Symbols = lib
         self._place = place
         self._manager = lib.pjsip_endpt_get_tpmgr(lib.pjsua_get_pjsip_endpt())
-        self._read = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
+        self._received = ReceivedText(lib)
         self._awaited: dict[str, asyncio.Future[int]] = {}
         self._module = SipModule(
             lib,
@@ -118,20 +116,17 @@ class StatelessRequests:
             log.debug("request_not_sent", status=status, host=hop.host)
 
     def _on_response(self, rdata: int) -> int:
-        try:
+        with guarded(log, "response_not_taken"):
             if not self._awaited:
                 return PASS
-            self._read(int(self._received.this), rdata)
-            found = _ANSWER.match(str(self._received.wholeMsg).encode(errors="surrogateescape"))
+            found = _ANSWER.match(self._received.of(rdata).data)
             waiting = self._awaited.get(found[2].decode("latin-1")) if found else None
             if found is None or waiting is None:
                 return PASS
             if int(found[1]) >= _FIRST_FINAL_CODE and not waiting.done():
                 waiting.set_result(int(found[1]))
-        except Exception:
-            log.exception("response_not_taken")
-            return PASS
-        return HANDLED
+            return HANDLED
+        return PASS
 
 
 async def _resolved(hop: Hop) -> SocketAddress:

@@ -9,7 +9,7 @@ import ctypes
 import importlib.util
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from bridge.errors import InfrastructureError, TelephonyError
 
@@ -69,6 +69,14 @@ class PjString(ctypes.Structure):
     """`pj_str_t` (pjlib, pj/types.h): pointer and length, not terminated."""
 
     _fields_ = (("ptr", ctypes.c_void_p), ("slen", ctypes.c_ssize_t))
+
+    @classmethod
+    def of(cls, text: bytes) -> Self:
+        """Return a string that has its bytes for as long as it is kept itself."""
+        buffer = ctypes.create_string_buffer(text)
+        string = cls(ctypes.addressof(buffer), len(text))
+        string.buffer = buffer
+        return string
 
 
 def load_symbols() -> ctypes.CDLL:

@@ -22,11 +22,9 @@ class LineListener(Protocol):
 
     def on_caller_audio(self, audio: bytes, captured_ns: int) -> None:
         """Take caller audio in the line's format; ``captured_ns``: when its last sample came in."""
-        ...
 
     def on_playout(self, event: PlayoutStarted | PlayoutDrained) -> None:
         """Learn that the caller hears an item now, or has heard all there was."""
-        ...
 
 
 class SoundListener(Protocol):
@@ -34,7 +32,6 @@ class SoundListener(Protocol):
 
     def __call__(self, event: Sound, /) -> None:
         """Take a change of the caller's sound."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

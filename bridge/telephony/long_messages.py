@@ -13,6 +13,7 @@ import re
 
 import structlog
 
+from bridge.telephony.guarding import guarded
 from bridge.telephony.replies import RawReplies, Transport
 from bridge.telephony.sip_request import TOO_LARGE, FinalResponse, Request, out_of_bounds
 
@@ -111,11 +112,9 @@ class LongMessages:
         return part
 
     def _on_received(self, address: int) -> None:
-        try:
+        with guarded(log, "long_message_not_refused"):
             received = _Received.from_address(address)
             received.len -= self._drop(received)
-        except Exception:
-            log.exception("long_message_not_refused")
 
     def _drop(self, received: _Received) -> int:
         """Return how many bytes of what came are dropped; PJSIP goes on behind them."""

@@ -28,13 +28,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bridge.audio.resample import PHONE_HZ
-from bridge.audio.rings import RingArena, gather
 from bridge.clock import NS_PER_S
 from bridge.errors import TelephonyError
 from bridge.telephony.audio_clock import ConferenceClock
-from bridge.telephony.guests import GuestRows
-from bridge.telephony.joined import JoinedRows
-from bridge.telephony.library import load_symbols
+from bridge.telephony.linked_ports import LinkedPorts
 from bridge.telephony.memory_layout import UnusableMemoryPorts, find_layout
 from bridge.telephony.pjmedia import (
     WORD_BYTES,
@@ -45,7 +42,7 @@ from bridge.telephony.pjmedia import (
     put_frame,
     words_at,
 )
-from bridge.telephony.ports import ConferencePort, Positions, Samples
+from bridge.telephony.ports import ConferencePort, Positions
 
 HISTORY_MS = 800
 """So much of what was played can still be read; 1.2 s of a ring of 2 s may be laid ahead."""
@@ -63,7 +60,7 @@ class _Row:
     capture_slot: int
 
 
-class MemoryPorts:
+class MemoryPorts(LinkedPorts[int]):
     """:class:`bridge.telephony.ports.JoinablePorts` over PJSIP's memory ports.
 
     Args:
@@ -77,20 +74,13 @@ class MemoryPorts:
     """
 
     def __init__(self, rows: int, rate_hz: int = PHONE_HZ) -> None:
-        self._library = load_symbols()
+        super().__init__(rows, rate_hz)
         try:
             self._layout = find_layout(self._library)
         except UnusableMemoryPorts as problem:
             raise TelephonyError(str(problem)) from problem
         self._pool = create_pool(self._library)
-        self.arena = RingArena(rows, rate_hz=rate_hz)
-        self.rx_positions: Positions = np.zeros(rows, dtype=np.int64)
-        self.tx_positions: Positions = np.zeros(rows, dtype=np.int64)
-        self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
         self._rows: dict[int, _Row] = {}
-        self._calls: dict[int, ConferencePort] = {}
-        self._joined = JoinedRows(self.arena.frame_samples)
-        self._guests = GuestRows(self.arena.frame_samples)
         self._clock = ConferenceClock(rate_hz)
         # Of the rows that have ports: their numbers, their rx rings' addresses, and where in
         # `_words`, which spans all ports from the lowest address on, their two words are.
@@ -189,116 +179,20 @@ class MemoryPorts:
         self._rx_addresses = self.arena.rx.ctypes.data + made * self.arena.rx.strides[0]
         self._made = made
 
-    def connect(self, row: int, audio: ConferencePort) -> None:
-        """Join a row to a call's audio, both ways.
+    def _port(self, audio: ConferencePort) -> int:
+        return audio.slot
 
-        Raises:
-            TelephonyError: PJSIP refused it.
-        """
-        ports, call_slot = self._rows[row], audio.slot
-        self._calls[row] = audio
-        for source, sink in ((call_slot, ports.capture_slot), (ports.player_slot, call_slot)):
-            self._connect(source, sink)
-        other = self._joined.other(row)
-        if other is not None:
-            self._connect_calls(row, other)
-        self._connect_guest(row)
-
-    def disconnect(self, row: int) -> None:
-        """Part a row from its call's audio, if it is joined."""
-        other = self._joined.other(row)
-        if other is not None:
-            self._disconnect_calls(row, other)
-        self._disconnect_guest(row)
-        call_slot = self._call_slot(row)
-        self._calls.pop(row, None)
-        if call_slot is None:
-            return
+    def _row_ports(self, row: int) -> tuple[int, int]:
         ports = self._rows[row]
-        self._library.pjsua_conf_disconnect(call_slot, ports.capture_slot)
-        self._library.pjsua_conf_disconnect(ports.player_slot, call_slot)
+        return ports.player_slot, ports.capture_slot
 
-    def _call_slot(self, row: int) -> int | None:
-        """Return the slot of a row's call; None where PJSUA took it out, and the links with it."""
-        audio = self._calls.get(row)
-        return audio.slot if audio is not None and audio.exists(self._library) else None
-
-    def join(self, row: int, other: int) -> None:
-        """Have the calls of two rows hear each other; see :class:`JoinablePorts`.
-
-        Raises:
-            TelephonyError: PJSIP refused it.
-        """
-        self.refresh()
-        self._joined.join(row, other, self.rx_positions)
-        self._connect_calls(row, other)
-
-    def part(self, row: int) -> None:
-        """Part a row's call from the other one, if it is joined."""
-        other = self._joined.other(row)
-        if other is not None:
-            self._disconnect_calls(row, other)
-            self._joined.part(row)
-
-    def _connect_calls(self, row: int, other: int) -> None:
-        """Link two calls where both have audio; linking twice does nothing."""
-        ours, theirs = self._call_slot(row), self._call_slot(other)
-        if ours is not None and theirs is not None:
-            self._connect(ours, theirs)
-            self._connect(theirs, ours)
-
-    def _disconnect_calls(self, row: int, other: int) -> None:
-        ours, theirs = self._call_slot(row), self._call_slot(other)
-        if ours is not None and theirs is not None:
-            self._library.pjsua_conf_disconnect(ours, theirs)
-            self._library.pjsua_conf_disconnect(theirs, ours)
-
-    def seat(self, row: int, guest: int) -> None:
-        """Have a row's call hear a guest; see :class:`MediaPorts`.
-
-        Raises:
-            TelephonyError: PJSIP refused it.
-        """
-        self.refresh()
-        self._guests.seat(row, guest, self.tx_positions)
-        self._connect_guest(row)
-
-    def unseat(self, row: int) -> None:
-        """Have a row's call not hear its guest any more, if it has one."""
-        self._disconnect_guest(row)
-        self._guests.unseat(row)
-
-    def _connect_guest(self, row: int) -> None:
-        guest, call_slot = self._guests.of(row), self._call_slot(row)
-        if guest is not None and call_slot is not None:
-            self._connect(self._rows[guest].player_slot, call_slot)
-
-    def _disconnect_guest(self, row: int) -> None:
-        guest, call_slot = self._guests.of(row), self._call_slot(row)
-        if guest is not None and call_slot is not None:
-            self._library.pjsua_conf_disconnect(self._rows[guest].player_slot, call_slot)
-
-    def _connect(self, source: int, sink: int) -> None:
+    def _link(self, source: int, sink: int) -> None:
         check(self._library.pjsua_conf_connect(source, sink), "to join a call's audio")
+
+    def _unlink(self, source: int, sink: int) -> None:
+        self._library.pjsua_conf_disconnect(source, sink)
 
     def close_row(self, row: int) -> None:
         """Part the row from its call and give it back; its ports step on in silence."""
-        self.disconnect(row)
-        self._joined.part(row)
-        self._guests.unseat(row)
+        self._leave(row)
         self.arena.release(row)
-
-    def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        """Return what the calls heard, shape (rows, count).
-
-        What was played is silence where it is older than ``HISTORY_MS``.
-        """
-        played = gather(self.arena.tx, rows, starts, count)
-        return self._joined.add_heard(played, rows, starts, self.arena.rx)
-
-    def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
-        """Return what guests said in calls, shape (rows, count); None where there are none."""
-        return self._guests.said(rows, starts, count, self._played)
-
-    def _played(self, rows: Positions, starts: Positions, count: int) -> Samples:
-        return gather(self.arena.tx, rows, starts, count)

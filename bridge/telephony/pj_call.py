@@ -10,6 +10,7 @@ from bridge.config.trunks import Codec, Trunk
 from bridge.errors import TelephonyError
 from bridge.sip.dialog import UNSEEN_CSEQ, Dialog, uri_of_contact
 from bridge.sip.text import clean
+from bridge.telephony.guarding import guarded
 from bridge.telephony.headers import read_headers
 from bridge.telephony.info import Info, respond
 from bridge.telephony.leg import LegState
@@ -51,17 +52,14 @@ class CallOwner(Protocol):
     @property
     def transferring(self) -> bool:
         """Return whether the far end owes us news of a transfer."""
-        ...
 
     @property
     def dialog(self) -> Dialog | None:
         """Return the facts of its dialog, where the far end has called; else None."""
-        ...
 
     @property
     def call_id(self) -> str:
         """The bridge's name of the call, for logs."""
-        ...
 
     @property
     def wanted_codec(self) -> Codec | None:
@@ -70,41 +68,32 @@ class CallOwner(Protocol):
 
     def reject(self, sip_code: int, reason: str) -> None:
         """Refuse the INVITE, or end the call."""
-        ...
 
     def on_pj_state(self, state: LegState, code: int) -> None:
         """Take the INVITE session's state and its last status; DISCONNECTED comes last."""
-        ...
 
     def on_pj_media(
         self, audio: ConferencePort | None, codec: str, telephone_event: bool = False
     ) -> None:
         """Take the conference port after an offer/answer; None without audio."""
-        ...
 
     def on_pj_rtp(self, rtp: RtpStats) -> None:
         """Take the figures of a stream that ends."""
-        ...
 
     def on_pj_event(self, digit: str, timestamp_ms: int, duration_ms: int, ended: bool) -> None:
         """Take a packet of an RFC 4733 event."""
-        ...
 
     def on_pj_reason(self, reason: str) -> None:
         """Take why the far end ends the call."""
-        ...
 
     def on_pj_info(self, info: Info) -> None:
         """Take an INFO of the far end's."""
-        ...
 
     def on_pj_info_answered(self, code: int) -> None:
         """Take the answer to an INFO of ours."""
-        ...
 
     def on_pj_transfer(self, sip_code: int, final: bool) -> None:
         """Take how far a transfer of ours is."""
-        ...
 
 
 class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
@@ -203,7 +192,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
 
     def onCallState(self, prm: Any) -> None:
         """Pass the INVITE session's state on."""
-        try:
+        with guarded(log, "call_state_failed", call_id=self.owner.call_id):
             info = self.getInfo()
             state = _STATES.get(info.state)
             self.owner.sip_call_id = clean(str(info.callIdString))
@@ -215,8 +204,6 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
             if state is LegState.CONFIRMED and self._farewell is not None:
                 with contextlib.suppress(pj.Error):  # it has ended at its owner's word
                     self.hangup(self._farewell)
-        except Exception:
-            log.exception("call_state_failed", call_id=self.owner.call_id)
 
     def onCallMediaState(self, prm: Any) -> None:
         """Pass the call's audio on."""
@@ -240,57 +227,47 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
 
     def onCallRxOffer(self, prm: Any) -> None:
         """Refuse a new offer within the call that has no audio for us; the call goes on."""
-        try:
+        with guarded(log, "offer_failed", call_id=self.owner.call_id):
             offer = str(prm.offer.wholeSdp)  # empty where it is too long for pjsua2 to print
             if offer and not has_usable_audio(offer, self._terms):
                 prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
-        except Exception:
-            log.exception("offer_failed", call_id=self.owner.call_id)
 
     def onCallSdpCreated(self, prm: Any) -> None:
         """Write the codecs and keys that we offer, and how much audio a packet to us carries."""
-        try:
+        with guarded(log, "sdp_failed", call_id=self.owner.call_id):
             own = str(prm.sdp.wholeSdp)  # empty where it is too long for pjsua2 to print
             theirs, wanted = str(prm.remSdp.wholeSdp), self.owner.wanted_codec
             codecs = codecs_towards(theirs, self._terms.codecs, wanted)
             narrowed = with_codecs(with_offered_suites(own), codecs)
             prm.sdp.wholeSdp = with_own_ptime(narrowed)
-        except Exception:
-            log.exception("sdp_failed", call_id=self.owner.call_id)
 
     def onStreamPreCreate(self, prm: Any) -> None:
         """Close the media's sockets to strangers, before anything of theirs can be heard."""
-        try:
+        with guarded(log, "rtp_not_locked", call_id=self.owner.call_id):
             index = int(prm.streamIdx)
             places = str(prm.streamInfo.remoteRtpAddress), str(prm.streamInfo.remoteRtcpAddress)
             self._stream = index
             self._lock.begin(index, [host_of(place) for place in places])
-        except Exception:
-            log.exception("rtp_not_locked", call_id=self.owner.call_id)
 
     def onStreamDestroyed(self, prm: Any) -> None:
         """Keep the figures of a stream's RTP; a re-INVITE may bring another stream."""
-        try:
-            with contextlib.suppress(pj.Error):  # a stream that never ran has none
-                self.owner.on_pj_rtp(read_rtp(self, int(prm.streamIdx)))
-        except Exception:
-            log.exception("rtp_figures_failed", call_id=self.owner.call_id)
+        failed = guarded(log, "rtp_figures_failed", call_id=self.owner.call_id)
+        with failed, contextlib.suppress(pj.Error):  # a stream that never ran has none
+            self.owner.on_pj_rtp(read_rtp(self, int(prm.streamIdx)))
 
     def onDtmfEvent(self, prm: Any) -> None:
         """Pass a packet of an RFC 4733 event on; INFO is taken whole, where it comes in."""
-        try:
+        with guarded(log, "digit_failed", call_id=self.owner.call_id):
             if prm.method != pj.PJSUA_DTMF_METHOD_RFC2833:
                 return
             ended = bool(prm.flags & _EVENT_ENDS)
             self.owner.on_pj_event(
                 str(prm.digit), int(prm.timestamp), max(int(prm.duration), 0), ended
             )
-        except Exception:
-            log.exception("digit_failed", call_id=self.owner.call_id)
 
     def onCallTsxState(self, prm: Any) -> None:
         """Take and answer INFO, and the answers to ours; learn the dialog's name."""
-        try:
+        with guarded(log, "info_failed", call_id=self.owner.call_id):
             change = prm.e.body.tsxState
             transaction = change.tsx
             self._sip_signs += change.type == pj.PJSIP_EVENT_RX_MSG
@@ -308,15 +285,11 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
                 if info.answer is not None:
                     respond(int(transaction.pjTransaction), int(request.pjRxData), info.answer)
                 self.owner.on_pj_info(info)
-        except Exception:
-            log.exception("info_failed", call_id=self.owner.call_id)
 
     def onCallTransferStatus(self, prm: Any) -> None:
         """Pass the end of a transfer on, and what comes before it."""
-        try:
+        with guarded(log, "transfer_status_failed", call_id=self.owner.call_id):
             self.owner.on_pj_transfer(int(prm.statusCode), bool(prm.finalNotify))
-        except Exception:
-            log.exception("transfer_status_failed", call_id=self.owner.call_id)
 
     def onCallTransferRequest(self, prm: Any) -> None:
         """Decline to be transferred: no peer may have us place calls.

@@ -26,11 +26,9 @@ class Kept(Protocol):
 
     def getId(self) -> int:
         """Return its slot in PJSUA."""
-        ...
 
     def free(self) -> None:
         """Destroy the C++ object, whoever still knows this one."""
-        ...
 
 
 CallT = TypeVar("CallT", bound=Kept)

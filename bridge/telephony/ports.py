@@ -55,21 +55,17 @@ class MediaPorts(Protocol):
     @property
     def rx_positions(self) -> Positions:
         """Samples that PJSIP has written into each row of ``rx``; shape (rows,)."""
-        ...
 
     @property
     def tx_positions(self) -> Positions:
         """Samples that PJSIP has taken from each row of ``tx``; shape (rows,)."""
-        ...
 
     @property
     def stamps_ns(self) -> Positions:
         """When each row's ``rx`` position last moved (monotonic); shape (rows,)."""
-        ...
 
     def refresh(self) -> None:
         """Bring positions and stamps of all rows up to now: before each look that must be live."""
-        ...
 
     def open_row(self) -> int:
         """Take a zeroed row and have PJSIP step it from now on.
@@ -78,30 +74,24 @@ class MediaPorts(Protocol):
             RingsExhausted: no row is free.
             TelephonyError: PJSIP refused the port.
         """
-        ...
 
     def connect(self, row: int, audio: ConferencePort) -> None:
         """Join a row to a call's audio, both ways; again after each re-INVITE."""
-        ...
 
     def disconnect(self, row: int) -> None:
         """Part a row from its call's audio; the row goes on stepping in silence."""
-        ...
 
     def close_row(self, row: int) -> None:
         """Take the row out of the conference and give it back."""
-        ...
 
     def heard(self, rows: Positions, starts: Positions, count: int) -> Samples:
         """Return what calls heard, shape (rows, count): the agent, or whom they are joined to.
 
         What a guest says is not in it (:meth:`said_by_guests`).
         """
-        ...
 
     def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
         """Return what guests said in calls, shape (rows, count); None where there are none."""
-        ...
 
 
 class JoinablePorts(MediaPorts, Protocol):
@@ -116,11 +106,9 @@ class JoinablePorts(MediaPorts, Protocol):
             TelephonyError: PJSIP refused it.
             ValueError: one of them is joined already.
         """
-        ...
 
     def part(self, row: int) -> None:
         """Part a row's call from the other one, if it is joined."""
-        ...
 
     def seat(self, row: int, guest: int) -> None:
         """Have a row's call hear what is laid into another row, too, until :meth:`unseat`.
@@ -131,8 +119,6 @@ class JoinablePorts(MediaPorts, Protocol):
             TelephonyError: PJSIP refused it.
             ValueError: the row has a guest already.
         """
-        ...
 
     def unseat(self, row: int) -> None:
         """Have a row's call not hear its guest any more, if it has one."""
-        ...

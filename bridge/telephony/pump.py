@@ -14,7 +14,6 @@ from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.realtime.session_config import AudioFormat
 from bridge.telephony.audio_clock import ClockWatch
 from bridge.telephony.downlink import Downlink
-from bridge.telephony.guests import mixed
 from bridge.telephony.lines import (
     Line,
     LineListener,
@@ -22,6 +21,7 @@ from bridge.telephony.lines import (
     PumpStats,
     Sounds,
 )
+from bridge.telephony.linked_rows import mixed
 from bridge.telephony.playout import Playout
 from bridge.telephony.ports import MediaPorts, Positions
 from bridge.telephony.recorder import Recorder

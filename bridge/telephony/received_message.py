@@ -1,14 +1,19 @@
-"""Finds a received message within PJSIP's `pjsip_rx_data`, whose size differs by build.
+"""Received messages: their texts as pjsua2 reads them, and their places in `pjsip_rx_data`.
 
-Its part `msg_info` begins (pjsip/sip_transport.h) with four words: the text's address, its length,
-the parsed message, and the line of log that `pjsip_rx_data_get_info` returns. That last address is
-known, so it is searched for, once; the words before it are checked against the text.
+The struct's size differs by build. Its part `msg_info` begins (pjsip/sip_transport.h) with four
+words: the text's address, its length, the parsed message, and the line of log that
+`pjsip_rx_data_get_info` returns. That last address is known, so it is searched for, once; the words
+before it are checked against the text.
 """
 
 import ctypes
 import re
+from typing import Any, Self
 
 from bridge.errors import TelephonyError
+from bridge.telephony.library import READ_RECEIVED, import_pjsua2
+
+pj: Any = import_pjsua2()  # a SWIG module without types
 
 _WORD = ctypes.sizeof(ctypes.c_void_p)
 _SCANNED_BYTES = 128 * 1024
@@ -16,6 +21,38 @@ _SCANNED_BYTES = 128 * 1024
 
 _INVITE = b"Request msg INVITE/"
 _INFO = re.compile(rb"Request msg ([^/]+)/|Response msg ")
+
+
+class ReceivedText:
+    """Reads one received message after the other.
+
+    Args:
+        lib: PJSIP's symbols; the endpoint must be initialised.
+    """
+
+    def __init__(self, lib: ctypes.CDLL) -> None:
+        self._read = getattr(lib, READ_RECEIVED)
+        self._received = pj.SipRxData()  # filled anew with each message
+
+    def of(self, rdata: int) -> Self:
+        """Take the message that is at an address: what follows is about it."""
+        self._read(int(self._received.this), rdata)
+        return self
+
+    @property
+    def text(self) -> str:
+        """All of it; bytes that are no UTF-8 are surrogates."""
+        return str(self._received.wholeMsg)
+
+    @property
+    def data(self) -> bytes:
+        """All of it, as it came."""
+        return self.text.encode(errors="surrogateescape")
+
+    @property
+    def far_end(self) -> str:
+        """Host and port that it came from."""
+        return str(self._received.srcAddress)
 
 
 class MessageFinder:

@@ -20,7 +20,6 @@ class Exchange(Protocol):
     @property
     def kept_bytes(self) -> int:
         """Estimate of the memory that they take."""
-        ...
 
 
 T = TypeVar("T", bound=Exchange)

@@ -13,23 +13,21 @@ section 8.2.2.2); PJSUA would make two calls of it. Runs in the loop's thread, i
 
 import ctypes
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 
 from bridge.sip.addresses import host_in
 from bridge.telephony.headers import read_headers
 from bridge.telephony.leg import Leg, LegState
-from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
+from bridge.telephony.library import PjString
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.pj_calls import PjCalls
-from bridge.telephony.received_message import MessageFinder
+from bridge.telephony.received_message import MessageFinder, ReceivedText
 from bridge.telephony.replaces import DialogStanding, InviteId, Replaces, refusal_of
 from bridge.telephony.sip_messages import host_of
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 from bridge.telephony.succession import Predecessor
 
-pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _BEFORE_ADMISSION = 62
@@ -62,10 +60,8 @@ class ReplacesDoor:
         self._calls = calls
         self._endpoint = lib.pjsua_get_pjsip_endpt()
         self._finder = MessageFinder(lib)
-        self._read = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
-        self._buffer = ctypes.create_string_buffer(b"Replaces")
-        self._name = PjString(ctypes.cast(self._buffer, ctypes.c_void_p), len(b"Replaces"))
+        self._received = ReceivedText(lib)
+        self._name = PjString.of(b"Replaces")
         self._let_through: tuple[int, Leg] | None = None
         self._module = SipModule(
             lib, b"mod-replaces", _BEFORE_ADMISSION, {"on_rx_request": self._on_rx_request}
@@ -98,14 +94,13 @@ class ReplacesDoor:
         if message is None:
             return None
         replacing = self._take_header_out(message)
-        self._read(int(self._received.this), rdata)
-        headers = read_headers(str(self._received.wholeMsg))
+        headers = read_headers(self._received.of(rdata).text)
         if self._calls.has_invite(InviteId.of_headers(headers)):
             return _LOOP_DETECTED
         if not replacing:
             return None
         replaces = Replaces.parse(headers.get("replaces", ()))
-        judged = self._judge(replaces, host_of(str(self._received.srcAddress)))
+        judged = self._judge(replaces, host_of(self._received.far_end))
         if isinstance(judged, int):
             return judged
         self._let_through = rdata, judged

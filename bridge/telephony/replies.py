@@ -6,7 +6,7 @@ are counted here. In the loop's thread, within a callback about the request.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bridge.errors import TelephonyError
 from bridge.telephony.library import PjString
@@ -41,29 +41,40 @@ class Replies:
         """
         lib = self._lib
         pool = lib.pjsip_endpt_create_pool(self._endpoint, b"reply", _POOL_BYTES, _POOL_BYTES)
-        kept: list[object] = []
         try:
-            # The list's head is a zeroed block linked to itself (`pj_list_init`).
-            head = (ctypes.c_void_p * 16)()
-            address = ctypes.addressof(head)
-            head[0] = head[1] = address
-            for name, value in answer.headers:
-                texts = [_string(kept, name), _string(kept, value)]
-                header = lib.pjsip_generic_string_hdr_create(pool, *map(ctypes.byref, texts))
-                lib.pj_list_insert_before(address, header)
-            reason = ctypes.byref(_string(kept, answer.reason))
+            headers = HeaderList(lib, pool, answer.headers)
+            reason = PjString.of(answer.reason.encode("latin-1", "replace"))
             lib.pjsip_endpt_respond_stateless(
-                self._endpoint, rdata, answer.code, reason, address, None
+                *(self._endpoint, rdata, answer.code),
+                *(ctypes.byref(reason), headers.address, None),
             )
         finally:
             lib.pjsip_endpt_release_pool(self._endpoint, pool)
 
 
-def _string(kept: list[object], text: str) -> PjString:
-    data = text.encode("latin-1", "replace")
-    buffer = ctypes.create_string_buffer(data)
-    kept.append(buffer)
-    return PjString(ctypes.cast(buffer, ctypes.c_void_p), len(data))
+class HeaderList:
+    """A list of headers, `pjsip_hdr`.
+
+    Args:
+        lib: PJSIP's symbols.
+        pool: that the headers are in.
+        headers: names and values.
+
+    Attributes:
+        address: of the list; it is good for as long as this is kept.
+    """
+
+    def __init__(self, lib: Symbols, pool: int, headers: Iterable[tuple[str, str]]) -> None:
+        # The list's head is a zeroed block linked to itself (`pj_list_init`).
+        self._head = (ctypes.c_void_p * 16)()
+        self.address = ctypes.addressof(self._head)
+        self._head[0] = self._head[1] = self.address
+        self._texts: list[PjString] = []
+        for name_and_value in headers:
+            texts = [PjString.of(text.encode("latin-1", "replace")) for text in name_and_value]
+            header = lib.pjsip_generic_string_hdr_create(pool, *map(ctypes.byref, texts))
+            lib.pj_list_insert_before(self.address, header)
+            self._texts += texts
 
 
 class Transport(ctypes.Structure):

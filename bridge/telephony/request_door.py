@@ -10,15 +10,15 @@ import ctypes
 import enum
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Any
 
 import structlog
 
 from bridge.sip.dialog import uri_of_contact
 from bridge.telephony.dialogs import has_dialog
-from bridge.telephony.library import READ_RECEIVED, PjString, import_pjsua2
+from bridge.telephony.guarding import guarded
+from bridge.telephony.library import PjString
 from bridge.telephony.pj_call import PjCall
-from bridge.telephony.received_message import MessageFinder
+from bridge.telephony.received_message import MessageFinder, ReceivedText
 from bridge.telephony.replies import Replies
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 from bridge.telephony.sip_request import (
@@ -29,7 +29,6 @@ from bridge.telephony.sip_request import (
     refusal_of,
 )
 
-pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _BELOW_TRANSACTIONS = 13
@@ -111,8 +110,7 @@ class RequestDoor:
     ) -> None:
         self._lib: Symbols = lib
         self._most_bytes = most_bytes
-        self._read_received = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
+        self._received = ReceivedText(lib)
         self._find_call = find_call
         self._contacts = _Contacts(lib)
         self._replies = Replies(lib)
@@ -132,17 +130,10 @@ class RequestDoor:
             ),
         )
 
-    def _read(self, rdata: int) -> bytes:
-        self._read_received(int(self._received.this), rdata)
-        message: str = self._received.wholeMsg
-        return message.encode(errors="surrogateescape")
-
     def _on_response(self, rdata: int) -> int:
-        try:
-            return self._drop_out_of_bounds(self._read(rdata))
-        except Exception:
-            log.exception("response_not_judged")
-            return PASS
+        with guarded(log, "response_not_judged"):
+            return self._drop_out_of_bounds(self._received.of(rdata).data)
+        return PASS
 
     def _drop_out_of_bounds(self, data: bytes) -> int:
         """Keep a message that has no answer from PJSIP if it goes past a bound."""
@@ -175,12 +166,10 @@ class RequestDoor:
         return HANDLED if self._is_stray_ack(rdata) else self._judge(rdata, self._answer_in_dialog)
 
     def _is_stray_ack(self, rdata: int) -> bool:
-        try:
-            request = Request.parse(self._read(rdata))
-        except Exception:
-            log.exception("request_not_judged")
-            return False
-        return request is not None and request.method == "ACK" and not request.tag("to")
+        with guarded(log, "request_not_judged"):
+            request = Request.parse(self._received.of(rdata).data)
+            return request is not None and request.method == "ACK" and not request.tag("to")
+        return False
 
     def _answer_in_dialog(self, request: Request, data: bytes, rdata: int) -> FinalResponse | None:
         if request.tag("to"):
@@ -192,8 +181,8 @@ class RequestDoor:
     def _judge(
         self, rdata: int, answer_to: Callable[[Request, bytes, int], FinalResponse | None]
     ) -> int:
-        try:
-            data = self._read(rdata)
+        with guarded(log, "request_not_judged"):
+            data = self._received.of(rdata).data
             request = Request.parse(data)
             if request is None or request.method == "ACK":  # which has no answer
                 return self._drop_out_of_bounds(data)
@@ -201,10 +190,8 @@ class RequestDoor:
             if answer is None:
                 return PASS
             self._replies.send(rdata, answer)
-        except Exception:
-            log.exception("request_not_judged")
-            return PASS
-        return HANDLED
+            return HANDLED
+        return PASS
 
     def _standing(self, request: Request) -> RequestStanding:
         local, remote = request.tag("to"), request.tag("from")
@@ -233,10 +220,7 @@ class _Contacts:
         self._parse = ctypes.CFUNCTYPE(pointer, pointer, pointer, pointer, size, pointer)(
             ("pjsip_parse_hdr", lib)
         )
-        self._texts = [ctypes.create_string_buffer(name) for name in (b"Contact", b"Call-ID")]
-        self._contact, self._call_id = (
-            PjString(ctypes.addressof(text), len(text.value)) for text in self._texts
-        )
+        self._contact, self._call_id = PjString.of(b"Contact"), PjString.of(b"Call-ID")
 
     def add(self, rdata: int, uri: str) -> None:
         """Add one to an INVITE; one whose URI can't be read is left as it is."""

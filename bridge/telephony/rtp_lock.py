@@ -33,7 +33,6 @@ class CountedCall(Protocol):
 
     def media_counts(self) -> tuple[int, int]:
         """Return RTP and RTCP packets that were played or read so far; (0, 0) without a stream."""
-        ...
 
 
 class _Door:

@@ -15,20 +15,18 @@ import ctypes
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from ipaddress import IPv6Address
-from typing import Any
 
 import structlog
 
 from bridge.config.secure_sip import Srtp
 from bridge.config.sip import MediaTerms
 from bridge.config.trunks import WIDEBAND, Codec
-from bridge.telephony.library import READ_RECEIVED, import_pjsua2
-from bridge.telephony.received_message import MessageFinder
+from bridge.telephony.guarding import guarded
+from bridge.telephony.received_message import MessageFinder, ReceivedText
 from bridge.telephony.replies import Replies
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule
 from bridge.telephony.sip_request import FinalResponse
 
-pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 OWN_MS = 20
@@ -279,8 +277,7 @@ class OfferDoor:
         all_codecs: Collection[str],
         is_ipv6: bool,
     ) -> None:
-        self._read_received = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
+        self._received = ReceivedText(lib)
         self._terms = terms
         self._all_codecs = set(all_codecs)
         self._is_ipv6 = is_ipv6
@@ -290,17 +287,14 @@ class OfferDoor:
         )
 
     def _on_request(self, rdata: int) -> int:
-        try:
-            self._read_received(int(self._received.this), rdata)
-            message: str = self._received.wholeMsg
+        with guarded(log, "offer_not_judged"):
+            message = self._received.of(rdata).text
             if not message.startswith(("INVITE ", "UPDATE ")):
                 return PASS
             refusal = self._refusal(message.partition("\r\n\r\n")[2], self._terms(message))
             if refusal is None:
                 return PASS
             self._replies.send(rdata, refusal)
-        except Exception:
-            log.exception("offer_not_judged")
         return HANDLED
 
     def _refusal(self, offer: str, terms: MediaTerms) -> FinalResponse | None:
@@ -338,12 +332,10 @@ class PtimeDoor:
         )
 
     def _on_message(self, rdata: int) -> int:
-        try:
+        with guarded(log, "ptime_not_served"):
             found = self._finder.text(rdata)
             text = ctypes.string_at(*found) if found else b""
             if found and b"ptime:" in text:
                 served = with_served_ptime(text, self._fixed_ms)  # of the same length
                 ctypes.memmove(found[0], served, len(text))
-        except Exception:
-            log.exception("ptime_not_served")
         return PASS

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from bridge.config.secure_sip import Srtp
+from bridge.telephony.guarding import guarded
 from bridge.telephony.library import import_pjsua2
 from bridge.telephony.received_message import MessageFinder
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule
@@ -131,14 +132,12 @@ class CryptoDoor:
         self._module = SipModule(lib, b"mod-crypto", _BEFORE_BODIES_ARE_READ, on_any)
 
     def _on_message(self, rdata: int) -> int:
-        try:
+        with guarded(log, "crypto_not_judged"):
             found = self._finder.text(rdata)
             text = ctypes.string_at(*found) if found else b""
             if found and _ANY_LINE.search(text):
                 ctypes.memmove(
                     found[0], with_usable_keys(text, self._suites), len(text)
                 )  # of the same length
-        except Exception:
-            log.exception("crypto_not_judged")
-            return HANDLED  # PJSIP overflows by some
-        return PASS
+            return PASS
+        return HANDLED  # PJSIP overflows by some

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import structlog
 
+from bridge.telephony.guarding import guarded
 from bridge.telephony.library import READ_RECEIVED, READ_SENT, import_pjsua2
 from bridge.telephony.sip_module import PASS, SipModule
 
@@ -99,12 +100,10 @@ class SipMessages:
         return self._pass_on(self._sent, self._sent.dstAddress, sent=True)
 
     def _pass_on(self, data: Any, address: str, *, sent: bool) -> int:  # Any: SWIG without types
-        try:
+        with guarded(log, "message_not_told"):
             message = SipMessage.parse(data.info, address)
             if message is not None and self._on_message is not None:
                 self._on_message(message, sent)
             if message is not None:
                 self._on_text(str(data.wholeMsg), address, sent)
-        except Exception:
-            log.exception("message_not_told")
         return PASS

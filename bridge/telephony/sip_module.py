@@ -24,7 +24,6 @@ class Symbols(Protocol):
 
     def __getattr__(self, name: str) -> Callable[..., Any]:  # its restype says what it returns
         """Return the C function called ``name``."""
-        ...
 
 
 class _Struct(ctypes.Structure):
@@ -68,10 +67,9 @@ class SipModule:
         priority: int,
         callbacks: Mapping[str, MessageCallback],
     ) -> None:
-        self._name = ctypes.create_string_buffer(name)
+        self._name = PjString.of(name)
         self._callbacks = {field: _OnMessage(each) for field, each in callbacks.items()}
-        text = PjString(ctypes.cast(self._name, ctypes.c_void_p), len(name))
-        self._struct = _Struct(name=text, id=-1, priority=priority)
+        self._struct = _Struct(name=self._name, id=-1, priority=priority)
         for field, callback in self._callbacks.items():
             setattr(self._struct, field, callback)
         endpoint = lib.pjsua_get_pjsip_endpt()

@@ -9,7 +9,6 @@ copies of an INVITE. :mod:`bridge.sip.sources` decides. Runs in the loop's threa
 import ctypes
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 
@@ -17,13 +16,13 @@ from bridge.clock import Clock
 from bridge.sip.sources import RequestSources, SourceVerdict, TurnedAway
 from bridge.sip.users import PresentedRequest
 from bridge.telephony.dialogs import has_dialog
-from bridge.telephony.library import READ_RECEIVED, import_pjsua2
+from bridge.telephony.guarding import guarded
+from bridge.telephony.received_message import ReceivedText
 from bridge.telephony.replies import Replies
 from bridge.telephony.sip_messages import host_of
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule, Symbols
 from bridge.telephony.sip_request import FinalResponse, Request
 
-pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _BEFORE_ANY_ANSWER = 12
@@ -78,8 +77,7 @@ class SourceDoor:
         self._invites_of_users: OrderedDict[tuple[str, str, str], str] = OrderedDict()
         self._on_turned_away = on_turned_away
         self._on_refused = on_refused
-        self._read_received = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
+        self._received = ReceivedText(lib)
         self._replies = Replies(lib)
         retry = (("Retry-After", str(retry_after_s)),)
         self._too_many = FinalResponse(503, "Too Many Calls From There", retry)
@@ -91,11 +89,9 @@ class SourceDoor:
         )
 
     def _on_request(self, rdata: int) -> int:
-        try:
+        with guarded(log, "source_not_judged"):
             return HANDLED if self._is_turned_away(rdata) else PASS
-        except Exception:
-            log.exception("source_not_judged")
-            return HANDLED  # nobody is let in because of a fault here
+        return HANDLED  # nobody is let in because of a fault here
 
     def _is_turned_away(self, rdata: int) -> bool:
         now_ns, host = self._clock.now_ns(), self._host(rdata)
@@ -105,7 +101,7 @@ class SourceDoor:
             return True
         if self._sources.knows(host):
             return False
-        request = Request.parse(self._text())
+        request = Request.parse(self._received.data)
         if request is None or self._is_in_call(request):
             return False
         invite = host, request.header("call-id"), request.tag("from")
@@ -121,7 +117,7 @@ class SourceDoor:
                 self._remember(invite, judgement.trunk)
             return False
         if request.method == "INVITE" and judgement.verdict is not SourceVerdict.DROP:
-            self._on_refused(str(self._received.wholeMsg), str(self._received.srcAddress))
+            self._on_refused(self._received.text, self._received.far_end)
         if judgement.verdict is SourceVerdict.REFUSE:
             self._replies.send(rdata, FORBIDDEN)
         elif judgement.verdict is SourceVerdict.CHALLENGE:
@@ -139,9 +135,9 @@ class SourceDoor:
 
     def _on_new(self, rdata: int) -> int:
         """Count a new call, and refuse it where its source has too many."""
-        try:
+        with guarded(log, "source_not_judged"):
             host = self._host(rdata)
-            request = Request.parse(self._text())
+            request = Request.parse(self._received.data)
             if request is None or request.method != "INVITE" or request.tag("to"):
                 return PASS
             calls, now_ns = self._calls_from(host, self.trunk), self._clock.now_ns()
@@ -149,17 +145,10 @@ class SourceDoor:
                 return PASS
             self._replies.send(rdata, self._too_many)
             self._on_turned_away(host, request.method, TurnedAway.RATE)
-        except Exception:
-            log.exception("source_not_judged")
         return HANDLED
 
     def _host(self, rdata: int) -> str:
-        self._read_received(int(self._received.this), rdata)
-        return host_of(str(self._received.srcAddress))
-
-    def _text(self) -> bytes:
-        message: str = self._received.wholeMsg
-        return message.encode(errors="surrogateescape")
+        return host_of(self._received.of(rdata).far_end)
 
     def _is_in_call(self, request: Request) -> bool:
         names = request.header("call-id"), request.tag("to"), request.tag("from")

@@ -21,8 +21,8 @@ from bridge.audio.sounds import (
     SoundStopped,
 )
 from bridge.clock import NS_PER_MS, NS_PER_S
-from bridge.telephony.guests import mixed
 from bridge.telephony.lines import Line, LineSet, SoundListener
+from bridge.telephony.linked_rows import mixed
 from bridge.telephony.ports import MediaPorts, Positions, Samples
 from bridge.telephony.recorder import Recorder
 

@@ -32,6 +32,8 @@ import structlog
 
 from bridge.clock import NS_PER_S, Clock
 from bridge.errors import TelephonyError
+from bridge.telephony.guarding import guarded
+from bridge.telephony.transport_states import CONNECTED, DESTROYED, TransportStates
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +50,6 @@ _CLOSED_AT_ONCE = 10
 _COUNTED_EVERY_NS = NS_PER_S // 10
 _MORE_DESCRIPTORS = 32
 """From so many more on, sockets are counted: a call takes two."""
-
-_CONNECTED, _DESTROYED = 0, 3
-"""`pjsip_transport_state` (pjsip/sip_transport.h)."""
-_OnState = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
 _ATTACH_FILTER, _DETACH_FILTER = 26, 27
 """`SO_ATTACH_FILTER` and `SO_DETACH_FILTER` (asm-generic/socket.h)."""
@@ -100,13 +98,7 @@ class TcpDoor:
         self._listeners: list[socket.socket] = []
         self.open()
         self._drop_all = ctypes.create_string_buffer(_DROP_ALL, len(_DROP_ALL))
-        manager = lib.pjsip_endpt_get_tpmgr(lib.pjsua_get_pjsip_endpt())
-        lib.pjsip_tpmgr_get_state_cb.restype = ctypes.c_void_p
-        lib.pjsip_tpmgr_get_state_cb.argtypes = [ctypes.c_void_p]
-        lib.pjsip_tpmgr_set_state_cb.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-        self._next = _OnState(lib.pjsip_tpmgr_get_state_cb(manager))
-        self._callback = _OnState(self._on_state)
-        lib.pjsip_tpmgr_set_state_cb(manager, self._callback)
+        self._states = TransportStates(lib, self._on_state)
 
     def look(self) -> None:
         """Open or shut the door as the places are; to be called after each event of PJSIP's."""
@@ -155,16 +147,13 @@ class TcpDoor:
         self._sockets = found if found > len(self._open) + _MORE_DESCRIPTORS else 0
 
     def _on_state(self, transport: int, state: int, info: int) -> None:
-        try:
-            if state == _CONNECTED:
+        with guarded(log, "connection_not_counted"):
+            if state == CONNECTED:
                 self._open.add(transport)
-            elif state == _DESTROYED:
+            elif state == DESTROYED:
                 self._open.discard(transport)
                 self._closed_ns.append(self._clock.now_ns())
                 self._on_closed(transport)
-        except Exception:
-            log.exception("connection_not_counted")
-        self._next(transport, state, info)
 
     def _filter(self) -> None:
         program = struct.pack("HP", 1, ctypes.addressof(self._drop_all))

@@ -14,20 +14,20 @@ Runs in the loop's thread.
 
 import ctypes
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import structlog
 
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.dialog import uri_of_contact
 from bridge.telephony.dialogs import find_dialog
-from bridge.telephony.library import READ_RECEIVED, import_pjsua2
+from bridge.telephony.guarding import guarded
 from bridge.telephony.pj_call import PjCall
+from bridge.telephony.received_message import ReceivedText
 from bridge.telephony.replies import TLS, transport_of
 from bridge.telephony.sip_module import PASS, SipModule
 from bridge.telephony.sip_request import Request
+from bridge.telephony.transport_states import CONNECTED, TransportStates
 
-pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _BEHIND_TRANSACTIONS = 30
@@ -38,9 +38,6 @@ _KEEPING = frozenset({"ACK", "INVITE", "UPDATE"})
 """The first is the answer to our 200, the others may change where the far end is (RFC 3261 section
 12.2, RFC 3311)."""
 
-CONNECTED, DISCONNECTED = 0, 1
-"""`pjsip_transport_state`; what follows them is an end, too."""
-
 
 class _Selector(ctypes.Structure):
     """`pjsip_tpselector` (pjsip/sip_transport.h)."""
@@ -50,34 +47,6 @@ class _Selector(ctypes.Structure):
         ("disable_connection_reuse", ctypes.c_int),
         ("transport", ctypes.c_void_p),
     )
-
-
-_OnState = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-
-
-class TransportStates:
-    """Hears of each change of a transport's state before PJSUA; keep it with the endpoint.
-
-    Args:
-        lib: PJSIP's symbols; the endpoint must be initialised.
-        on_state: given the addresses of the `pjsip_transport` and of its
-            `pjsip_transport_state_info`, with the state between; may not fail.
-    """
-
-    def __init__(self, lib: ctypes.CDLL, on_state: Callable[[int, int, int], None]) -> None:
-        pointer = ctypes.c_void_p
-        lib.pjsip_tpmgr_get_state_cb.restype = pointer
-        lib.pjsip_tpmgr_get_state_cb.argtypes = [pointer]
-        lib.pjsip_tpmgr_set_state_cb.argtypes = [pointer, pointer]
-        manager = lib.pjsip_endpt_get_tpmgr(lib.pjsua_get_pjsip_endpt())
-        self._on_state = on_state
-        self._next = _OnState(lib.pjsip_tpmgr_get_state_cb(manager))
-        self._callback = _OnState(self._hear)
-        lib.pjsip_tpmgr_set_state_cb(manager, self._callback)
-
-    def _hear(self, transport: int, state: int, info: int) -> None:
-        self._on_state(transport, state, info)
-        self._next(transport, state, info)
 
 
 class TlsConnections:
@@ -98,8 +67,7 @@ class TlsConnections:
         self._lib = lib
         self._calls = calls
         self._find_call = find_call
-        self._read_received = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
+        self._received = ReceivedText(lib)
         lib.pjsip_dlg_set_transport.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Selector)]
         self._kept = (
             SipModule(
@@ -110,14 +78,10 @@ class TlsConnections:
         )
 
     def _on_request(self, rdata: int) -> int:
-        try:
+        with guarded(log, "connection_not_kept_to"):
             address, kind = transport_of(rdata)
             if kind == TLS:
-                self._read_received(int(self._received.this), rdata)
-                message: str = self._received.wholeMsg
-                self._heard(message.encode(errors="surrogateescape"), address)
-        except Exception:
-            log.exception("connection_not_kept_to")
+                self._heard(self._received.of(rdata).data, address)
         return PASS
 
     def _heard(self, message: bytes, address: int) -> None:
@@ -144,13 +108,11 @@ class TlsConnections:
             call.connection = address
 
     def _on_state(self, transport: int, state: int, info: int) -> None:
-        try:
+        with guarded(log, "connection_not_let_go"):
             if state != CONNECTED:
                 for call in self._calls:
                     if call.connection == transport:
                         self._keep_to(call, 0)
-        except Exception:
-            log.exception("connection_not_let_go")
 
 
 def _is_by_tls(uri: str) -> bool:

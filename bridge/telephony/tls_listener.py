@@ -23,7 +23,7 @@ from bridge.telephony.library import import_pjsua2
 from bridge.telephony.pj_settings import transport_config, transport_kind
 from bridge.telephony.replies import TLS, Transport
 from bridge.telephony.socket_address import SocketAddress
-from bridge.telephony.tls_connections import CONNECTED, DISCONNECTED, TransportStates
+from bridge.telephony.transport_states import CONNECTED, DISCONNECTED, TransportStates
 
 pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)

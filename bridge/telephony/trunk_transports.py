@@ -7,21 +7,20 @@ Runs in the loop's thread, inside the poll.
 import ctypes
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import structlog
 
 from bridge.config.trunks import Trunk
 from bridge.sip.addresses import AddressError, Uri
 from bridge.sip.sources import TurnedAway
-from bridge.telephony.library import READ_RECEIVED, import_pjsua2
+from bridge.telephony.guarding import guarded
+from bridge.telephony.received_message import ReceivedText
 from bridge.telephony.replies import TLS, Replies, transport_of
 from bridge.telephony.sip_messages import host_of
 from bridge.telephony.sip_module import HANDLED, PASS, SipModule
 from bridge.telephony.sip_request import FinalResponse, Request
 from bridge.telephony.source_door import OnRefused, OnTurnedAway
 
-pj: Any = import_pjsua2()  # a SWIG module without types
 log = structlog.get_logger(__name__)
 
 _BEFORE_ANY_ANSWER = 12
@@ -81,8 +80,7 @@ class TransportDoor:
         on_turned_away: OnTurnedAway,
         on_refused: OnRefused,
     ) -> None:
-        self._read_received = getattr(lib, READ_RECEIVED)
-        self._received = pj.SipRxData()  # filled anew with each message
+        self._received = ReceivedText(lib)
         self._trunk_of = trunk_of
         self._on_turned_away, self._on_refused = on_turned_away, on_refused
         self._replies = Replies(lib)
@@ -91,26 +89,22 @@ class TransportDoor:
         )
 
     def _on_request(self, rdata: int) -> int:
-        try:
+        with guarded(log, "transport_not_judged"):
             return HANDLED if self._is_turned_away(rdata) else PASS
-        except Exception:
-            log.exception("transport_not_judged")
-            return HANDLED  # nobody is let in because of a fault here
+        return HANDLED  # nobody is let in because of a fault here
 
     def _is_turned_away(self, rdata: int) -> bool:
         if transport_of(rdata)[1] == TLS:
             return False
-        self._read_received(int(self._received.this), rdata)
-        message: str = self._received.wholeMsg
-        trunk = self._trunk_of(message)
+        received = self._received.of(rdata)
+        trunk = self._trunk_of(received.text)
         if trunk is None or trunk.transport != "tls":
             return False
-        host = host_of(str(self._received.srcAddress))
-        request = Request.parse(message.encode(errors="surrogateescape"))
+        request = Request.parse(received.data)
         method = request.method if request is not None else ""
         if method == "INVITE":
-            self._on_refused(message, str(self._received.srcAddress))
+            self._on_refused(received.text, received.far_end)
         if method not in {"", "ACK"}:
             self._replies.send(rdata, FORBIDDEN)
-        self._on_turned_away(host, method, TurnedAway.TRANSPORT)
+        self._on_turned_away(host_of(received.far_end), method, TurnedAway.TRANSPORT)
         return True

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from bridge.audio.ledger import PlayoutDrained, PlayoutStarted
 from bridge.audio.rings import RingArena, gather
 from bridge.clock import ManualClock
-from bridge.telephony.guests import GuestRows
+from bridge.telephony.linked_rows import RowLinks
 from bridge.telephony.ports import ConferencePort, Positions, Samples
 
 RATE_HZ = 8000
@@ -41,7 +41,7 @@ class FakePorts:
         self.tx_positions: Positions = np.full(rows, first_position, dtype=np.int64)
         self.stamps_ns: Positions = np.zeros(rows, dtype=np.int64)
         self._clock = clock
-        self._guests = GuestRows(self._frame_samples)
+        self._guests = RowLinks(self._frame_samples)
         self._said: list[deque[Sound]] = [deque() for _ in range(rows)]
         self._taken: list[list[Sound]] = [[] for _ in range(rows)]
         self._heard_ring = np.zeros((rows, self.arena.length_samples), dtype=np.int16)
@@ -82,13 +82,13 @@ class FakePorts:
         return self.arena.acquire()
 
     def seat(self, row: int, guest: int) -> None:
-        self._guests.seat(row, guest, self.tx_positions)
+        self._guests.add(row, guest, self.tx_positions)
 
     def unseat(self, row: int) -> None:
-        self._guests.unseat(row)
+        self._guests.remove(row)
 
     def said_by_guests(self, rows: Positions, starts: Positions, count: int) -> Samples | None:
-        return self._guests.said(rows, starts, count, self.heard)
+        return self._guests.heard(rows, starts, count, self.heard)
 
     def connect(self, row: int, audio: ConferencePort) -> None: ...
 

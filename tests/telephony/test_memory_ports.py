@@ -111,7 +111,7 @@ def test_ports_that_do_not_move_as_they_should_are_refused(
 
     setattr(symbols, function, twice)
     monkeypatch.setattr("bridge.telephony.memory_layout.load_symbols", lambda: symbols)
-    monkeypatch.setattr("bridge.telephony.memory_ports.load_symbols", lambda: symbols)
+    monkeypatch.setattr("bridge.telephony.linked_ports.load_symbols", lambda: symbols)
     problem = memory_ports_problem()
     assert problem is not None
     assert said in problem

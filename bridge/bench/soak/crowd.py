@@ -14,9 +14,8 @@ from random import Random
 
 import numpy as np
 
-from bridge.audio import g711
 from bridge.audio.resample import downsample_whole
-from bridge.bench.lanes import FRAME_SAMPLES, Frames
+from bridge.bench.lanes import Frames, frames_of
 from bridge.bench.phones import Answer, Order, Phones, run_phones
 from bridge.bench.sip_calls import Ended, Outcomes
 from bridge.bench.soak.person import PHRASES, SoakCaller
@@ -106,7 +105,4 @@ def _spoken(text: str) -> Frames:
     """Return a sentence as packets: its last sound last."""
     samples = downsample_whole(Synthesizer("en-us", _WORDS_PER_MINUTE).say(text))
     loud = np.flatnonzero(np.abs(samples) > _LOUD)
-    whole = samples[: loud[-1] + 1]
-    padded = np.pad(whole, (0, -len(whole) % FRAME_SAMPLES))
-    encoded = g711.encode(g711.Law.PCMU, padded)
-    return np.frombuffer(encoded, dtype=np.uint8).reshape(-1, FRAME_SAMPLES)
+    return frames_of(samples[: loud[-1] + 1])

@@ -102,7 +102,6 @@ class MakeNoise(Protocol):
 
     def __call__(self, random: np.random.Generator) -> Signal:
         """Return :data:`NOISE_S` seconds of it."""
-        ...
 
 
 def white(random: np.random.Generator) -> Signal:

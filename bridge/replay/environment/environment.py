@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
-from bridge.processes.simulator import SimulatorAdmin, SimulatorTape
+from bridge.processes.simulator import SimulatorAdmin
 from bridge.replay.environment.load import Load
 from bridge.replay.environment.target_arm import ArmSigner
 from bridge.replay.results.run import LoadFigures
@@ -89,6 +89,9 @@ class Environment:
 class OwnEnvironment(Environment):
     """An environment of processes of our own; :meth:`Startup.start_environment` makes it.
 
+    Args:
+        plays_tape: the simulator's answers are a tape's.
+
     Attributes:
         parts: its processes.
     """
@@ -100,7 +103,8 @@ class OwnEnvironment(Environment):
         simulator: SimulatorAdmin | None,
         set_tools: Callable[[Sequence[ToolMock]], object],
         parts: Sequence[Child],
-        tape: SimulatorTape | None = None,
+        *,
+        plays_tape: bool = False,
         load: Load | None = None,
     ) -> None:
         self.traces = traces
@@ -108,7 +112,7 @@ class OwnEnvironment(Environment):
         self.to = to
         self._simulator = simulator
         self._set_tools = set_tools
-        self._tape = tape
+        self._plays_tape = plays_tape
         self._load = load
 
     def check_alive(self) -> None:
@@ -130,9 +134,9 @@ class OwnEnvironment(Environment):
         """
         self._set_tools(file.script.tools)
         try:
-            if self._tape is not None:
-                await self._tape.rewind()
-            if self._simulator is not None:
+            if self._simulator is not None and self._plays_tape:
+                await self._simulator.rewind()
+            elif self._simulator is not None:
                 await self._simulator.play(file.scenario().model_dump(mode="json"))
         except (OSError, TimeoutError) as error:
             raise InfrastructureError(f"the simulator takes no orders: {error!r}") from error
@@ -145,7 +149,7 @@ class OwnEnvironment(Environment):
         Raises:
             InfrastructureError: the simulator does not answer.
         """
-        if self._simulator is None:
+        if self._simulator is None or self._plays_tape:
             return None
         try:
             return await self._simulator.struck()

@@ -97,11 +97,11 @@ class Startup:
         return OwnEnvironment(
             sip,
             traces,
-            None if simulator is None or arm.tapes is not None else simulator.admin,
+            None if simulator is None else simulator.admin,
             partial(self.mocks.set, node),
             [*parts, gateway],
-            None if simulator is None or arm.tapes is None else simulator.tape,
-            load,
+            plays_tape=arm.tapes is not None,
+            load=load,
         )
 
     def key_of(self, file: ScriptFile, arm: ReplayArm) -> EnvironmentKey:

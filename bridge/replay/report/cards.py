@@ -25,7 +25,7 @@ from bridge.replay.report.sound import (
     read_recording,
 )
 from bridge.replay.report.timing import Waterfall, longest_turn_ms, waterfalls
-from bridge.replay.report.transcripts import TurnRow, align, input_error_rate
+from bridge.replay.report.transcripts import TurnRow, align
 from bridge.replay.results.detail import RunDetail, RunFiles, ToolUse
 from bridge.replay.results.run import WORST_FIRST, RunInfo, RunVerdict, ScriptInfo, TableRow
 
@@ -57,9 +57,7 @@ class ArmCall:
     captions: tuple[Caption, ...] = ()
     falls: tuple[Waterfall, ...] = ()
     tools: tuple[ToolUse, ...] = ()
-    error_rate: float | None = None
     off_script_ms: int | None = None
-    has_wire: bool = False
     switched_off: tuple[str, ...] = ()
 
     @property
@@ -294,9 +292,7 @@ def _make_call(
         place_captions(detail.transcript, scale),
         waterfalls(detail.turns, longest_ms),
         detail.tools,
-        input_error_rate(detail.transcript),
         detail.off_script_from,
-        run.files.wire is not None,
         detail.switched_off,
     )
 

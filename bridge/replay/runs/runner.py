@@ -64,15 +64,12 @@ class RunView(Protocol):
 
     def begun(self, job: Job) -> None:
         """A call is being prepared or goes on."""
-        ...
 
     def again(self, job: Job, reason: str) -> None:
         """A call is over that says nothing; it is placed once more later."""
-        ...
 
     def done(self, job: Job, info: RunInfo) -> None:
         """A call is judged."""
-        ...
 
 
 class ReplayRun:

@@ -36,7 +36,7 @@ class CallMetrics:
             "calls_bad_total", "Calls that failed, not by the caller's or carrier's doing.", "arm"
         )
         self._active = make.gauge("calls_active", "Calls now.", "arm")
-        self._limit = make.gauge("calls_limit", "Calls that may be at once.")
+        self.set_limit = make.gauge("calls_limit", "Calls that may be at once.").set
         self._duration = make.histogram(
             "call_duration_seconds", "Answer to end.", DURATION_S, "arm"
         )
@@ -138,10 +138,6 @@ class CallMetrics:
     def emergency(self, *, route: str) -> None:
         """Count words of an emergency."""
         self._emergencies.labels(self._route(route)).inc()
-
-    def set_limit(self, calls: int) -> None:
-        """Publish how many calls may be at once."""
-        self._limit.set(calls)
 
 
 class QueueMetrics:

@@ -61,31 +61,31 @@ class MediaMetrics:
         self._underruns = make.counter(
             "playout_underruns_total", "Gaps inside the agent's speech.", "arm"
         )
-        self._overruns = make.counter(
+        self.overrun = make.counter(
             "caller_audio_overruns_total", "Caller audio lost: the loop stood still for too long."
-        )
-        self._stalls = make.counter(
+        ).inc
+        self.clock_stalls = make.counter(
             "audio_thread_overruns_total", "Times that PJSIP's audio clock stood still for 60 ms."
-        )
+        ).inc
         self._still = make.gauge(
             "audio_clock_still_seconds", "For how long PJSIP's audio clock has stood still by now."
         )
-        self._reinvites = make.counter(
+        self.reinvited = make.counter(
             "media_reinvites_total", "Times that a re-INVITE began a call's audio anew, holds too."
-        )
-        self._late_blocks = make.counter(
+        ).inc
+        self.late_blocks = make.counter(
             "playout_late_blocks_total", "Agent audio laid after PJSIP had passed its place."
-        )
+        ).inc
         self._digits = make.counter("dtmf_digits_total", "Keys pressed.", "method", "result")
-        self._no_telephone_event = make.counter(
+        self.no_telephone_event = make.counter(
             "calls_without_telephone_event_total", "Calls whose keys can't come as RTP events."
-        )
+        ).inc
         self._added = make.histogram(
             "added_latency_seconds", "Delay that the bridge adds.", ADDED_LATENCY_S, "arm", "path"
         )
-        self._recorder_dropped = make.counter(
+        self.recorder_dropped = make.counter(
             "recorder_dropped_blocks_total", "Audio blocks that missed the recording."
-        )
+        ).inc
         self._recording_stopped = make.counter(
             "recording_stopped_total", "Recordings that the disk refused in a call.", "reason"
         )
@@ -129,41 +129,17 @@ class MediaMetrics:
         """Count a gap inside the agent's speech."""
         self._underruns.labels(arm).inc()
 
-    def overrun(self, overruns: int = 1) -> None:
-        """Count pieces of caller audio that were overwritten before the pump came for them."""
-        self._overruns.inc(overruns)
-
     def clock_still(self, ms: int) -> None:
         """Publish for how long PJSIP's audio clock has stood still by now."""
         self._still.set(ms / 1000)
-
-    def clock_stalls(self, stalls: int = 1) -> None:
-        """Count how often PJSIP's audio clock stood still."""
-        self._stalls.inc(stalls)
-
-    def reinvited(self) -> None:
-        """Count a re-INVITE that began a call's audio anew."""
-        self._reinvites.inc()
-
-    def late_blocks(self, blocks: int = 1) -> None:
-        """Count blocks of agent audio that came too late for their place."""
-        self._late_blocks.inc(blocks)
 
     def digit(self, method: DtmfMethod, result: DtmfResult) -> None:
         """Count a key press."""
         self._digits.labels(method, result).inc()
 
-    def no_telephone_event(self) -> None:
-        """Count a call whose far end did not negotiate telephone-event (RFC 4733)."""
-        self._no_telephone_event.inc()
-
     def added_latency(self, arm: str, path: Path, added_ns: int) -> None:
         """Observe what the bridge added to one piece of audio's delay."""
         self._added_by(arm, path).observe(added_ns / NS_PER_S)
-
-    def recorder_dropped(self, blocks: int = 1) -> None:
-        """Count audio blocks that the recorder could not take."""
-        self._recorder_dropped.inc(blocks)
 
     def expect_stops(self, reasons: Iterable[str]) -> None:
         """Publish the reasons for which recordings may stop: from 1 on there is no increase."""

@@ -7,15 +7,15 @@ class NodeMetrics:
     """Troubles of this node that are nobody else's."""
 
     def __init__(self, make: Families) -> None:
-        self._stops = make.counter(
+        self.stopped = make.counter(
             "process_stops_total", "Times that the process stood still for a second or longer."
-        )
-        self._clock_sets = make.counter(
+        ).inc
+        self.clock_set = make.counter(
             "clock_sets_total", "Times that the wall clock was set by a second or more."
-        )
-        self._promised = make.gauge(
+        ).inc
+        self.set_promised = make.gauge(
             "calls_promised", "Calls that settings and PJSIP allow; the limit may be lower."
-        )
+        ).set
         self._used_up = make.gauge(
             "descriptors_used_up", "1 while this process can open nothing more."
         )
@@ -27,18 +27,6 @@ class NodeMetrics:
             "Unix time at which a certificate that this process shows ends.",
             "of",
         )
-
-    def stopped(self) -> None:
-        """Count that the process stood still."""
-        self._stops.inc()
-
-    def clock_set(self) -> None:
-        """Count that the wall clock was set."""
-        self._clock_sets.inc()
-
-    def set_promised(self, calls: int) -> None:
-        """Publish how many calls there would be with file descriptors enough."""
-        self._promised.set(calls)
 
     def set_descriptors_used_up(self, *, used_up: bool) -> None:
         """Publish whether a file descriptor can be had."""

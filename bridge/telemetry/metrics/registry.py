@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from datetime import UTC, date, datetime, time
 from urllib.parse import urlsplit
@@ -101,7 +101,9 @@ class Metrics:
         )
         for level in ("info", "warning", "error"):
             self._log_lines_left_out.labels(level)
-        self._tasks = make.gauge("loop_tasks", "Asyncio tasks; without calls always as many.")
+        self.watch_tasks = make.gauge(
+            "loop_tasks", "Asyncio tasks; without calls always as many."
+        ).set_function
         self.sip = SipMetrics(make)
         self.calls = CallMetrics(make)
         self.queues = QueueMetrics(make)
@@ -166,10 +168,6 @@ class Metrics:
     def log_lines_left_out(self, level: str, lines: int) -> None:
         """Count lines of log that were not written."""
         self._log_lines_left_out.labels(level).inc(lines)
-
-    def watch_tasks(self, count: Callable[[], int]) -> None:
-        """Count the loop's tasks at each scrape: what grows from call to call is a leak."""
-        self._tasks.set_function(count)
 
     def render_parts(self, form: Format = Format.TEXT) -> Iterator[bytes]:
         """Yield an exposition, piece by piece; some are empty.

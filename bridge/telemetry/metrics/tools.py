@@ -15,17 +15,14 @@ class Run(Protocol):
     @property
     def name(self) -> str:
         """The tool."""
-        ...
 
     @property
     def result(self) -> str:
         """``ok``, or why not."""
-        ...
 
     @property
     def fault(self) -> str:
         """Whose doing that is; ``none`` where it is no failure."""
-        ...
 
 
 class ToolMetrics:
