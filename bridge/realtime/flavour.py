@@ -1,4 +1,4 @@
-"""What a server does otherwise than its dialect, as data, and how that is said and read. Pure.
+"""Differences of a server from its dialect, as data; they change what is said and read. Pure.
 
 A dialect's tables stay as they are: a flavour changes the session that is asked for, the objects
 that leave (:meth:`Flavour.spelled`), and those that come (:meth:`Flavour.read`). Its servers'
