@@ -248,13 +248,17 @@ class ArmSettings(AccessSettings):
             return written
         access = _ACCESS.get(flavour.name, {})
         audio = {"input": flavour.hears[0], "output": flavour.says[0]}
-        usual = {} if set(audio.values()) == {AudioFormat.PCM_24KHZ} else {"audio": audio}
-        return {"dialect": flavour.dialects[0], **access, **usual, **written}
+        usual: dict[str, object] = {}
+        if set(audio.values()) != {AudioFormat.PCM_24KHZ}:
+            usual["audio"] = audio
+        if flavour.dialects:
+            usual["dialect"] = flavour.dialects[0]
+        return {**access, **usual, **written}
 
     @model_validator(mode="after")
     def _speak_a_dialect_of_its_own(self) -> Self:
         spoken = FLAVOURS[self.flavour].dialects
-        if self.dialect not in spoken:
+        if spoken and self.dialect not in spoken:
             raise ValueError(
                 f"has flavour: {self.flavour} and dialect: {self.dialect}, which that server"
                 f" doesn't speak: write dialect: {' or '.join(spoken)}, or leave it out"

@@ -1,4 +1,4 @@
-"""What a server does otherwise than its dialect, as data, and how that is said and read. Pure.
+"""Differences of a server from its dialect, as data; they change what is said and read. Pure.
 
 A dialect's tables stay as they are: a flavour changes the session that is asked for, the objects
 that leave (:meth:`Flavour.spelled`), and those that come (:meth:`Flavour.read`). Its servers'
@@ -27,7 +27,7 @@ class Flavour:
     """A server's own way with its dialect; what is left at its default is as the dialect has it.
 
     Attributes:
-        dialects: that it speaks, the usual one first.
+        dialects: that it speaks, the usual one first; empty for whichever it is asked for.
         names_itself: its dialect's handshake headers are sent; its documentation knows of none.
         fresh_parameter: of the URL's query, that holds a new id for each connection.
         names_model: the session says which model it is, and not the URL alone.
@@ -52,7 +52,7 @@ class Flavour:
     """
 
     name: str
-    dialects: tuple[str, ...] = ("ga", "beta")
+    dialects: tuple[str, ...] = ()
     names_itself: bool = True
     fresh_parameter: str = ""
     names_model: bool = False

@@ -191,9 +191,9 @@ VLLM_OMNI = Flavour(
         }
     ),
 )
-"""vLLM-Omni's realtime duplex API (its `docs/serving/realtime_duplex_api.md`, commit 09c32f18,
-2026-11): no session before the first update, both spellings of an item at once, turn detection of
-its own, 16 kHz in, 24 kHz out."""
+"""vLLM-Omni's "Realtime Duplex API" (the project's page of that name, commit 09c32f18, 2026-11): no
+session before the first update, both spellings of an item at once, turn detection of its own,
+16 kHz in, 24 kHz out."""
 
 LOCALAI = Flavour(
     "localai",

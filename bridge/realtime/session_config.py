@@ -182,7 +182,7 @@ class SessionConfig:
     """What we ask of a session.
 
     Attributes:
-        model: for servers that are told it here; others know it by their URL.
+        model: for servers whose sessions name it; others know it by their URL.
         voice: name of a voice, or the id of a custom one (``voice_...``).
         tool_choice: ``auto``, ``none``, ``required``, a function's name, or an MCP server's tool.
         max_output_tokens: ``inf`` asks for the model's own limit, None for nothing.

@@ -89,6 +89,13 @@ def session_warnings(
     for dialplan in dialplans:
         names = _with_session(dialplan, arms, rollouts)
         for name in names:
+            why = FLAVOURS[arms[name].flavour].answers_by_itself
+            barge_in = dialplan.agent.barge_in
+            if why and barge_in.is_ours and barge_in.model_fields_set:
+                yield (
+                    f"dialplan {dialplan.name} on arm {name}: agent.barge_in does not say when the"
+                    f" agent stops, for the service decides: {why}"
+                )
             prompt = session_layers(dialplan, name, arms[name]).get("prompt")
             if prompt is not None and prompt.value is not None:
                 yield (
@@ -113,7 +120,7 @@ def _differ_in_vain(dialplan: Dialplan, arms: Sequence[ArmSettings]) -> bool:
 def _beyond(dialplan: Dialplan, flavour: Flavour) -> Iterator[tuple[str, str, str]]:
     """Yield what an agent is to do that a server can't: its field, the reason, the remedy."""
     agent = dialplan.agent
-    decides = agent.barge_in.is_ours and agent.barge_in.model_fields_set
+    decides = agent.barge_in.is_ours and "decided_by" in agent.barge_in.model_fields_set
     if flavour.answers_by_itself and decides:
         yield "barge_in", flavour.answers_by_itself, "write barge_in: {decided_by: service}"
     if flavour.answers_audio_alone and agent.greeting is not None and agent.greeting_by == "model":

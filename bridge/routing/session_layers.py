@@ -28,7 +28,6 @@ from bridge.config.session_template import (
 from bridge.config.settings import ArmSettings
 from bridge.realtime.flavours import FLAVOURS
 from bridge.routing.agent import Agent, NoTurnDetection, TranscriptionChoice, TurnDetection
-from bridge.routing.barge_in import BargeIn
 from bridge.routing.models import Dialplan
 from bridge.routing.tools import function_tool
 
@@ -123,11 +122,13 @@ def on_arm(dialplan: Dialplan, arm: ArmSettings) -> Dialplan:
 
 
 def _decided(dialplan: Dialplan, arm: ArmSettings) -> Dialplan:
-    """Leave the caller's turns to a server that leaves them to nobody, if nothing else is asked."""
+    """Leave the caller's turns to a server that leaves them to nobody, if nobody is named."""
     agent = dialplan.agent
-    if not FLAVOURS[arm.flavour].answers_by_itself or agent.barge_in.model_fields_set:
+    named = "decided_by" in agent.barge_in.model_fields_set
+    if named or not FLAVOURS[arm.flavour].answers_by_itself:
         return dialplan
-    decided = agent.model_copy(update={"barge_in": BargeIn(decided_by="service")})
+    barge_in = agent.barge_in.model_copy(update={"decided_by": "service"})
+    decided = agent.model_copy(update={"barge_in": barge_in})
     return dialplan.model_copy(update={"agent": decided})
 
 

@@ -1,4 +1,4 @@
-"""Servers that speak a dialect in their own way, as rows: what they take, and what they send.
+"""Servers with a way of their own with a dialect, a row each: the events that they take and send.
 
 Written from the servers' own documentation and sources, which each row cites, and not from the
 product's table: a mistake there shows here. What the documentation leaves open is as the dialect
@@ -281,7 +281,7 @@ _VLLM_OMNI = ServerRow(
     },
     unsent=frozenset({"conversation.item.input_audio_transcription.delta"}),
 )
-"""vllm-project/vllm-omni, `docs/serving/realtime_duplex_api.md` at 09c32f18 (2026-11)."""
+"""vllm-project/vllm-omni, its page "Realtime Duplex API" at 09c32f18 (2026-11)."""
 
 _LOCALAI = ServerRow(
     dialect=DialectName.GA,

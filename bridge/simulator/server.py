@@ -20,7 +20,7 @@ from bridge.simulator.faults import FaultSpec, Moment
 from bridge.simulator.flavours import SERVERS
 from bridge.simulator.gpt_live.session import LiveSession, Terms
 from bridge.simulator.outbox import Outbox
-from bridge.simulator.scenario import BetaSwitch, Scenario, ServerName
+from bridge.simulator.scenario import BetaSwitch, DoorSpec, Scenario, ServerName
 from bridge.simulator.session import ServerSession
 from bridge.simulator.site import CLOSE_GRACE_S, listen
 from bridge.simulator.tokens import TokenDesk
@@ -111,7 +111,7 @@ class SimulatorServer:
         door.keys = scenario.keys if self._keys is None else tuple(self._keys)
         door.models, door.beta = scenario.models, self._beta or scenario.beta
         self._row = SERVERS[self._flavour or scenario.flavour]
-        door.spec = scenario.door if "door" in scenario.model_fields_set else self._row.door
+        door.spec = self._row.door if scenario.door == DoorSpec() else scenario.door
         door.dialect, door.any_model = self._row.dialect, self._row.any_model
         self._faults.replace(scenario.faults)
 

@@ -73,14 +73,18 @@ COMMANDS = (
 )
 
 
+def spoken_by(flavour: str) -> str:
+    return next(iter(FLAVOURS[flavour].dialects), "ga")
+
+
 def sent(flavour: str, command: Any, dialect: str = "") -> Wire:  # Any: one of the union
-    spoken = dialect or FLAVOURS[flavour].dialects[0]
+    spoken = dialect or spoken_by(flavour)
     frame: Wire = json.loads(dialect_of(spoken, flavour).encode(command, "cmd_1"))
     return frame
 
 
 def read(flavour: str, **event: object) -> ServerEvent:
-    spoken = FLAVOURS[flavour].dialects[0]
+    spoken = spoken_by(flavour)
     return dialect_of(spoken, flavour).decode(json.dumps(event))
 
 

@@ -192,11 +192,17 @@ def test_turns_are_left_to_a_server_that_leaves_them_to_nobody() -> None:
 
 
 def test_bridge_cannot_decide_on_turns_that_a_server_answers_by_itself() -> None:
-    ours = dialplan(barge_in={"backchannels": "stop"})
+    ours = dialplan(barge_in={"decided_by": "bridge"})
     told = problem([ours], {"local": arm({}, flavour="qwen")})
     assert "agent.barge_in can't be on arm 'local' (flavour qwen)" in told
     assert "write barge_in: {decided_by: service}" in told
-    check_sessions([dialplan(barge_in=BY_SERVICE)], {"local": arm({}, flavour="qwen")}, {})
+    qwen = {"local": arm({}, flavour="qwen")}
+    check_sessions([dialplan(barge_in=BY_SERVICE)], qwen, {})
+    # What only says how the bridge would decide is no contradiction, and is told to be in vain.
+    in_vain = dialplan(barge_in={"backchannels": "stop"})
+    check_sessions([in_vain], qwen, {})
+    found = list(session_warnings([in_vain], qwen, {}))
+    assert any("agent.barge_in does not say when the agent stops" in each for each in found)
 
 
 def test_server_that_answers_audio_alone_does_not_greet() -> None:

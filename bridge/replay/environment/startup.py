@@ -129,9 +129,7 @@ class Startup:
         if arm.is_live:
             return None
         if arm.tapes is None:
-            scenario = file.scenario().model_dump(
-                mode="json", exclude={"faults"}, exclude_unset=True
-            )
+            scenario = file.scenario().model_dump(mode="json", exclude={"faults"})
             path = write_yaml(place / "scenario.yaml", scenario)
             speaks = ("--scenario", str(path), "--flavour", arm.settings.flavour)
             return await start.simulator("the local Realtime server", *speaks)
