@@ -34,7 +34,7 @@ AGENT = {
     "greeting": "Say hello.",
     "turn_detection": {"type": "server_vad"},
 }
-NAMES = {
+NAMES: dict[str, dict[str, Any]] = {  # Any: wire values
     "ga": {"pcmu": {"type": "audio/pcmu"}, "pcma": {"type": "audio/pcma"}},
     "beta": {"pcmu": "g711_ulaw", "pcma": "g711_alaw"},
 }
