@@ -1,8 +1,8 @@
-"""Describes each failure of a Realtime session as one :class:`UpstreamError`.
+"""Puts a failed connection into words for the operator, as one :class:`UpstreamError`.
 
 Pure. Names the endpoint's host, the arm's settings and what to do; never the key, never the API's
-own message (it quotes part of the key, or content). Whether trying again can help is decided by
-:func:`bridge.realtime.failures.classify` alone.
+own message (it quotes part of the key, or content). What a failure means for a call, and whether
+trying again can help, is decided by :mod:`bridge.realtime.failures` alone.
 """
 
 import re

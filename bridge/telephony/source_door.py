@@ -1,4 +1,4 @@
-"""The door's keeper: serves trunks, and keeps strangers and floods out.
+"""Refuses requests by their source, and calls over a trunk's limits, before PJSIP acts on them.
 
 A stranger's request gets 403 or nothing before PJSIP makes a transaction of it, whatever it asks
 for: an OPTIONS that is answered is what a scanner comes back for. Where users may authenticate, it

@@ -61,3 +61,23 @@ def test_changelog_is_by_versions_up_to_the_present_one() -> None:
     assert versions == sorted(versions, reverse=True)
     present = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]["version"]
     assert ".".join(map(str, versions[0])) == present
+
+
+def test_names_in_worked_lists_are_in_the_files_they_are_said_to_be_in() -> None:
+    rows = re.findall(
+        r"^\| `(bridge/[\w/]+\.py)` \| (.*) \|$",
+        read(ROOT / ".github" / "CONTRIBUTING.md"),
+        flags=re.MULTILINE,
+    )
+    named = [
+        (path, name)
+        for path, step in rows
+        for name in re.findall(r"`(_\w+|[A-Z]\w*)`", step)  # classes, constants, tables
+    ]
+    assert len(named) >= 15
+    assert [(path, name) for path, name in named if not defines(ROOT / path, name)] == []
+
+
+def defines(path: Path, name: str) -> bool:
+    """Return whether a module has a name."""
+    return re.search(rf"\b{name}\b", read(path)) is not None

@@ -1,4 +1,4 @@
-"""Ends a call by one door, whatever the cause, so that each call closes exactly once."""
+"""Ends a call in one way, whatever the cause, so that each call closes exactly once."""
 
 from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.effects import CloseSession, CloseVoice, HangUp, LetPersonGo, RejectCall

@@ -1,8 +1,8 @@
-"""The caller asks for a person, by key or in words, and gets one: always, and at once.
+"""Hands the caller to a person at key `0` or, where their words are transcribed, at a request.
 
-Nobody has to be persuaded: the agent is cut, and the handing over begins, to the dialplan's first
-target or else to its fallback's (:mod:`bridge.engine.handoff.transfer`). Where there is nobody, the
-caller hears so. A failure comes back to the agent.
+Always and at once: nobody has to be persuaded. The agent is cut, and the handing over begins, to
+the dialplan's first target or else to its fallback's (:mod:`bridge.engine.handoff.transfer`). Where
+there is nobody, the caller hears so. A failure comes back to the agent.
 """
 
 from dataclasses import replace

@@ -131,40 +131,40 @@ def _brings_on(active: Response, event: Input) -> bool:
 
 
 def _watch_wait(call: CallState, now_ns: int) -> Effects:
-    policy, wait = call.policy.dead_air, call.dead_air
+    policy, dead_air = call.policy.dead_air, call.dead_air
     waits = agent_is_waited_for(call)
-    if waits and wait.since_ns is None and policy is not None:
-        wait.since_ns = min(_turn_ended_ns(call, now_ns), now_ns)
-        waited_ms = (now_ns - wait.since_ns) // NS_PER_MS
+    if waits and dead_air.since_ns is None and policy is not None:
+        dead_air.since_ns = min(_turn_ended_ns(call, now_ns), now_ns)
+        waited_ms = (now_ns - dead_air.since_ns) // NS_PER_MS
         for timer, due_ms in (
             (Timer.APOLOGY, policy.apology_after_ms),
             (Timer.OFFER, policy.offer_after_ms),
         ):
-            if wait.spoken_ns.get(timer, -1) < wait.since_ns:
+            if dead_air.spoken_ns.get(timer, -1) < dead_air.since_ns:
                 yield from call.start_timer(timer, max(due_ms - waited_ms, 0))
-    elif not waits and wait.since_ns is not None:
-        wait.since_ns = None
+    elif not waits and dead_air.since_ns is not None:
+        dead_air.since_ns = None
         yield from call.stop_timer(Timer.APOLOGY)
         yield from call.stop_timer(Timer.OFFER)
 
 
 def _watch_hush(call: CallState, event: Input, now_ns: int) -> Effects:
-    wait = call.dead_air
-    sounds, sounded = call.speech.sounding is not None, wait.sounded
-    wait.sounded = sounds
+    dead_air = call.dead_air
+    sounds, sounded = call.speech.sounding is not None, dead_air.sounded
+    dead_air.sounded = sounds
     if sounds or sounded:
-        wait.heard_ns = now_ns
+        dead_air.heard_ns = now_ns
     if sounds or not agent_owes_sound(call):
         yield from _end_hush(call, _ended_ns(call, now_ns))
         return
-    if wait.hush_ns is None:
-        wait.hush_ns = min(max(_began_ns(call, event, now_ns), wait.heard_ns), now_ns)
+    if dead_air.hush_ns is None:
+        dead_air.hush_ns = min(max(_began_ns(call, event, now_ns), dead_air.heard_ns), now_ns)
         greets = call.policy.agent.greet and not call.transcript.heard_any
-        wait.cause = "greeting" if greets else "model"
+        dead_air.cause = "greeting" if greets else "model"
     if call.lost:
-        wait.cause = "upstream"
+        dead_air.cause = "upstream"
     elif call.waits_for_tool or any(run.began_ns is not None for run in call.mcp.runs.values()):
-        wait.cause = "tool"
+        dead_air.cause = "tool"
 
 
 def _began_ns(call: CallState, event: Input, now_ns: int) -> int:

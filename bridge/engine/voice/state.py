@@ -104,7 +104,7 @@ class OwnSpeech:
 
 @dataclass(slots=True)
 class DeadAirState:
-    """The wait for the agent.
+    """The times of apology and offer, and the time in which a waiting caller hears nothing.
 
     Attributes:
         since_ns: begin of the present wait; None while nobody waits.

@@ -1,4 +1,4 @@
-"""The machine under this process: its clocks, directories, limits and certificate."""
+"""Metrics of the machine under this process: its clocks, directories, limits and certificate."""
 
 from bridge.telemetry.metrics.families import Families
 

@@ -1,4 +1,4 @@
-"""SIP messages, both ways."""
+"""Metrics of SIP: messages both ways, requests turned away, registrations, trunks."""
 
 import contextlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Writes on their way to Redis, and calls of dead nodes."""
+"""Metrics of Redis: writes on their way there, its absence, calls of dead nodes."""
 
 from bridge.telemetry.metrics.families import Families
 

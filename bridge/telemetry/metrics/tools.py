@@ -1,4 +1,4 @@
-"""Tools that the model calls."""
+"""Metrics of the tools that the model calls."""
 
 from typing import Protocol
 

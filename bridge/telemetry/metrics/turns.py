@@ -1,4 +1,4 @@
-"""Turns as the caller feels them."""
+"""Metrics of turns as the caller feels them: waits, silences, interruptions."""
 
 from bridge.clock import NS_PER_S
 from bridge.telemetry.labels import (

@@ -1,4 +1,4 @@
-"""The Realtime sessions of each arm."""
+"""Metrics of the Realtime sessions of each arm."""
 
 import functools
 
