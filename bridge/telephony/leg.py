@@ -264,11 +264,15 @@ class Leg:
 
     def ring(self) -> None:
         """Send 180 Ringing."""
-        self._answer(180)
+        parameters = audio_only()
+        parameters.statusCode = 180
+        self._do("answer", lambda: self._pj_call.answer(parameters))
 
     def answer(self) -> None:
         """Send 200 OK."""
-        self._answer(200)
+        parameters = audio_only()
+        parameters.statusCode = 200
+        self._do("answer", lambda: self._pj_call.accept(parameters))
         self.answer_sent = True
 
     def reject(self, sip_code: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
@@ -428,11 +432,6 @@ class Leg:
         add_headers(parameters, headers or {})
         # In brackets: parameters of the URI would be the header's (RFC 3261 section 20).
         self._do("xfer", lambda: self._pj_call.xfer(f"<{uri}>", parameters))
-
-    def _answer(self, code: int) -> None:
-        parameters = audio_only()
-        parameters.statusCode = code
-        self._do("answer", lambda: self._pj_call.answer(parameters))
 
     def _do(self, what: str, operation: Callable[[], None]) -> None:
         if self._pj_call is None or self.state is LegState.DISCONNECTED:

@@ -142,6 +142,7 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self.rings = ReliableRings()
         self.trunk = trunk
         self._terms = terms
+        self._offer = self._described = ""
         self._named = False
         self._stream = 0
         self._sip_signs = 0
@@ -149,6 +150,22 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         self._calls = calls
         self._lock = locks.lock(self, self.getId, host, () if trunk is None else trunk.media_from)
         calls.add(self)
+
+    def accept(self, parameters: Any) -> None:
+        """Answer the INVITE with 200, by the codec that the owner wants, if it is offered.
+
+        PJSUA describes what we have as the INVITE comes in, before anybody has chosen its service.
+
+        Args:
+            parameters: a `CallOpParam`, a SWIG object without types.
+
+        Raises:
+            pj.Error: PJSIP refused it.
+        """
+        answer = self._narrowed(self._described) if self._offer else ""
+        if answer != self._described:
+            parameters.sdp.wholeSdp = answer
+        self.answer(parameters)
 
     def end(self, parameters: Any) -> bool:
         """Hang up; where the far end owes the ACK of our 200, after it (RFC 3261 section 15).
@@ -236,10 +253,13 @@ class PjCall(pj.Call):  # type: ignore[misc]  # SWIG class without types
         """Write the codecs and keys that we offer, and how much audio a packet to us carries."""
         with guarded(log, "sdp_failed", call_id=self.owner.call_id):
             own = str(prm.sdp.wholeSdp)  # empty where it is too long for pjsua2 to print
-            theirs, wanted = str(prm.remSdp.wholeSdp), self.owner.wanted_codec
-            codecs = codecs_towards(theirs, self._terms.codecs, wanted)
-            narrowed = with_codecs(with_offered_suites(own), codecs)
-            prm.sdp.wholeSdp = with_own_ptime(narrowed)
+            self._offer = str(prm.remSdp.wholeSdp)
+            self._described = self._narrowed(with_own_ptime(with_offered_suites(own)))
+            prm.sdp.wholeSdp = self._described
+
+    def _narrowed(self, own: str) -> str:
+        wanted = self.owner.wanted_codec
+        return with_codecs(own, codecs_towards(self._offer, self._terms.codecs, wanted))
 
     def onStreamPreCreate(self, prm: Any) -> None:
         """Close the media's sockets to strangers, before anything of theirs can be heard."""

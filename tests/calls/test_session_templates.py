@@ -141,6 +141,7 @@ def service(directory: Path, **parts: object) -> Iterator[str]:
 @contextmanager
 def gateway_at(url: str, redis: LocalRedis, directory: Path, dialect: str) -> Iterator[Gateway]:
     arm = {"url": url, "dialect": dialect, "api_key_env": "SIM_KEY", "session": TEMPLATES[dialect]}
+    arm["audio"] = "pcm24k"  # which :data:`SENT` spells
     with serving(
         directory,
         url,

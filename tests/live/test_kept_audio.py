@@ -143,3 +143,13 @@ def test_of_a_silent_caller_only_what_a_turn_may_begin_with_is_kept() -> None:
     turn(audio, 0)
     seconds_before = (due(audio) - 10) * 0.02
     assert seconds_before == BEFORE_A_TURN_MS / 1000 - 0.2  # the unsent ones took their place
+
+
+def test_what_one_arm_heard_goes_to_another_in_its_format() -> None:
+    audio = KeptAudio(20, 10_000)
+    audio.begin_session(())
+    audio.add(LOUD, PCM, sent=False)
+    audio.add(bytes([0x80]) * 160, AudioFormat.PCMU, sent=False)
+    assert [len(each) for each in bundles(audio.due(10_000), 20, AudioFormat.PCMA)] == [320]
+    assert [len(each) for each in bundles(audio.due(10_000), 20, PCM)] == [1_920]
+    assert [each.audio_format for each in audio.due(10_000)] == [PCM, AudioFormat.PCMU]

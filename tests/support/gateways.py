@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ Overrides = Mapping[str, object]
 Record = dict[str, Any]  # Any: what tests look at in the call's JSON
 
 ARM = "local"
+
+AUDIO = os.environ.get("TEST_AUDIO", "")
+"""The audio of all arms that name none, as in `TEST_AUDIO=pcmu pytest tests/calls`; else theirs."""
 
 PLAIN_AGENT: Overrides = {
     "instructions": "Be brief.",
@@ -64,9 +68,15 @@ def write_settings(
     }
     for name, section in sections.items():
         settings[name] = {**settings.get(name, {}), **section}
+    settings["arms"] = {name: with_test_audio(arm) for name, arm in settings["arms"].items()}
     return write_yaml(
         directory / "bridge.yaml", {"dialplans_dir": str(dialplans), "drain_s": drain_s, **settings}
     )
+
+
+def with_test_audio(arm: object) -> object:
+    """Return an arm with the audio of :data:`AUDIO`, unless it names its own."""
+    return {"audio": AUDIO, **arm} if AUDIO and isinstance(arm, Mapping) else arm
 
 
 class Gateway:

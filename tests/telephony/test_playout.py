@@ -5,6 +5,7 @@ import pytest
 
 from bridge.audio.ledger import PlayedItem
 from bridge.realtime.ids import ItemId
+from bridge.realtime.session_config import AudioFormat
 from bridge.telephony.playout import Block, Playout
 
 FIRST, SECOND = ItemId("item_1"), ItemId("item_2")
@@ -129,3 +130,20 @@ def test_flush_forgets_what_waits_and_says_what_was_heard() -> None:
     assert playout.written == 1760
     queue(playout, 0, BLOCK)
     assert not playout.continues_item()
+
+
+def test_a_block_has_one_format_and_what_has_another_comes_behind() -> None:
+    playout = Playout()
+    queue(playout, 0, BLOCK + 24)  # a phrase of the bridge's: 21 ms
+    playout.queue(SECOND, 0, bytes([0xD5]) * 400, now_ns=0, audio_format=AudioFormat.PCMA)
+    assert playout.waiting_ms == 21
+    assert playout.queued_ms == 71
+    assert take(playout).audio_format is AudioFormat.PCM_24KHZ
+    end = take(playout)
+    assert (end.audio_format, end.parts) == (AudioFormat.PCM_24KHZ, ((FIRST, 0, 8),))
+    assert playout.waiting_ms == 50
+    answer = take(playout)
+    assert (answer.audio_format, answer.audio) == (AudioFormat.PCMA, bytes([0xD5]) * 160)
+    assert answer.parts == ((SECOND, 0, FRAME_SAMPLES),)
+    assert playout.flush(0)[-1].queued_ms == 50
+    assert playout.queued_ms == 0
