@@ -72,8 +72,8 @@ def replay() -> None:
     "arms",
     multiple=True,
     metavar="NAME[=recorded:PATH]",
-    help="An arm: beta or ga (the local simulator's), one of --config, or NAME=recorded:PATH, whose"
-    " service is played from wire logs. Repeatable.  [default: beta and ga]",
+    help="An arm: beta, ga or live (the local simulator's), one of --config, or NAME=recorded:PATH,"
+    " whose service is played from wire logs. Repeatable.  [default: beta and ga]",
 )
 @click.option(
     "--config",
@@ -174,7 +174,7 @@ def play(
     """Play SCRIPTS (files or directories) on every arm: real calls, through a real gateway.
 
     It starts what it needs, on free ports of the loopback: Redis, mocks of the tools, and for each
-    of --jobs a caller, a gateway, and for the arms `beta` and `ga` the local Realtime simulator.
+    of --jobs a caller, a gateway, and for `beta`, `ga` and `live` the local Realtime simulator.
     Calls that go on at once share none of them. Everything is gone afterwards. A call is judged by
     its script, and by what holds for every call: no event is unknown, the service refuses nothing,
     the bridge adds little, and an interrupted answer is cut where it was heard to. What can't be

@@ -16,3 +16,8 @@ PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {"beta": "realtime", "ga": "realtime", "live": "live"}
 )
 """The protocol of each: dialects of one protocol are spellings of the same events."""
+
+SPELLINGS: tuple[str, ...] = tuple(
+    sorted(name for name, protocol in PROTOCOLS.items() if protocol == "realtime")
+)
+"""The dialects of the Realtime API."""
