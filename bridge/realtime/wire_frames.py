@@ -13,7 +13,7 @@ import pybase64
 
 from bridge.errors import ProtocolError
 from bridge.realtime.commands import AppendAudio, Command, StartSession, UpdateSession
-from bridge.realtime.dialect import Capabilities
+from bridge.realtime.dialect import ServiceTraits
 from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent, VoiceDelta
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionConfig
@@ -144,9 +144,9 @@ class TableDialect:
         )
 
     @property
-    def capabilities(self) -> Capabilities:
-        """What its service can be told, and what it reports."""
-        return Capabilities(unsayable=self.tables.unsayable)
+    def capabilities(self) -> ServiceTraits:
+        """What its service can be asked for, and what it reports."""
+        return ServiceTraits(unsayable=self.tables.unsayable)
 
     def name_of(self, event_type: str, obj: WireObject) -> str:
         """Return the name of an event's row: its type, where that alone says what it is."""

@@ -123,9 +123,16 @@ async def test_greeting_question_and_answer(
         "session.input_audio.append",
         "session.close",
     }
-    for direction, events in (("client", sent), ("server", received)):
-        for event in events:
-            assert problems("live", direction, without_sizes(event)) == []
+    assert not [
+        problems("live", "client", without_sizes(event))
+        for event in sent
+        if problems("live", "client", without_sizes(event))
+    ]
+    assert not [
+        problems("live", "server", without_sizes(event))
+        for event in received
+        if problems("live", "server", without_sizes(event))
+    ]
 
 
 @pytest.mark.parametrize("decided_by", ["bridge", "service"])

@@ -371,5 +371,6 @@ def test_output_of_a_call_that_the_next_session_does_not_know_is_told_in_words()
     call.feed(SessionReady("live_2", service=LIVE))
     told = call.feed(ToolFinished(ToolCallId("c1"), '{"found": 1}'))
     assert outputs(told) == []
-    texts = [e.item.parts[0].text for e in sent(told) if isinstance(e, CreateItem)]
+    items = [each.item for each in sent(told) if isinstance(each, CreateItem)]
+    texts = [item.parts[0].text for item in items if isinstance(item, Message)]
     assert texts == ['A tool that was called before gave: {"found": 1}']
