@@ -1,8 +1,8 @@
 """The interface of a dialect: canonical events on one side, a wire on the other.
 
 A dialect is two tables, decode and encode, the handshake that chooses it, and what its service can
-be asked for and reports (:class:`ServiceTraits`). Dialects don't know each other; nothing above this
-package knows what is on the wire, nor asks which dialect it is.
+be asked for and reports (:class:`ServiceTraits`). Dialects don't know each other; nothing above
+this package knows what is on the wire, nor asks which dialect it is.
 """
 
 from collections.abc import Collection, Mapping, Sequence
