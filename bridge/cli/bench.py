@@ -27,13 +27,13 @@ from bridge.cli.running import (
 )
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
-from bridge.realtime.dialects import DIALECTS
+from bridge.realtime.dialects import SPELLINGS
 from bridge.simulator.light import LightServer
 from bridge.telemetry.logs import configure
 
 _FAILED, _INCONCLUSIVE = 1, 2
 _PNG = click.Path(dir_okay=False, path_type=Path)
-_DIALECT = click.Choice(sorted(DIALECTS))
+_DIALECT = click.Choice(SPELLINGS)
 
 
 @click.group(invoke_without_command=True)

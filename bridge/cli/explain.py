@@ -268,10 +268,12 @@ def _connection_lines(name: str, arm: ArmSettings, environ: Mapping[str, str]) -
                 headers["Authorization"] = f"Bearer {masked(place)}"
             case _:
                 headers["Authorization"] = f"Bearer (token, for {masked(place)})"
-    query.append((arm.model_parameter, arm.model))
+    if DIALECTS[arm.dialect]().capabilities.names_model:
+        query.append((arm.model_parameter, arm.model))
     parts = urlsplit(arm.url)
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    yield f"arm {name} connects to {base}?{'&'.join(f'{each}={text}' for each, text in query)}"
+    asked = f"?{'&'.join(f'{each}={text}' for each, text in query)}" if query else ""
+    yield f"arm {name} connects to {base}{asked}"
     yield from (f"arm {name} sends {each}: {text}" for each, text in headers.items())
     yield from _way_of(name, arm, environ, masked)
 

@@ -72,7 +72,7 @@ def replay() -> None:
     "arms",
     multiple=True,
     metavar="NAME[=recorded:PATH]",
-    help="An arm: beta, ga or a flavour (the local simulator's), one of --config, or"
+    help="An arm: beta, ga, live or a flavour (the local simulator's), one of --config, or"
     " NAME=recorded:PATH, whose service is played from wire logs. Repeatable."
     "  [default: beta and ga]",
 )
@@ -175,8 +175,8 @@ def play(
     """Play SCRIPTS (files or directories) on every arm: real calls, through a real gateway.
 
     It starts what it needs, on free ports of the loopback: Redis, mocks of the tools, and for each
-    of --jobs a caller, a gateway, and the local Realtime simulator for the arms `beta` and `ga`,
-    and for those named as a flavour (`qwen`, `xai`, ...), which it then speaks as that server.
+    of --jobs a caller, a gateway, and the local Realtime simulator for the arms `beta`, `ga` and
+    `live`, and for those named as a flavour (`qwen`, `xai`, ...), which it then speaks as that server.
     Calls that go on at once share none of them. Everything is gone afterwards. A call is judged by
     its script, and by what holds for every call: no event is unknown, the service refuses nothing,
     the bridge adds little, and an interrupted answer is cut where it was heard to. What can't be

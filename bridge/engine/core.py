@@ -243,7 +243,7 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
         events.DtmfReceived: _OTHER_TRANSPORT,
         events.DelegatedProgressed: _LATER_WHOLE,
         events.ContextAppended: "what comes of it is heard",
-        events.SessionUsed: "a full-duplex session is billed by its time, which is known here",
+        events.SessionTimeUsed: "a full-duplex session is billed by its time, which is known here",
         events.NoticeGiven: "no error",
     }
 )

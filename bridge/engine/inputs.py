@@ -18,7 +18,7 @@ from bridge.engine.media import (
 )
 from bridge.engine.timers import Timer
 from bridge.errors import BridgeError
-from bridge.realtime.dialect import Capabilities
+from bridge.realtime.dialect import ServiceTraits
 from bridge.realtime.events import ServerEvent
 from bridge.realtime.ids import ToolCallId
 from bridge.realtime.pictures import Picture
@@ -38,13 +38,13 @@ class SessionReady:
     Attributes:
         expires_in_ms: what is left of its life, by its server; None where that is not known.
         kept_speech: the caller spoke while there was no session.
-        service: what it can be told, and what it reports.
+        service: what it can be asked for, and what it reports.
     """
 
     session_id: str
     expires_in_ms: int | None = None
     kept_speech: bool = False
-    service: Capabilities = field(default_factory=Capabilities)
+    service: ServiceTraits = field(default_factory=ServiceTraits)
 
 
 @dataclass(frozen=True, slots=True)

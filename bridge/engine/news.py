@@ -151,7 +151,7 @@ class TurnSpoken:
 
 @dataclass(frozen=True, slots=True)
 class CallerTurnBegan:
-    """The first word of a turn of the caller's came, of which no event of the service tells."""
+    """The first word of a turn of the caller's came, which no event of the service reports."""
 
     item_id: ItemId
 

@@ -15,7 +15,7 @@ from bridge.engine.agent.transcript import AgentTranscript
 from bridge.engine.call.state import CallEnd, Stage
 from bridge.engine.caller.state import CallerSilenceState, CallerSound, Cut, HeardTurn
 from bridge.engine.consent.steps import ConsentState, ConsentStep
-from bridge.engine.duplex.state import CallerWords, Delegated, Voice
+from bridge.engine.duplex.state import CallerWords, Delegated, VoiceStream
 from bridge.engine.effects import CancelTool, Effect, Send, StartTimer, StopTimer
 from bridge.engine.handoff.steps import HandoffState, HandoffStep
 from bridge.engine.keypad.state import KeypadState
@@ -30,7 +30,7 @@ from bridge.engine.turns import Trigger, TurnMachine
 from bridge.engine.voice.state import AgentWait, DeadAirState, Filler, OwnSpeech
 from bridge.realtime.commands import CancelResponse, Command, CreateItem
 from bridge.realtime.conversation import ConversationLog
-from bridge.realtime.dialect import Capabilities
+from bridge.realtime.dialect import ServiceTraits
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (
     ContentPart,
@@ -66,12 +66,12 @@ class SessionState:
         turn_began_ns: the caller's first sound of their latest turn, by the service.
         last_sound: the end of their latest sound.
         turn_clock: marks of the agent turn that was not heard yet.
-        service: what it can be told, and what it reports.
+        service: what it can be asked for, and what it reports.
         voice: of a full-duplex service; ``delegated``: the work of its backend.
     """
 
-    service: Capabilities = field(default_factory=Capabilities)
-    voice: Voice = field(default_factory=Voice)
+    service: ServiceTraits = field(default_factory=ServiceTraits)
+    voice: VoiceStream = field(default_factory=VoiceStream)
     delegated: Delegated = field(default_factory=Delegated)
     seen: SeenEvents = field(default_factory=SeenEvents)
     responses: ResponseBook = field(default_factory=ResponseBook)
@@ -313,7 +313,7 @@ class CallState:
     def give_output(self, call_id: ToolCallId, output: str) -> Effects:
         """Give a tool call its output, as text.
 
-        A session that was not given the call as such, or has its output, is told in words.
+        A session that was not given the call as such, or has its output, gets words in its place.
         """
         given = CreateItem(FunctionCallOutput(call_id, output))
         open_calls = {called.call_id for called in self.log.running_calls}

@@ -1,8 +1,8 @@
 """The interface of a dialect: canonical events on one side, a wire on the other.
 
 A dialect is two tables, decode and encode, the handshake that chooses it, and what its service can
-be told and reports (:class:`Capabilities`). Dialects don't know each other; nothing above this
-package knows what is on the wire, nor asks which dialect it is.
+be asked for and reports (:class:`ServiceTraits`). Dialects don't know each other; nothing above
+this package knows what is on the wire, nor asks which dialect it is.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -41,8 +41,8 @@ OpeningStep = type[StartSession] | type[UpdateSession] | Awaited
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a dialect's service can be told, and what it reports, where services differ.
+class ServiceTraits:
+    """What a dialect's service can be asked for, and what it reports, where services differ.
 
     Attributes:
         opening: from the connection to a session that stands, in order; the last event has the
@@ -98,8 +98,8 @@ class Dialect(Protocol):
         ...
 
     @property
-    def capabilities(self) -> Capabilities:
-        """What its service can be told, and what it reports."""
+    def capabilities(self) -> ServiceTraits:
+        """What its service can be asked for, and what it reports."""
         ...
 
     def handshake_headers(self) -> Mapping[str, str]:

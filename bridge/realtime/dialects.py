@@ -18,6 +18,11 @@ PROTOCOLS: Mapping[str, str] = MappingProxyType(
 )
 """The protocol of each: dialects of one protocol are spellings of the same events."""
 
+SPELLINGS: tuple[str, ...] = tuple(
+    sorted(name for name, protocol in PROTOCOLS.items() if protocol == "realtime")
+)
+"""The dialects of the Realtime API."""
+
 
 def dialect_of(dialect: str, flavour: str, takes: Collection[str] = ()) -> Dialect:
     """Return a dialect as a server speaks it.

@@ -496,7 +496,7 @@ class ContextAppended(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class SessionUsed(_Event):
+class SessionTimeUsed(_Event):
     """What the session has used so far, in all (Live only).
 
     Attributes:
@@ -599,7 +599,7 @@ ServerEvent = (
     | DelegatedDone
     | DelegatedProgressed
     | ContextAppended
-    | SessionUsed
+    | SessionTimeUsed
     | SessionClosed
     | NoticeGiven
     | ErrorReported

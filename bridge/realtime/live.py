@@ -12,7 +12,7 @@ import pybase64
 from bridge.realtime import commands as say
 from bridge.realtime import events
 from bridge.realtime.confirmed import Difference, differences, pick
-from bridge.realtime.dialect import Awaited, Capabilities
+from bridge.realtime.dialect import Awaited, ServiceTraits
 from bridge.realtime.events import ApiError, ResponseStatus, Usage
 from bridge.realtime.items import (
     FunctionCallOutput,
@@ -115,7 +115,7 @@ _EVENTS = {
     "session.updated": event(events.SessionUpdated, session=_session),
     "session.closed": event(events.SessionClosed, reason=require_str, seconds=_seconds),
     "session.usage.updated": event(
-        events.SessionUsed,
+        events.SessionTimeUsed,
         seconds=_seconds,
         context_ratio=inside_if_any("context_window", at("usage_ratio", optional(require_number))),
     ),
@@ -230,7 +230,7 @@ def _create_item(value: say.CreateItem) -> WireObject:
             _refuse_unsayable(item)
             role, text = said_by(item)
             if not text:
-                raise ValueError("a Live session is told words; this item has none")
+                raise ValueError("a Live session takes words; this item has none")
             speaker = {"user": "Caller: ", "assistant": "You: "}.get(role, "")
             return {"type": _THINKING, **_append(speaker + text)}
 
@@ -281,14 +281,14 @@ _UNSAID: Mapping[type[object], str] = {
     say.ClearInput: "Live has heard what it was sent",
     say.RetrieveItem: "Live has no items",
     say.TruncateItem: "Live has no items, and streams no faster than it is heard",
-    say.DeleteItem: "what a Live session was told it keeps",
+    say.DeleteItem: "a Live session keeps what it was given",
     say.CancelResponse: "Live stops by itself when it hears the caller",
     say.ClearOutput: "what is yet to be heard lies here alone",
 }
 
 TABLES = Tables(_EVENTS, _COMMANDS, _ABSENT, _UNSAID)
 
-_CAPABILITIES = Capabilities(
+_CAPABILITIES = ServiceTraits(
     opening=(say.StartSession, Awaited((events.SessionCreated,), "session.started")),
     farewell=say.EndSession,
     unsayable=TABLES.unsayable,
@@ -311,8 +311,8 @@ class LiveDialect(TableDialect):
         return "live"
 
     @property
-    def capabilities(self) -> Capabilities:
-        """What its service can be told, and what it reports."""
+    def capabilities(self) -> ServiceTraits:
+        """What its service can be asked for, and what it reports."""
         return _CAPABILITIES
 
     def name_of(self, event_type: str, obj: WireObject) -> str:

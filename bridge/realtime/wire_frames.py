@@ -13,7 +13,7 @@ import pybase64
 
 from bridge.errors import ProtocolError
 from bridge.realtime.commands import AppendAudio, Command, StartSession, UpdateSession
-from bridge.realtime.dialect import Awaited, Capabilities
+from bridge.realtime.dialect import Awaited, ServiceTraits
 from bridge.realtime.events import (
     AudioDelta,
     QuietEvent,
@@ -161,13 +161,13 @@ class TableDialect:
         )
 
     @property
-    def capabilities(self) -> Capabilities:
+    def capabilities(self) -> ServiceTraits:
         """What its service can be told, and what it reports."""
         created = Awaited(self.flavour.opens_with, "session.created")
         updated = Awaited((SessionUpdated,), "session.updated")
         by_update = (UpdateSession, created, updated)
         opening = by_update if self.flavour.opens_by_update else (created, UpdateSession, updated)
-        return Capabilities(
+        return ServiceTraits(
             opening=opening, unsayable=self.tables.unsayable, creates=frozenset(self.parts)
         )
 

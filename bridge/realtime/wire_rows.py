@@ -55,7 +55,7 @@ from bridge.realtime.events import (
     ResponseStatus,
     ServerEvent,
     SessionClosed,
-    SessionUsed,
+    SessionTimeUsed,
     SpeechStarted,
     SpeechStopped,
     Usage,
@@ -213,7 +213,7 @@ LIVE_ALONE: frozenset[type[ServerEvent]] = frozenset(
         DelegatedDone,
         DelegatedProgressed,
         ContextAppended,
-        SessionUsed,
+        SessionTimeUsed,
         SessionClosed,
         NoticeGiven,
     }

@@ -1,4 +1,4 @@
-"""The faults of a server, and how far each has come: which of them strike at a moment.
+"""Keeps the faults of one server, and counts the moments at which they strike.
 
 A connection meets them on its stream (:meth:`ConnectionFaults.spoil`) and in its model
 (:meth:`ConnectionFaults.why_no_answer`, :meth:`ConnectionFaults.overrun_ms`). The dialects know

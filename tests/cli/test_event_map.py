@@ -53,8 +53,13 @@ def test_names_come_from_the_tables() -> None:
     assert row(AudioDelta).names == {
         "beta": ("response.audio.delta",),
         "ga": ("response.output_audio.delta",),
+        "live": (),
     }
-    assert row(ItemDone).names == {"beta": (), "ga": ("conversation.item.done",)}
+    assert row(ItemDone).names == {
+        "beta": (),
+        "ga": ("conversation.item.done",),
+        "live": (),
+    }
     named = {name for entry in ROWS for name in entry.names["ga"]} - {ANY_OTHER, OF_A_FLAVOUR}
     said = {kind for command in TABLES["ga"].commands.values() for kind in command.wire_types}
     assert named == TABLES["ga"].events.keys() | said
@@ -80,6 +85,7 @@ def test_json_has_every_row() -> None:
         "names": {
             "beta": ["session.created", "transcription_session.created"],
             "ga": ["session.created"],
+            "live": ["session.started"],
         },
         "listener": "not acted on: left to the session layer",
     }

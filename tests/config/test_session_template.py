@@ -6,11 +6,13 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from openai.types.live.responses_delegation_config import ResponsesDelegationConfig
+from openai.types.live.session_config import DelegationResponses
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from bridge.config.loading import load_settings
-from bridge.config.session_template import SessionTemplate, nested_fields
+from bridge.config.session_template import BackendTemplate, SessionTemplate, nested_fields
 from bridge.config.settings import ArmSettings
 from bridge.config.tool_templates import McpTemplate
 from bridge.errors import ConfigError
@@ -146,7 +148,15 @@ def test_field_that_the_sdk_would_add_to_any_of_its_types_is_missed(
 
 def test_template_has_no_field_that_the_official_types_lack() -> None:
     unread = {"tracing.metadata{}", "prompt.variables{}{}"}
-    assert {*OURS, *unread} == SETTABLE - OFFICIAL
+    of_live = {f"delegation.{name}" for name in BackendTemplate.model_fields}
+    assert {*OURS, *unread, *of_live} == SETTABLE - OFFICIAL
+
+
+def test_what_is_lives_alone_is_in_lives_official_session() -> None:
+    responses = (
+        ResponsesDelegationConfig.model_fields.keys() | DelegationResponses.model_fields.keys()
+    )
+    assert BackendTemplate.model_fields.keys() <= responses
 
 
 @pytest.mark.parametrize("path", LISTED)

@@ -24,7 +24,7 @@ from bridge.engine.tools.state import ToolRound
 from bridge.engine.turns import State, Trigger
 from bridge.engine.voice.state import Filler, Phrase
 from bridge.errors import Fault, Outcome
-from bridge.realtime.dialect import Capabilities
+from bridge.realtime.dialect import ServiceTraits
 from bridge.realtime.session_config import ResponseConfig
 from tests.engine.calls import A1, R1, SILENT, T1, T2
 from tests.support.policies import (
@@ -208,7 +208,7 @@ GROUPS: tuple[Mapping[str, Put], ...] = (
     {"fallback": field("fallback", FallbackState(fallback_policy(), ENDING, deque()))},
     {"ending": field("ending", T1)},
     {"leaving": field("leaving", ENDING)},
-    {"full_duplex": field("session.service", Capabilities(reports_turns=False))},
+    {"full_duplex": field("session.service", ServiceTraits(reports_turns=False))},
     {f"handoff_{step}": handoff_at(step) for step in HandoffStep},
     {f"hold_{hold}": field("supervised.hold", hold) for hold in CallerHolder},
     {"secret": flag("supervised.secret")},

@@ -203,7 +203,7 @@ def test_words_endings_and_use_are_read() -> None:
     said = told("session.output_transcript.delta", delta=" no", **span)
     assert said == events.VoiceTranscriptDelta(" no", 200, 400, event_id="event_1")
     used = told("session.usage.updated", usage={"seconds": 15.5})
-    assert used == events.SessionUsed(15.5, event_id="event_1")
+    assert used == events.SessionTimeUsed(15.5, event_id="event_1")
     frame = {"type": "session.closed", "reason": "expired", "usage": {"seconds": 60.0}}
     assert LIVE.decode(json.dumps(frame)) == events.SessionClosed("expired", 60.0)
 

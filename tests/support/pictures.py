@@ -5,7 +5,7 @@ import hashlib
 import struct
 import zlib
 
-from bridge.realtime.dialect import Capabilities
+from bridge.realtime.dialect import ServiceTraits
 from bridge.realtime.items import PartKind
 
 RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 160, 0)
@@ -61,5 +61,5 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-WITH_PICTURES = Capabilities(creates=frozenset({PartKind.INPUT_TEXT, PartKind.INPUT_IMAGE}))
+WITH_PICTURES = ServiceTraits(creates=frozenset({PartKind.INPUT_TEXT, PartKind.INPUT_IMAGE}))
 """Of a service whose agent can be shown some."""

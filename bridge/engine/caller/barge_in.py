@@ -112,7 +112,7 @@ def on_false_stop(call: CallState, now_ns: int) -> Effects:
     """Have the agent go on: it was stopped for nothing."""
     call.sound.explain()
     yield InterruptionJudged(BargeInJudgement.FALSE)
-    if call.can_say(CancelResponse):  # else nobody told it to stop, and it goes on if it wants to
+    if call.can_say(CancelResponse):  # else it was not stopped, and goes on if it wants to
         yield from request_response(call)
 
 

@@ -15,7 +15,7 @@ without it each late packet would be a gap; it is also the soft onset of the wor
 
 
 @dataclass(slots=True)
-class Voice:
+class VoiceStream:
     """The agent's voice as one session streams it, silences included.
 
     Attributes:
@@ -115,7 +115,7 @@ class Delegated:
     Attributes:
         running: the backend's responses that go on, by delegation; None for one that nobody
             delegated.
-        calls: its tool calls since it was last told to go on.
+        calls: its tool calls since it was last asked to go on.
     """
 
     running: dict[str | None, ResponseId] = field(default_factory=dict)

@@ -60,9 +60,11 @@ def tool_calls(evidence: Evidence) -> tuple[ToolCallSeen, ...] | None:
 def called_tools(wire: Sequence[WireEvent]) -> Iterator[ToolCallSeen]:
     """Yield the tools that the model called, in order."""
     for event in wire:
-        told = part_of(event.raw, "event") if event.type == _ENVELOPE else event.raw
-        item = part_of(told, "item")
-        if told.get("type") == "response.output_item.done" and item.get("type") == "function_call":
+        enveloped = event.type == _ENVELOPE
+        inner = part_of(event.raw, "event") if enveloped else event.raw
+        kind = inner.get("type") if enveloped else event.type
+        item = part_of(inner, "item")
+        if kind == "response.output_item.done" and item.get("type") == "function_call":
             yield ToolCallSeen(
                 event.at_ms,
                 str(item.get("name")),

@@ -41,7 +41,7 @@ from bridge.engine.tools.calls import BUILT_IN
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
-from bridge.realtime.dialect import Capabilities
+from bridge.realtime.dialect import ServiceTraits
 from bridge.realtime.events import (
     FunctionArgumentsDone,
     OutputItemDone,
@@ -338,7 +338,7 @@ SHOWN = '{"image": "follows in the next message"}'
 def seeing(*, pictures: bool = True) -> Call:
     """A tool runs for response R1, of a session that takes pictures or not."""
     call = Call(TOOLS)
-    ready = SessionReady("sess_1", service=WITH_PICTURES if pictures else Capabilities())
+    ready = SessionReady("sess_1", service=WITH_PICTURES if pictures else ServiceTraits())
     call.feed(CallOffered(), ready, CallAnswered(), started(), stopped(), ResponseCreated(R1))
     call.feed(wants_tool())
     return call
