@@ -45,6 +45,20 @@ def test_three_ways_are_measured(dialect: str, tmp_path: Path) -> None:
     assert result["ratios"]["bridge_cpu_to_floor_cpu"] > 0
 
 
+def test_calls_of_another_audio_are_measured_beside_ordinary_ones(tmp_path: Path) -> None:
+    ended = run_bench(tmp_path, "--audio", "pcmu", "--calls", "2", "--rate", "10", "--hold-s", "2")
+
+    assert ended.stdout, ended.stderr
+    result = json.loads(ended.stdout)
+    assert ended.left == []
+    assert set(result["ways"]) == {"bridge", "pcmu"}
+    for name, way in result["ways"].items():
+        assert way["setup"]["refused"] == [], name
+        assert 0.8 < way["spent"]["uplink_share"] < 1.2, name  # counted by each one's format
+    assert len(result["pairs"]) == 4
+    assert result["ratios"]["pcmu_cpu_to_pcm24k_cpu"] > 0
+
+
 @pytest.mark.capacity
 @pytest.mark.nightly
 def test_secure_calls_are_measured_beside_plain_ones(tmp_path: Path) -> None:
