@@ -268,7 +268,7 @@ def _connection_lines(name: str, arm: ArmSettings, environ: Mapping[str, str]) -
                 headers["Authorization"] = f"Bearer {masked(place)}"
             case _:
                 headers["Authorization"] = f"Bearer (token, for {masked(place)})"
-    if DIALECTS[arm.dialect]().capabilities.names_model:
+    if dialect_of(arm.dialect, arm.flavour).capabilities.names_model:
         query.append((arm.model_parameter, arm.model))
     parts = urlsplit(arm.url)
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
