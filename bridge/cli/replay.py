@@ -177,10 +177,10 @@ def play(
     It starts what it needs, on free ports of the loopback: Redis, mocks of the tools, and for each
     of --jobs a caller, a gateway, and the local Realtime simulator for the arms `beta`, `ga` and
     `live`, and for those named as a flavour (`qwen`, `xai`, ...), which it then speaks as that
-    server. Calls that go on at once share none of them. Everything is gone afterwards. A call is judged by
-    its script, and by what holds for every call: no event is unknown, the service refuses nothing,
-    the bridge adds little, and an interrupted answer is cut where it was heard to. What can't be
-    known is inconclusive, never a pass. A call that the machine was too busy for is placed once
+    server. Calls that go on at once share none of them. Everything is gone afterwards. A call is
+    judged by its script, and by what holds for every call: no event is unknown, the service refuses
+    nothing, the bridge adds little, and an interrupted answer is cut where it was heard to. What
+    can't be known is inconclusive, never a pass. A call that the machine was too busy for is placed once
     more ("again"); if that is no better, it is inconclusive, unless the very same is found.
 
     NAME=recorded:PATH has no service: it plays what one said in a recorded call, each event once

@@ -69,9 +69,9 @@ def on_call_offered(call: CallState, event: CallOffered, now_ns: int) -> Effects
 
 def on_session_ready(call: CallState, event: SessionReady, now_ns: int) -> Effects:
     """Answer: the agent can listen and speak from the first second."""
+    call.session.service = event.service
     if call.stage is Stage.RINGING:
         call.unready = None
-        call.session.service = event.service
         call.note(session_id=event.session_id)
         call.budget = call.budget.restored(now_ns)
         yield from watch_life(call, event.expires_in_ms, now_ns)
