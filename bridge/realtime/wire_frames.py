@@ -162,7 +162,7 @@ class TableDialect:
 
     @property
     def capabilities(self) -> ServiceTraits:
-        """What its service can be told, and what it reports."""
+        """What its service can be asked for, and what it reports."""
         created = Awaited(self.flavour.opens_with, "session.created")
         updated = Awaited((SessionUpdated,), "session.updated")
         by_update = (UpdateSession, created, updated)

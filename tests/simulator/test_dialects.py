@@ -28,7 +28,7 @@ NEVER_MADE = {
 LIVE_ALONE = {
     *(e.VoiceDelta, e.VoiceTranscriptDelta, e.CallerTranscriptDelta, e.WorkDelegated),
     *(e.DelegatedCreated, e.DelegatedItemDone, e.DelegatedDone, e.DelegatedProgressed),
-    *(e.ContextAppended, e.SessionUsed, e.SessionClosed, e.NoticeGiven),
+    *(e.ContextAppended, e.SessionTimeUsed, e.SessionClosed, e.NoticeGiven),
 }
 """GPT-Live is no spelling of the Realtime API, and is served apart."""
 
