@@ -42,7 +42,7 @@ _PLACES = {
 """Where something can be done -> what is seen once it is all there."""
 
 _LIVE = {
-    *("listen", "phone", "call_in", "whisper", "take_over", "join", "pause", "transfer"),
+    *("listen", "phone", "call_in", "whisper", "show", "take_over", "join", "pause", "transfer"),
     *("pause_recording", "sensitive", "flag", "end"),
 }
 _ACCEPT, _SEEN = {"Accept", "Accept by phone"}, {"I see to it"}
