@@ -30,6 +30,7 @@ from bridge.config.session_template import SessionTemplate
 from bridge.config.sip import SipSettings
 from bridge.config.sip_arm import SipArmSettings
 from bridge.realtime.flavours import FLAVOURS
+from bridge.realtime.live_session import FORMATS
 from bridge.realtime.session_config import AudioFormat, AudioFormats
 
 FlavourName = Literal["openai", "azure", "xai", "inworld", "qwen", "vllm-omni", "localai"]
@@ -277,6 +278,18 @@ class ArmSettings(AccessSettings):
                     f"has audio: {chosen}, which a server of flavour {self.flavour} doesn't {verb}:"
                     f" leave audio out, or write {' or '.join(possible)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _have_audio_for_its_dialect(self) -> Self:
+        audio = self.audio_formats
+        if self.dialect == "live" and (
+            audio.input is not audio.output or audio.input not in FORMATS
+        ):
+            raise ValueError(
+                f"has audio: {audio.input} in and {audio.output} out, and a live session has one"
+                f" format for both ways: leave audio out, or write {' or '.join(FORMATS)}"
+            )
         return self
 
     @model_validator(mode="after")

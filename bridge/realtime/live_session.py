@@ -40,12 +40,13 @@ MAX_INPUT_TOKENS = 8_000
 MAX_APPEND_TOKENS = 450
 """An append takes 500 (reference of ``session.instructions.append``), likewise."""
 
-_FORMATS: Mapping[AudioFormat, WireObject] = {
+FORMATS: Mapping[AudioFormat, WireObject] = {
     AudioFormat.PCM_24KHZ: {"type": "audio/pcm", "rate": 24000},
     AudioFormat.PCM_16KHZ: {"type": "audio/pcm", "rate": 16000},
     AudioFormat.PCMU: {"type": "audio/pcmu", "rate": 8000},
     AudioFormat.PCMA: {"type": "audio/pcma", "rate": 8000},
 }
+"""Of one session, both ways."""
 _TOOL_CHOICES = frozenset({"auto", "none", "required"})
 
 _BY_ITSELF = "Live hears, waits and stops by itself, and takes no setting for it"
@@ -142,7 +143,7 @@ def encode_start(config: SessionConfig, model: str, talk: Sequence[Item] = ()) -
         model=model,
         instructions=config.instructions,
         audio=given(
-            format=_FORMATS[config.output_format],
+            format=FORMATS[config.output_format],
             output=None if voice is None else {"voice": voice},
         ),
         delegation=_delegation(config),
@@ -205,7 +206,7 @@ def within_tokens(text: str, limit: int) -> str:
 
 
 def _read_format(obj: WireObject) -> AudioFormat | None:
-    return next((ours for ours, wire in _FORMATS.items() if wire == wire | obj), None)
+    return next((ours for ours, wire in FORMATS.items() if wire == wire | obj), None)
 
 
 def _read_voice(obj: WireObject, key: str) -> str | None:

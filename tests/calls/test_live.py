@@ -51,9 +51,16 @@ def live_url(simulator: str) -> str:
 
 @contextmanager
 def gateway_at(
-    url: str, redis: LocalRedis, directory: Path, *, tools: list[Any] | None = None, **agent: object
+    url: str,
+    redis: LocalRedis,
+    directory: Path,
+    *,
+    tools: list[Any] | None = None,
+    audio: str = "pcm24k",
+    **agent: object,
 ) -> Iterator[Gateway]:
     arm = {
+        "audio": audio,
         "dialect": "live",
         "url": url,
         "model": "gpt-live-1",
@@ -94,10 +101,19 @@ def without_sizes(event: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    ("audio", "on_the_wire"),
+    [
+        ("pcm24k", {"type": "audio/pcm", "rate": 24000}),
+        ("pcm16k", {"type": "audio/pcm", "rate": 16000}),
+        ("pcmu", {"type": "audio/pcmu", "rate": 8000}),
+        ("pcma", {"type": "audio/pcma", "rate": 8000}),
+    ],
+)
 async def test_greeting_question_and_answer(
-    simulator: str, redis: LocalRedis, tmp_path: Path
+    simulator: str, redis: LocalRedis, tmp_path: Path, audio: str, on_the_wire: dict[str, object]
 ) -> None:
-    with gateway_at(live_url(simulator), redis, tmp_path) as gateway:
+    with gateway_at(live_url(simulator), redis, tmp_path, audio=audio) as gateway:
         async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
             assert await caller.call() == 200
             call_id = await calls.until_active(gateway.node)
@@ -117,6 +133,7 @@ async def test_greeting_question_and_answer(
     sent = [line["raw"] for line in wire(tmp_path, call_id) if line["direction"] == "sent"]
     received = [line["raw"] for line in wire(tmp_path, call_id) if line["direction"] == "received"]
     assert (sent[0]["type"], sent[-1]["type"]) == ("session.start", "session.close")
+    assert sent[0]["session"]["audio"]["format"] == on_the_wire
     assert {each["type"] for each in sent} == {
         "session.start",
         "session.commentary.append",

@@ -255,3 +255,12 @@ def test_flavours_are_those_that_an_arm_may_name() -> None:
         arm = {"flavour": name, "url": "wss://a/x", "api_key_env": "K"}
         assert ArmSettings.model_validate(arm).flavour == name
     assert {OF[each] for each in SERVERS if each in OF} == set(FLAVOURS)
+
+
+@pytest.mark.parametrize("audio", ["pcm8k", {"input": "pcmu", "output": "pcm24k"}])
+def test_a_live_arm_has_one_format_of_its_dialect_both_ways(audio: object) -> None:
+    live = {"dialect": "live", "url": "wss://a/v1/live/sessions", "model": "gpt-live-1"}
+    with pytest.raises(ValueError, match=r"one format for both ways: leave audio out, or write"):
+        ArmSettings.model_validate({**live, "audio": audio})
+    arm = ArmSettings.model_validate({**live, "audio": {"input": "pcmu", "output": "pcmu"}})
+    assert (arm.audio_formats.input, arm.audio_formats.output) == ("pcmu", "pcmu")
