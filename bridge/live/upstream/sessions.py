@@ -51,6 +51,10 @@ from bridge.telemetry.labels import UpstreamPhase
 log = structlog.get_logger(__name__)
 
 
+def _nobody_asks(audio_format: AudioFormat) -> None:
+    """Take a format that is of no use to anybody."""
+
+
 class Upstream:
     """The sessions of one call.
 
@@ -83,7 +87,7 @@ class Upstream:
         self.on_agent_audio: Callable[[AudioDelta | VoiceDelta, int], None] = (
             listener.on_server_event
         )
-        self.on_audio_format: Callable[[AudioFormat], None] = lambda audio_format: None
+        self.on_audio_format: Callable[[AudioFormat], None] = _nobody_asks
         self._name = name
         self._endings = Endings(self._metrics, name)
         self._wire_log = services.wire_log_of(name)
@@ -236,7 +240,8 @@ class Upstream:
     async def aclose(self) -> None:
         """Close everything in order and wait for its end. Idempotent."""
         self._drop_present()
-        self.on_agent_audio = self._listener.on_server_event  # frees whatever took it
+        # Frees whatever took these.
+        self.on_agent_audio, self.on_audio_format = self._listener.on_server_event, _nobody_asks
         await self._endings.aclose()
         if self._wire_log is not None:
             await asyncio.to_thread(self._wire_log.close)
