@@ -32,8 +32,9 @@ pytestmark = pytest.mark.sip
 
 A_FEW, ALL = 130, 4_500
 BETWEEN_CALLS = 100
-WARMED_UP = 1_500
-"""By then what is kept within bounds, as refused INVITEs are, takes the memory that it may."""
+WARMED_UP = 3_000
+"""By then what is kept within bounds, as refused INVITEs are, takes the memory that it may: by TCP
+212 MB after 750, 232 after 1,500, 236 after 3,000, 238 after 6,000, 240 after 8,250."""
 MEMORY_GROWTH = 0.03
 NIGHTLY = pytest.mark.nightly
 CAPACITY = pytest.mark.capacity
@@ -268,9 +269,10 @@ async def test_malformed_invites_leave_the_process_and_a_call_is_heard_after_eac
                 await hear_a_call(gateway)
             if number == WARMED_UP:
                 before = await settled_memory(gateway)
+        # Before the last calls end all at once, which is another state than that of WARMED_UP.
+        after = await settled_memory(gateway) if cases == ALL else 0
         await peer.close()
         await gateway.until_active(0)
-    after = await settled_memory(gateway) if cases == ALL else 0
     show(
         request.config,
         f"malformed INVITEs, {transport}",
