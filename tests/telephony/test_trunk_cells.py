@@ -166,12 +166,16 @@ async def talk(call: Call, phone: Baresip) -> None:
     """Hear the far end's tone, and sound another one until it is heard there."""
     await call.until(lambda: bool(call.pieces), "media")
     heard = False
+    loudest: list[int] = []
     for _ in range(20):
         call.play_tone(AGENT_HZ, 600)
-        heard = is_tone(await call.hear(600), 24_000, CALLER_HZ) or heard
+        sound = await call.hear(600)
+        loudest.append(int(np.abs(sound).max(initial=0)))
+        heard = is_tone(sound, 24_000, CALLER_HZ) or heard
         if heard and is_tone(phone.heard(), RATE_HZ, AGENT_HZ):
             return
-    pytest.fail("the far end hears nothing" if heard else "the far end is not heard")
+    whose = "the far end hears nothing" if heard else "the far end is not heard"
+    pytest.fail(f"{whose}; loudest samples here, each 600 ms: {loudest}")
 
 
 def seen(closed: str) -> str:
