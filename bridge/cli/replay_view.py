@@ -97,6 +97,7 @@ def print_results(results: Results) -> None:
                 (row.inconclusive, "inconclusive"),
                 (row.infrastructure, "infrastructure"),
                 (row.placed_again, "placed again"),
+                (len(row.not_applicable), "not applicable"),
             )
             if count
         ]
@@ -108,6 +109,7 @@ def print_results(results: Results) -> None:
         if run.verdict is not RunVerdict.PASS:
             where = f"{run.script} on {run.arm}, {run.number}"
             console.print(Text(f"{where}: {run.reason}", style=_STYLES[run.verdict]))
+    _print_not_applicable(console, results)
     _print_protocol(console, results)
     _print_load(console, results)
     if results.cost is not None:
@@ -115,6 +117,19 @@ def print_results(results: Results) -> None:
         console.print(f"cost: about {results.cost.spent_usd:.4f} USD{cap}")
     if results.stopped is not None:
         console.print(Text(f"stopped: {results.stopped}", style="yellow"))
+
+
+def _print_not_applicable(console: Console, results: Results) -> None:
+    lines = [
+        f"{each.script} on {each.arm}: not played: {each.reason}" for each in results.not_played
+    ]
+    lines += [
+        f"{row.script} on {row.arm}: {why}" for row in results.table for why in row.not_applicable
+    ]
+    if lines:
+        console.print("not applicable, for the service's way lacks what it takes:")
+    for line in lines:
+        console.print(Text(f"  {line}", style="dim"), soft_wrap=True)
 
 
 def _print_load(console: Console, results: Results) -> None:

@@ -301,6 +301,12 @@ class ArmSettings(AccessSettings):
                 f"has credentials: token, and no token opens a {self.dialect} session over a"
                 " WebSocket: set credentials: direct"
             )
+        no_tokens = FLAVOURS[self.flavour].no_tokens
+        if self.credentials == "token" and no_tokens and self.token_url is None:
+            raise ValueError(
+                f"has credentials: token and flavour: {self.flavour}, and {no_tokens}: set"
+                " credentials: direct, or a token_url that sells them"
+            )
         if self.credentials == "token" and self.key_place is None:
             raise ValueError(
                 "has credentials: token and no key to fetch tokens with:"

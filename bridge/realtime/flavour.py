@@ -46,6 +46,7 @@ class Flavour:
         nests_tools: functions stand in an object of their own within their tool.
         user_items_alone: other messages of a talk that is given back go as the user's, and say so.
         not_taken: commands that are not sent, with what that means for the talk.
+        no_tokens: why its key buys no client secrets as its dialect does; empty where it does.
         quiet: its own events that say nothing of the talk, pings among them.
         hollow: events that say nothing where they lack this key.
         moved: by event, where the dialect has what the server has at another place.
@@ -71,6 +72,7 @@ class Flavour:
     nests_tools: bool = False
     user_items_alone: bool = False
     not_taken: Mapping[type[Command], str] = field(default_factory=dict)
+    no_tokens: str = ""
     quiet: frozenset[str] = frozenset()
     hollow: Mapping[str, str] = field(default_factory=dict)
     moved: Mapping[str, Mapping[Place, Place]] = field(default_factory=dict)

@@ -19,6 +19,7 @@ _UNREAD = "it takes no notice of it"
 _BY_ITSELF = "it answers each of the caller's turns, and stops its answers, by itself"
 _REMEMBERS = "it goes on believing that the caller heard all of an answer that was cut off"
 _STAYS = "what was said stays in its memory"
+_NO_TOKENS = "its documentation has no client secrets of this dialect"
 
 _NO_SWITCH = {
     "turn_detection.create_response": _BY_ITSELF,
@@ -87,6 +88,7 @@ INWORLD = Flavour(
     hears=(AudioFormat.PCM_24KHZ,),
     says=(AudioFormat.PCM_24KHZ,),
     fresh_parameter="key",
+    no_tokens="its session tokens are made in a way of its own",
     names_model=True,
     takes=frozenset({"temperature"}),
     lacks=dict.fromkeys(
@@ -96,7 +98,7 @@ INWORLD = Flavour(
 )
 """Inworld's Realtime API (docs.inworld.ai, "WebSocket", "OpenAI migration" and "Realtime API
 (WebSocket)", 2026; pipecat's client of 2026-06). The model is named in the session; a session has a
-``key`` that the client makes up. G.711 is in pipecat's types and was seen to be answered in PCM
+``key`` that the client makes up. Session tokens: docs.inworld.ai, "Authentication overview", 2026. G.711 is in pipecat's types and was seen to be answered in PCM
 (tau2-bench's client)."""
 
 QWEN = Flavour(
@@ -129,6 +131,7 @@ QWEN = Flavour(
         "output_audio_format": {"pcm16": "pcm"},
     },
     nests_tools=True,
+    no_tokens=_NO_TOKENS,
     not_taken={TruncateItem: _REMEMBERS, DeleteItem: _STAYS, RetrieveItem: "nothing is retrieved"},
     moved={
         "response.done": {
@@ -179,6 +182,7 @@ VLLM_OMNI = Flavour(
         "max_output_tokens": "max_response_output_tokens",
     },
     user_items_alone=True,
+    no_tokens=_NO_TOKENS,
     quiet=frozenset(
         {
             "conversation.item.created",  # conversation.item.added comes, too
@@ -219,6 +223,7 @@ LOCALAI = Flavour(
         **_NO_SWITCH,
     },
     answers_by_itself=_BY_ITSELF,
+    no_tokens=_NO_TOKENS,
     not_taken={
         TruncateItem: "an answer that was cut off is not in its memory at all",
         DeleteItem: _STAYS,

@@ -60,6 +60,7 @@ class ServerRow:
         unsent: events of the dialect that it never sends.
         renames: by event, where it has what the dialect has at another place.
         nameless_speech: speech has no item, and what is made of it no common name.
+        sells_tokens: it has a token service, in its dialect's way.
         ping_s: time between its pings.
         lifetime_s: of a session.
     """
@@ -87,6 +88,7 @@ class ServerRow:
     unsent: frozenset[str] = frozenset()
     renames: Mapping[str, Mapping[Place, Place]] = field(default_factory=dict)
     nameless_speech: bool = False
+    sells_tokens: bool = True
     ping_s: float | None = None
     lifetime_s: int | None = None
 
@@ -153,6 +155,7 @@ _XAI_OLD = replace(_XAI, first="conversation")
 
 _INWORLD = ServerRow(
     dialect=DialectName.GA,
+    sells_tokens=False,
     door=DoorSpec(auth="basic", query={"protocol": "realtime", "key": "?*"}),
     takes=_TALK | _ITEMS,
     session=frozenset(
@@ -182,6 +185,7 @@ _INWORLD = ServerRow(
 
 _QWEN = ServerRow(
     dialect=DialectName.BETA,
+    sells_tokens=False,
     takes=_TALK | {"conversation.item.create"},
     session=frozenset(
         {
@@ -232,6 +236,7 @@ updated 2026-10-23, and the Chinese pages as kept in Yuis1/dev_docs)."""
 
 _VLLM_OMNI = ServerRow(
     dialect=DialectName.GA,
+    sells_tokens=False,
     door=DoorSpec(query={"duplex": "[1o]*"}),
     takes=_TALK | _ITEMS | {"output_audio_buffer.clear"},
     session=frozenset(
@@ -285,6 +290,7 @@ _VLLM_OMNI = ServerRow(
 
 _LOCALAI = ServerRow(
     dialect=DialectName.GA,
+    sells_tokens=False,
     overlooks=frozenset({"conversation.item.truncate", "input_audio_buffer.clear"}),
     refuses={
         "conversation.item.delete": ("not_implemented", "Deleting items not implemented"),

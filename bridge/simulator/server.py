@@ -139,7 +139,8 @@ class SimulatorServer:
             self._path,
             lambda: self._scenario.session.token_lifetime_s,
         )
-        app.add_routes(tokens.routes())
+        if self._row.sells_tokens:
+            app.add_routes(tokens.routes())
         app.add_routes(ModelList(self._doorkeeper, self._path).routes())
         if self._admin_secret is not None:
             admin = AdminEndpoint(self._admin_secret, self._faults, self._strike_now, self.play)

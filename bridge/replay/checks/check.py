@@ -11,6 +11,8 @@ class CheckStatus(enum.StrEnum):
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     """What it needs to be decided by is missing."""
+    NOT_APPLICABLE = "not applicable"
+    """It was not met, and the service's own way has nothing to meet it with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from pydantic import JsonValue
 from bridge.errors import Fault
 from bridge.realtime.events import ApiError
 from bridge.realtime.failures import classify_event
-from bridge.replay.call.timeline import CallLog, Doing
+from bridge.replay.call.timeline import CallLog, Doing, make_interruptions
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.protocol import common_name, unknown_events
 from bridge.replay.evidence.evidence import Evidence, WireEvent
+from bridge.replay.evidence.heard_items import heard_items
 from bridge.replay.json_fields import number_of, part_of, parts_of
 
 BRIDGE_ADDS_MS = 200.0
@@ -25,6 +26,9 @@ section 5); more than three times that is no busy machine any more."""
 TRUNCATED_WITHIN_MS = 300.0
 """How far a truncation may be from what the caller's ear says: the ear is 20 ms coarse, the way to
 it takes a jitter buffer's time, and speech may begin with a silence that nobody hears."""
+
+_CUT_BY_MS = 1_000.0
+"""After the caller's ear noticed the end of an interrupted answer."""
 
 _WAYS = {"to the service": ("capture", "uplink"), "to the caller": ("downlink", "playback")}
 _TO_EAR_MS = 80.0
@@ -50,7 +54,11 @@ def default_checks(evidence: Evidence, *, faulty: bool) -> tuple[Check, ...]:
             return ()  # another's gateway, which shows nothing; what needs it says so itself
         found = evidence.why_missing(source)
         return (Check(None, "default_evidence", f"its {source}", found, CheckStatus.INCONCLUSIVE),)
-    checks = [*_check_shares(evidence.figures), *_check_truncations(evidence.wire, log)]
+    checks = [
+        *_check_shares(evidence.figures),
+        *_check_truncations(evidence.wire, log),
+        *_check_told(evidence, evidence.wire, log),
+    ]
     if not switched_off(faulty=faulty):
         checks += [*_check_known(evidence.wire), *_check_errors(evidence.wire)]
     return tuple(checks)
@@ -160,6 +168,28 @@ def _check_truncations(wire: Sequence[WireEvent], log: CallLog) -> Iterator[Chec
             round(event.at_ms),
             "bridge" if off else None,
         )
+
+
+def _check_told(evidence: Evidence, wire: Sequence[WireEvent], log: CallLog) -> Iterator[Check]:
+    """Judge whether the service heard of each answer that a caller's words cut off."""
+    items = heard_items(wire, evidence.silenced_ms)
+    said = [e.at_ms for e in wire if e.type == "conversation.item.truncate"]
+    for each in make_interruptions(log):
+        if each.stop_ms is None:
+            continue
+        silent_ms = each.at_ms + each.stop_ms
+        cut = [i for i in items if i.start_ms < each.at_ms < i.end_ms <= silent_ms + _CUT_BY_MS]
+        near = (each.at_ms <= at_ms <= silent_ms + _CUT_BY_MS for at_ms in said)
+        if cut and not any(near):
+            yield Check(
+                None,
+                "default_truncated_as_heard",
+                "the service to be told how much of the interrupted answer was heard",
+                "nothing was said of it",
+                CheckStatus.FAIL,
+                each.at_ms,
+                "bridge",
+            )
 
 
 def _deltas(

@@ -17,7 +17,7 @@ from bridge.replay.checks.words import (
 from bridge.replay.evidence.evidence import Evidence
 from bridge.replay.script import CallScript, Ending
 
-PASS, FAIL, INCONCLUSIVE = CheckStatus
+PASS, FAIL, INCONCLUSIVE = CheckStatus.PASS, CheckStatus.FAIL, CheckStatus.INCONCLUSIVE
 
 
 def check_end(script: CallScript, evidence: Evidence) -> tuple[Check, ...]:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bridge.realtime.dialects import dialect_of
 from bridge.replay.checks.call import judge, off_script_from
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.checks.defaults import default_checks, switched_off
 from bridge.replay.checks.divergence import Departure, check_followed, find_departure
 from bridge.replay.checks.ending import check_arm
+from bridge.replay.checks.needs import as_applicable
 from bridge.replay.evidence.evidence import Evidence
 from bridge.replay.judges.asking import check_judged
 from bridge.replay.results.call import CallOutcome
@@ -42,6 +44,12 @@ class RunJudgement:
     spoiled: bool = False
     switched_off: tuple[str, ...] = ()
 
+    @property
+    def not_applicable(self) -> tuple[str, ...]:
+        """What was not met, and can't be on this service: a line each."""
+        na = CheckStatus.NOT_APPLICABLE
+        return tuple(str(check) for check in self.checks if check.status is na)
+
 
 def broken_by(judgement: RunJudgement) -> tuple[int | None, str, str] | None:
     """Return step, kind and finding of the first expectation that has failed; None for none."""
@@ -71,6 +79,8 @@ def judge_run(
         *check_followed(evidence),
         *([check_arm(evidence)] if asked_for_arm else []),
     )
+    service = dialect_of(evidence.dialect, evidence.flavour)
+    checks = tuple(as_applicable(check, service) for check in checks)
     off_script_ms = _off_script_ms(checks, left)
     return _by_the_worst(
         RunJudgement(RunVerdict.PASS, "", checks, None, off_script_ms, False, unjudged)

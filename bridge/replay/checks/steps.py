@@ -25,7 +25,7 @@ from bridge.replay.script import Expectation, ExpectedTool, ExpectedTransfer, St
 from bridge.speech.recognition import HeardPiece
 from bridge.speech.words import sentences_of, words_of
 
-PASS, FAIL, INCONCLUSIVE = CheckStatus
+PASS, FAIL, INCONCLUSIVE = CheckStatus.PASS, CheckStatus.FAIL, CheckStatus.INCONCLUSIVE
 
 Finding = tuple[CheckStatus, str, int | None]
 """The status, what was found, and where in the call."""

@@ -163,7 +163,8 @@ def beside(evidence: Evidence, pieces: Sequence[HeardPiece]) -> tuple[tuple[str,
     """Return each sentence that was heard, and the session's transcript of what sounded then."""
     if evidence.wire is None:
         return ()
-    transcribed = references([(p.start_ms, p.end_ms) for p in pieces], heard_items(evidence.wire))
+    items = heard_items(evidence.wire, evidence.silenced_ms)
+    transcribed = references([(p.start_ms, p.end_ms) for p in pieces], items)
     pairs = zip(pieces, transcribed, strict=True)
     return tuple((piece.text, text) for piece, text in pairs if piece.text and text)
 

@@ -13,7 +13,8 @@ from bridge.config.models import ModelTable
 from bridge.config.settings import ArmSettings
 from bridge.errors import ConfigError
 from bridge.processes.simulator import place_of
-from bridge.realtime.dialects import DIALECTS
+from bridge.realtime.dialect import Dialect
+from bridge.realtime.dialects import DIALECTS, dialect_of
 from bridge.realtime.flavour import PLAIN
 from bridge.realtime.flavours import FLAVOURS
 from bridge.replay.environment.tapes import Tapes, find_tapes
@@ -59,6 +60,11 @@ class ReplayArm:
     def is_live(self) -> bool:
         """Whether the Realtime service is another's: it may cost, and faults can't be set."""
         return self.kind in ("live", "unknown")
+
+    @property
+    def service(self) -> Dialect:
+        """Its dialect, as its service speaks it."""
+        return dialect_of(self.settings.dialect, self.settings.flavour)
 
     def plays(self, script: str) -> bool:
         """Return whether a script can be played on it: there may be no recording."""

@@ -23,18 +23,24 @@ _REMEDY = "name a directory with --dialplans, or put one called dialplans beside
 _SECRETS = ("secret_env", "authorization_env")
 
 
-def redirect(dialplan: Mapping[str, object], mocks_url: str, sip: str) -> dict[str, object]:
+def redirect(
+    dialplan: Mapping[str, object], mocks_url: str, sip: str, *, greets_by_itself: bool = False
+) -> dict[str, object]:
     """Return a dialplan, as read from its file, for the replay's gateway.
 
     Args:
         dialplan: the document.
         mocks_url: the tool mocks; a tool's own is below it.
         sip: the gateway's own ``host:port``.
+        greets_by_itself: the bridge speaks the greeting, for the agent can't be asked to.
     """
     redirected = {key: _led_back(value, mocks_url, sip) for key, value in dialplan.items()}
     if "arm" in redirected or "rollout" in redirected:
         redirected.pop("rollout", None)
         redirected["arm"] = ARM
+        agent = redirected.get("agent")
+        if greets_by_itself and isinstance(agent, dict) and "greeting" in agent:
+            redirected["agent"] = {**agent, "greeting_by": "cached"}
     return redirected
 
 
@@ -97,9 +103,14 @@ def _project_dialplans() -> Path:
 
 
 def write_dialplans(
-    found: Sequence[Path], directory: Path, mocks_url: str, sip: str
+    found: Sequence[Path],
+    directory: Path,
+    mocks_url: str,
+    sip: str,
+    *,
+    greets_by_itself: bool = False,
 ) -> Sequence[str]:
-    """Write dialplans for the gateway; return the trunks that they name.
+    """Write dialplans for the gateway as :func:`redirect` has them; return the trunks of all.
 
     Raises:
         ConfigError: one can't be read.
@@ -108,7 +119,8 @@ def write_dialplans(
     for path in found:
         document = _read_yaml(path)
         trunks.update(trunks_of(document))
-        write_yaml(directory / path.name, redirect(document, mocks_url, sip))
+        written = redirect(document, mocks_url, sip, greets_by_itself=greets_by_itself)
+        write_yaml(directory / path.name, written)
     return sorted(trunks)
 
 

@@ -151,7 +151,13 @@ class Startup:
         """Return the gateway's settings, without their prefix."""
         port = _free_port()
         directory, found = place / "dialplans", find_dialplans(file.path, self.dialplans)
-        trunks = write_dialplans(found, directory, self.mocks.url_of(node), f"{_HOST}:{port}")
+        trunks = write_dialplans(
+            found,
+            directory,
+            self.mocks.url_of(node),
+            f"{_HOST}:{port}",
+            greets_by_itself=bool(arm.service.flavour.answers_audio_alone),
+        )
         arms = {ARM: arm.settings_at(url, file.script.realtime.credentials)}
         if load_url is not None:
             arms[LOAD_ARM] = load_arm(load_url, arm.settings.dialect)

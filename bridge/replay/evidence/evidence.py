@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from bridge.clock import NS_PER_MS
+from bridge.realtime.flavour import PLAIN
 from bridge.replay.call.timeline import CallLog
 from bridge.replay.persona.outcome import PersonaOutcome
 from bridge.replay.results.call import CallOutcome
@@ -103,7 +104,7 @@ class Evidence:
 
     Attributes:
         run: names the run of the script (``X-Bridge-Replay`` on the INVITE).
-        dialect: of the arm.
+        dialect, flavour: of the arm.
         caller: None where the caller's process left no report.
         record: the gateway's ``<call_id>.json``; ``figures``: its ``metrics/session_*.json``.
         state: the call's hash in Redis, after its end; ``events``: its stream.
@@ -129,11 +130,17 @@ class Evidence:
     tools: tuple[ToolRequestSeen, ...] | None = None
     faults_struck: Mapping[str, int] | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    flavour: str = PLAIN.name
 
     @property
     def log(self) -> CallLog | None:
         """What the caller did and heard; None for a call that was not answered."""
         return None if self.caller is None else self.caller.log
+
+    @property
+    def silenced_ms(self) -> tuple[float, ...]:
+        """When the gateway silenced the agent for its caller; empty without its events."""
+        return tuple(each.at_ms for each in self.events or () if each.kind == "interrupted")
 
     def why_missing(self, source: str) -> str:
         """Return why a source is None, for a check that needs it."""

@@ -39,12 +39,16 @@ class HeardItem:
         return min(self.end_ms, end_ms) - max(self.start_ms, start_ms)
 
 
-def heard_items(wire: Sequence[WireEvent]) -> list[HeardItem]:
-    """Return the items that have words and can have been heard, in the order of time."""
+def heard_items(wire: Sequence[WireEvent], silenced_ms: Sequence[float] = ()) -> list[HeardItem]:
+    """Return the items that have words and can have been heard, in the order of time.
+
+    Args:
+        silenced_ms: when the gateway silenced the agent; not every service is told of it.
+    """
     came: dict[str, list[tuple[float, float]]] = {}
     pieces: dict[str, str] = {}
     wholes: dict[str, str] = {}
-    cuts: list[float] = []
+    cuts = list(silenced_ms)
     for event in wire:
         name, item_id = common_name(event.type), str(event.raw.get("item_id"))
         if name == "response.output_audio.delta":

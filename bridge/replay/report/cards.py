@@ -29,7 +29,10 @@ from bridge.replay.report.transcripts import TurnRow, align
 from bridge.replay.results.detail import RunDetail, RunFiles, ToolUse
 from bridge.replay.results.run import WORST_FIRST, RunInfo, RunVerdict, ScriptInfo, TableRow
 
-_ORDER = {CheckStatus.FAIL: 0, CheckStatus.INCONCLUSIVE: 1, CheckStatus.PASS: 2}
+_ORDER = (
+    *(CheckStatus.FAIL, CheckStatus.INCONCLUSIVE),
+    *(CheckStatus.NOT_APPLICABLE, CheckStatus.PASS),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +289,7 @@ def _make_call(
         others,
         run.problem,
         find_mishap(run.info, detail.checks),
-        tuple(sorted(detail.checks, key=lambda check: _ORDER[check.status])),
+        tuple(sorted(detail.checks, key=lambda check: _ORDER.index(check.status))),
         sound,
         place_flags(run.files.markers, scale),
         place_captions(detail.transcript, scale),

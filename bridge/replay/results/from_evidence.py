@@ -46,7 +46,9 @@ def detail_from_evidence(
     detail = RunDetail(
         call=call,
         checks=judgement.checks,
-        transcript=() if log is None else tuple(_transcript(log, wire, judgement.off_script_ms)),
+        transcript=()
+        if log is None
+        else tuple(_transcript(log, evidence, judgement.off_script_ms)),
         turns=tuple(
             TurnStages(number, stages, total_ms)
             for number, (_, total_ms, stages) in enumerate(
@@ -79,8 +81,9 @@ def _call_began_ms(evidence: Evidence) -> float | None:
 
 
 def _transcript(
-    log: CallLog, wire: Sequence[WireEvent], off_script_ms: int | None
+    log: CallLog, evidence: Evidence, off_script_ms: int | None
 ) -> Iterator[TranscriptTurn]:
+    wire = evidence.wire or ()
     turns = make_turns(log)
     callers = [turn for turn in turns if turn.speaker == "caller"]
     recognised: dict[int, list[str]] = {}
@@ -90,7 +93,7 @@ def _transcript(
             recognised.setdefault(callers[place].start_ms, []).append(text)
     agents = [turn for turn in turns if turn.speaker == "agent"]
     heard_in = [(float(turn.start_ms), float(turn.end_ms)) for turn in agents]
-    said = iter(references(heard_in, heard_items(wire)))
+    said = iter(references(heard_in, heard_items(wire, evidence.silenced_ms)))
     for turn in turns:
         off_script = off_script_ms is not None and turn.start_ms > off_script_ms
         if turn.speaker == "caller":

@@ -59,6 +59,8 @@ def _add_case(
     name = f"{run.script} [{run.number}]"
     case = SubElement(suite, "testcase", classname=path, name=name, time=f"{run.seconds}")
     values = {**properties, "artifacts": run.folder, "attempts": f"{run.attempts}"}
+    if run.not_applicable:
+        values["not_applicable"] = "; ".join(run.not_applicable)
     if timing is not None and timing.p50_ms is not None:
         values |= {"latency_p50_ms": f"{timing.p50_ms}", "latency_p95_ms": f"{timing.p95_ms}"}
     listed = SubElement(case, "properties")

@@ -113,6 +113,7 @@ class RunInfo:
         tools_ok, tools_failed: tool calls by their ends; those that nobody waited for are neither.
         texts_usd: of the persona's and the judge's text models; not in ``cost_usd``.
         load: the other calls that went on; None without any.
+        not_applicable: what was not met, and can't be on this arm's service, with the reason.
     """
 
     script: str
@@ -130,6 +131,16 @@ class RunInfo:
     tools_failed: int = 0
     texts_usd: float = 0.0
     load: LoadFigures | None = None
+    not_applicable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotPlayed:
+    """A script that needs of an arm's service what it does not have."""
+
+    script: str
+    arm: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +149,7 @@ class TableRow:
 
     Attributes:
         placed_again: so many runs have an attempt that did not count (:class:`RunInfo`).
+        not_applicable: what some run has of it (:class:`RunInfo`), each once.
     """
 
     script: str
@@ -148,6 +160,7 @@ class TableRow:
     infrastructure: int
     verdict: RunVerdict
     placed_again: int = 0
+    not_applicable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +211,7 @@ class Results:
         protocol: of all scripts that more arms than one played.
         packs: the table by circumstance; empty where no pack was played.
         load: other calls that went on beside each one.
+        not_played: what an arm's service lacks for a script.
     """
 
     started_at: str
@@ -214,6 +228,7 @@ class Results:
     protocol: tuple[ProtocolFinding, ...] = ()
     packs: tuple[PackRow, ...] = ()
     load: int = 0
+    not_played: tuple[NotPlayed, ...] = ()
     schema: Literal["replayresults/v1"] = "replayresults/v1"
 
 
@@ -249,6 +264,7 @@ def _row(script: str, arm: str, runs: Sequence[RunInfo], pass_rate: float) -> Ta
         of[RunVerdict.INFRASTRUCTURE],
         verdict,
         placed_again=sum(run.attempts > 1 for run in runs),
+        not_applicable=tuple(dict.fromkeys(each for run in runs for each in run.not_applicable)),
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from bridge.config.settings import RedisSettings
 from bridge.errors import ConfigError, InfrastructureError
+from bridge.realtime.dialect import Dialect
 from bridge.recordings.files import CDR_FILE, CallFiles
 from bridge.replay.call.fillers import with_phrases
 from bridge.replay.checks.divergence import on_the_clock_of
@@ -34,7 +35,7 @@ _NO_TRACES = "the gateway is another's, and its {what} is not to be seen from he
 
 async def gather(
     job: Job,
-    dialect: str,
+    service: Dialect,
     caller: CallerEvidence | None,
     environment: Environment,
     mocks: ToolMocks | None,
@@ -42,7 +43,7 @@ async def gather(
     """Collect everything that is known of a call.
 
     Args:
-        job: the call; dialect: of its arm.
+        job: the call; service: of its arm.
         caller: what its caller reported; None where it reported nothing.
         environment: that answered it.
         mocks: of its tools; None where they can't be had.
@@ -50,11 +51,19 @@ async def gather(
     traces = environment.traces
     struck = await environment.faults_struck()
     missing = {} if caller is not None else {"caller": "the caller's process left no report"}
+    nothing = Evidence(
+        job.run,
+        job.arm,
+        service.name,
+        caller,
+        faults_struck=struck,
+        flavour=service.flavour.name,
+    )
     if caller is None or caller.sip_call_id == "":
-        return Evidence(job.run, job.arm, dialect, caller, faults_struck=struck, missing=missing)
+        return replace(nothing, missing=missing)
     call_id = await _find_call(traces, caller, missing)
     if call_id is None:
-        return Evidence(job.run, job.arm, dialect, caller, faults_struck=struck, missing=missing)
+        return replace(nothing, missing=missing)
     zero_ns = caller.answered_wall_ns or 0
     record, figures = await asyncio.to_thread(_read_record, traces, call_id, missing)
     wire = await asyncio.to_thread(_read_wire, traces, call_id, zero_ns, missing)
@@ -62,10 +71,8 @@ async def gather(
     caller = with_phrases(caller, events or ())
     if mocks is None:
         missing["tools"] = "tools can't be mocked in another's gateway"
-    return Evidence(
-        run=job.run,
-        arm=job.arm,
-        dialect=dialect,
+    return replace(
+        nothing,
         caller=caller,
         record=record,
         figures=figures,
@@ -73,7 +80,6 @@ async def gather(
         events=events,
         wire=wire,
         tools=None if mocks is None else mocks.seen(call_id, zero_ns),
-        faults_struck=struck,
         missing=missing,
     )
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.replay.checks.needs import why_not_played
 from bridge.replay.environment.arms import ReplayArm
 from bridge.replay.environment.cpu_waits import TOO_LONG_MS
 from bridge.replay.environment.environment import RunningGateway
 from bridge.replay.evidence.transcribing import Transcribe
+from bridge.replay.results.run import NotPlayed
 from bridge.replay.runs.agenda import Job, likely_s
 from bridge.replay.script.files import ScriptFile
 
@@ -56,8 +58,26 @@ class ReplayPlan:
         return [
             arm
             for arm in self.arms
-            if (not wanted or arm.name in wanted) and arm.plays(file.script.id)
+            if (not wanted or arm.name in wanted)
+            and arm.plays(file.script.id)
+            and not self._why_not(file, arm)
         ]
+
+    def not_played(self) -> list[NotPlayed]:
+        """Return the scripts that need of an arm's service what it does not have."""
+        return [
+            NotPlayed(file.script.id, arm.name, why)
+            for file in self.files
+            for arm in self.arms
+            if not file.script.target.arms or arm.name in file.script.target.arms
+            if (why := self._why_not(file, arm))
+        ]
+
+    def _why_not(self, file: ScriptFile, arm: ReplayArm) -> str:
+        """Return why a script's circumstances can't be had on an arm; "" where they can."""
+        if arm.kind != "emulated":
+            return ""  # a script's circumstances are made by the simulator alone
+        return why_not_played(file.script, arm.service)
 
     def play_list(self) -> list[Job]:
         """Return all calls, the longest first: no long one is left when everything else is done."""

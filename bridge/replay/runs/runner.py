@@ -159,6 +159,7 @@ class ReplayRun:
             protocol=tuple(self._protocol()),
             packs=pack_rows(scripts, table),
             load=plan.load,
+            not_played=tuple(plan.not_played()),
         )
 
     @property
@@ -305,7 +306,7 @@ class ReplayRun:
         if load is not None:
             self._loads[job] = load
         mocks = None if target is not None else self._startup.mocks
-        evidence = await gather(job, arm.settings.dialect, answer.caller, environment, mocks)
+        evidence = await gather(job, arm.service, answer.caller, environment, mocks)
         if arm.tapes is not None:
             evidence = await asyncio.to_thread(with_recording, evidence, arm.tapes, job.script)
         never_ended = evidence.record is None and evidence.log is not None
@@ -395,6 +396,7 @@ class ReplayRun:
             tools_failed=use.tools_failed,
             texts_usd=use.texts_usd,
             load=self._loads.get(job),
+            not_applicable=judgement.not_applicable,
         )
         self._runs.append(info)
         self._view.done(job, info)

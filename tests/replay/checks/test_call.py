@@ -259,7 +259,7 @@ def status(script: CallScript, log: CallLog | None, **known: Any) -> CheckStatus
     return only(check(script, log, **known)).status
 
 
-PASS, FAIL, INCONCLUSIVE = CheckStatus
+PASS, FAIL, INCONCLUSIVE = CheckStatus.PASS, CheckStatus.FAIL, CheckStatus.INCONCLUSIVE
 HEARD_42 = HeardPiece("That is forty two dollars.", 2000, 4000)
 MUMBLED = HeardPiece(None, 2000, 4000)
 
