@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from bridge.realtime.dialects import SPELLINGS
 from bridge.telemetry.scrape import Scrape
 
 _LAG = "bridge_loop_lag_seconds"
@@ -21,7 +22,7 @@ class BenchPlan:
         calls: at once; None takes 200, or all that the loaded PJSIP holds.
         rate: calls a second in a ramp.
         hold_s: how long the steady state is measured.
-        dialect: of the Realtime API.
+        dialect: of the gateway's arm.
         climb: find out how many calls the bridge and the plain way hold.
         soak: short calls to place instead of all that, after a warm-up; 0: none.
         secure: compare calls over TLS and SRTP with plain ones instead of all that.
@@ -36,6 +37,11 @@ class BenchPlan:
     soak: int = 0
     secure: bool = False
     audio: str = ""
+
+    @property
+    def plain_dialect(self) -> str:
+        """The plain way's dialect: its code speaks the Realtime API alone."""
+        return self.dialect if self.dialect in SPELLINGS else "ga"
 
     @property
     def compared(self) -> str:

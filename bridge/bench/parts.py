@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bridge.config.models import load_models
 from bridge.errors import InfrastructureError
 from bridge.processes.child import Child
 from bridge.processes.http import get
 from bridge.processes.load import load_dialplan
+from bridge.processes.simulator import place_of, with_backend
 from bridge.processes.starter import Starter, write_yaml
 from bridge.processes.usage import ProcessUsage, usage_of
 from bridge.simulator.light import STATS_PATH
@@ -168,7 +170,13 @@ class BenchParts(Starter):
             secure: it is called over TLS, and takes nothing but SRTP.
             audio: of its arm; "" for the default.
         """
-        arm = {"dialect": dialect, "url": peer.url, "api_key_env": KEY_VARIABLE}
+        arm: dict[str, object] = {
+            **with_backend(dialect),
+            "dialect": dialect,
+            "url": place_of(peer.url, dialect),
+            "model": load_models().newest(dialect),
+            "api_key_env": KEY_VARIABLE,
+        }
         if audio:
             arm["audio"] = audio
         dialplan = load_dialplan("bench", called="*", arm=_ARM)

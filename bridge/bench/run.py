@@ -123,7 +123,7 @@ class _Run:
             parts = BenchParts(self._environ, stack)
             self._view.doing("starting the plain way: a 24 kHz AudioMediaPort a call")
             peer = await parts.peer()
-            target = await parts.plain(peer, self._plan.dialect)
+            target = await parts.plain(peer, self._plan.plain_dialect)
             trial = BenchTrial(self._plan, self._view, target, await parts.callers(target), peer)
             if not self._plan.climb:
                 return await trial.at(1)

@@ -27,13 +27,13 @@ from bridge.cli.running import (
 )
 from bridge.config.settings import TelemetrySettings
 from bridge.errors import ConfigError
-from bridge.realtime.dialects import SPELLINGS
+from bridge.realtime.dialects import DIALECTS, SPELLINGS
 from bridge.simulator.light import LightServer
 from bridge.telemetry.logs import configure
 
 _FAILED, _INCONCLUSIVE = 1, 2
 _PNG = click.Path(dir_okay=False, path_type=Path)
-_DIALECT = click.Choice(SPELLINGS)
+_DIALECT = click.Choice(sorted(DIALECTS))
 
 
 @click.group(invoke_without_command=True)
@@ -56,7 +56,13 @@ _DIALECT = click.Choice(SPELLINGS)
     show_default=True,
     help="How long the steady state is measured.",
 )
-@click.option("--dialect", type=_DIALECT, default="ga", show_default=True)
+@click.option(
+    "--dialect",
+    type=_DIALECT,
+    default="ga",
+    show_default=True,
+    help="Of the gateway's arm; live is GPT-Live, and the plain way speaks ga then.",
+)
 @click.option(
     "--climb/--no-climb",
     default=True,
@@ -116,6 +122,7 @@ def bench(
       bridge bench
       bridge bench --calls 50 --hold-s 10 --no-climb
       bridge bench --report bench-report --dialect beta
+      bridge bench --dialect live --no-climb
       bridge bench --soak 2000 --rate 20
       bridge bench --secure
       bridge bench --audio pcmu
@@ -214,7 +221,7 @@ def floor() -> None:
 
 @bench.command(hidden=True)
 @click.option("--url", required=True)
-@click.option("--dialect", type=_DIALECT, required=True)
+@click.option("--dialect", type=click.Choice(SPELLINGS), required=True)
 @exits_cleanly
 def plain(url: str, dialect: str) -> None:
     """Take calls the plain way."""

@@ -20,7 +20,7 @@ from bridge.demo.result import DemoResult
 from bridge.demo.run import DemoPlan, StartedGateway, run_demo
 from bridge.demo.view import View, make_view
 from bridge.errors import BridgeError, ConfigError, InfrastructureError
-from bridge.realtime.dialects import SPELLINGS
+from bridge.realtime.dialects import DIALECTS
 from bridge.replay.script import CallScript, Utterance, load_script
 from bridge.store.local import start_local_redis
 
@@ -58,10 +58,10 @@ _PIPE_CHARS = 150
 )
 @click.option(
     "--dialect",
-    type=click.Choice(SPELLINGS),
+    type=click.Choice(sorted(DIALECTS)),
     default="ga",
     show_default=True,
-    help="Of the Realtime API, between the gateway and the local Realtime server.",
+    help="Between the gateway and the local Realtime server; live is GPT-Live.",
 )
 @click.option(
     "--rollout",
@@ -123,6 +123,7 @@ def demo(
     Try:
       bridge demo
       bridge demo --dialect beta
+      bridge demo --dialect live
       bridge demo --rollout
       bridge demo --console
       bridge demo --json | python -m json.tool

@@ -24,6 +24,7 @@ from bridge.demo.verdict import CallerSide
 from bridge.demo.view import View
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.processes.child import Child
+from bridge.processes.simulator import place_of, with_backend
 from bridge.processes.starter import Starter
 from bridge.store.reader import CallReader
 
@@ -46,7 +47,7 @@ class DemoPlan:
         script: call script for the caller.
         called: whom the script dials.
         said: what the script says, in order.
-        dialect: of the Realtime API, between gateway and server.
+        dialect: between gateway and server.
         scenario: YAML for the local Realtime server; None takes its own support line.
         recordings: directory for recordings and records; made if missing.
         call_timeout_s: when a call that doesn't end is given up.
@@ -168,11 +169,13 @@ class Parts:
         link = found.get("admin_link")
         return StartedGateway(child, sip, http, None if link is None else str(link))
 
-    def _arm(self, realtime_url: str) -> dict[str, str]:
+    def _arm(self, realtime_url: str) -> dict[str, object]:
+        dialect = self._plan.dialect
         return {
-            "dialect": self._plan.dialect,
-            "model": load_models().newest(self._plan.dialect),
-            "url": realtime_url,
+            **with_backend(dialect),
+            "dialect": dialect,
+            "model": load_models().newest(dialect),
+            "url": place_of(realtime_url, dialect),
             "api_key_env": _KEY_VARIABLE,
         }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bridge.errors import ConfigError
 from bridge.processes.http import ask
+from bridge.realtime.dialects import DIALECTS
 
 Spec = Mapping[str, object]
 
@@ -17,11 +18,19 @@ _RENDERED_WITHIN_S = 60.0
 _REALTIME = "/v1/realtime"
 _PLACES = {"live": "/v1/live/sessions"}
 """Where the simulator speaks a dialect that has a place of its own."""
+_BACKEND = "gpt-5.6-luna"
 
 
 def place_of(url: str, dialect: str) -> str:
     """Return where a simulator that says ``url`` of itself speaks a dialect."""
     return url.replace(_REALTIME, _PLACES.get(dialect, _REALTIME))
+
+
+def with_backend(dialect: str) -> Mapping[str, object]:
+    """Return more settings of an arm at the simulator: a voice that calls no tool has a backend."""
+    if DIALECTS[dialect]().capabilities.reports_turns:
+        return {}
+    return {"session": {"delegation": {"model": _BACKEND}}}
 
 
 class SimulatorAdmin:

@@ -98,7 +98,8 @@ INWORLD = Flavour(
 )
 """Inworld's Realtime API (docs.inworld.ai, "WebSocket", "OpenAI migration" and "Realtime API
 (WebSocket)", 2026; pipecat's client of 2026-06). The model is named in the session; a session has a
-``key`` that the client makes up. Session tokens: docs.inworld.ai, "Authentication overview", 2026. G.711 is in pipecat's types and was seen to be answered in PCM
+``key`` that the client makes up. Session tokens: docs.inworld.ai, "Authentication overview",
+2026. G.711 is in pipecat's types and was seen to be answered in PCM
 (tau2-bench's client)."""
 
 QWEN = Flavour(

@@ -1,4 +1,4 @@
-"""A Realtime server for load: both dialects, no speech engine, tones for answers.
+"""A Realtime server for load: every dialect, no speech engine, tones for answers.
 
 It hears nothing: every session goes round the same turn by the clock, half of it the caller's and
 half of it an answer, so that many of them cost this process little and the far end just what real
@@ -36,13 +36,15 @@ from bridge.realtime.session_config import ResponseConfig
 from bridge.simulator.connection import Lifetime, wire_for
 from bridge.simulator.conversation import Conversation, ConversationEntry, Tokens
 from bridge.simulator.dialect_wire import Wire
-from bridge.simulator.door import Doorkeeper, Objection
+from bridge.simulator.door import Doorkeeper, Objection, Visitor, live_path
 from bridge.simulator.formats import wire_format
 from bridge.simulator.generation import Generation, GenerationStep
+from bridge.simulator.light_live import APPEND, LightLiveTalk, LightTurn
 from bridge.simulator.names import new_name
 from bridge.simulator.refusal import EventRefused
 from bridge.simulator.scenario import Models, Pacing, SessionLimit
 from bridge.simulator.tokens import TokenDesk
+from bridge.simulator.wire import DialectName
 
 PATH = "/v1/realtime"
 STATS_PATH = "/stats"
@@ -64,7 +66,8 @@ _PACING = Pacing(think_ms=0, delta_ms=200, speedup=4.0)
 _GOLDEN = 0.618034
 """Multiples of it, modulo 1, spread the first turns of any number of sessions evenly."""
 
-_APPEND = "input_audio_buffer.append"
+_APPENDS = ("input_audio_buffer.append", APPEND)
+_CALLER_TEXT = "Hello."
 _TYPE_WITHIN = 120
 """Characters at either end of an event in which its type is looked for."""
 
@@ -86,6 +89,23 @@ class Stats:
     sessions: int = 0
     appends: int = 0
     audio_ms: float = 0.0
+
+    def count(self, text: str, bytes_per_ms: float) -> float | None:
+        """Count an append of caller audio by its length, unread.
+
+        Returns:
+            Its ms; None for any other event, which is not counted.
+        """
+        ends_of_it = text[:_TYPE_WITHIN] + text[-_TYPE_WITHIN:]
+        if not any(each in ends_of_it for each in _APPENDS):
+            return None
+        begins = text.find('"', text.find(_AUDIO_KEY) + len(_AUDIO_KEY)) + 1
+        ends = text.find('"', begins)
+        audio_bytes = (ends - begins) * 3 // 4 - text.count("=", max(begins, ends - 2), ends)
+        audio_ms = audio_bytes / bytes_per_ms
+        self.audio_ms += audio_ms
+        self.appends += 1
+        return audio_ms
 
 
 class LightServer:
@@ -112,6 +132,7 @@ class LightServer:
         """
         app = web.Application()
         app.router.add_get(PATH, self._serve)
+        app.router.add_get(live_path(PATH), self._serve)
         app.router.add_get(STATS_PATH, self._serve_stats)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
@@ -148,17 +169,33 @@ class LightServer:
             protocols=("realtime",), compress=False, max_msg_size=_LARGEST_FRAME_BYTES
         )
         await socket.prepare(request)
-        lifetime = Lifetime(SessionLimit(), visitor.dialect)
-        wire = wire_for(visitor, self._tokens.now_s, lifetime)
-        phase = next(self._numbers) * _GOLDEN % 1.0
         self.stats.sessions += 1
         try:
-            await _Talk(socket, wire, self._speech, self.stats, phase).converse()
+            await self._talk(socket, visitor).converse()
         except ClientConnectionResetError:  # it hung up while we spoke
             pass
         finally:
             self.stats.sessions -= 1
         return socket
+
+    def _talk(self, socket: web.WebSocketResponse, visitor: Visitor) -> "_Talk | LightLiveTalk":
+        """Return a visitor's session, in its dialect."""
+        lifetime = Lifetime(SessionLimit(), visitor.dialect)
+        phase = next(self._numbers) * _GOLDEN % 1.0
+        if visitor.dialect is not DialectName.LIVE:
+            wire = wire_for(visitor, self._tokens.now_s, lifetime)
+            return _Talk(socket, wire, self._speech, self.stats, phase)
+        listen_ms = int(CALLER_S * 1000)
+        turn = LightTurn(
+            int(TURN_S * 1000),
+            listen_ms,
+            self._speech,
+            _TEXT,
+            _CALLER_TEXT,
+            int(phase * listen_ms),
+        )
+        expires_at_s = self._tokens.now_s + int(lifetime.seconds)
+        return LightLiveTalk(socket, turn, expires_at_s, self.stats.count)
 
 
 class _Talk:
@@ -195,17 +232,10 @@ class _Talk:
                 await asyncio.gather(self._talking, return_exceptions=True)
 
     def _count_audio(self, text: str) -> bool:
-        """Count caller audio by its length, unread; False for any other event."""
-        if _APPEND not in text[:_TYPE_WITHIN] and _APPEND not in text[-_TYPE_WITHIN:]:
-            return False
-        begins = text.find('"', text.find(_AUDIO_KEY) + len(_AUDIO_KEY)) + 1
-        ends = text.find('"', begins)
-        audio_bytes = (ends - begins) * 3 // 4 - text.count("=", max(begins, ends - 2), ends)
-        audio_ms = audio_bytes / self._wire.config.input_format.bytes_per_ms
-        self._heard_ms += audio_ms
-        self._stats.audio_ms += audio_ms
-        self._stats.appends += 1
-        return True
+        """Count caller audio; False for any other event."""
+        heard_ms = self._stats.count(text, self._wire.config.input_format.bytes_per_ms)
+        self._heard_ms += heard_ms or 0.0
+        return heard_ms is not None
 
     async def _obey(self, text: str) -> None:
         try:

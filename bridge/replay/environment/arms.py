@@ -12,7 +12,7 @@ from bridge.config.loading import load_settings
 from bridge.config.models import ModelTable
 from bridge.config.settings import ArmSettings
 from bridge.errors import ConfigError
-from bridge.processes.simulator import place_of
+from bridge.processes.simulator import place_of, with_backend
 from bridge.realtime.dialect import Dialect
 from bridge.realtime.dialects import DIALECTS, dialect_of
 from bridge.realtime.flavour import PLAIN
@@ -31,9 +31,6 @@ _NO_URL = "ws://127.0.0.1/v1/realtime"
 
 _TOKEN_TTL_S = 60
 """The shortest that can be asked for; a script's simulator may give less."""
-
-_WITH_BACKEND = {"session": {"delegation": {"model": "gpt-5.6-luna"}}}
-"""Of a voice model, which calls no tool itself."""
 
 _RECORDED = "=recorded:"
 
@@ -187,5 +184,4 @@ def check_tapes(arm: ReplayArm, scripts: Iterable[str]) -> None:
 
 def _own_settings(dialect: str, model: str, flavour: str = PLAIN.name) -> ArmSettings:
     own = {"dialect": dialect, "url": _NO_URL, "model": model, "api_key_env": KEY_VARIABLE}
-    backend = {} if DIALECTS[dialect]().capabilities.reports_turns else _WITH_BACKEND
-    return ArmSettings.model_validate({**own, **backend, "flavour": flavour})
+    return ArmSettings.model_validate({**own, **with_backend(dialect), "flavour": flavour})
