@@ -262,6 +262,10 @@ def test_token_endpoint_stands_beside_the_url(given: dict[str, object], expected
         ("dialect: alpha", "arms.a.dialect should be one of ga, beta"),
         ("model_selection: legacy", "has model_selection: legacy and no legacy_model"),
         ("credentials: token", "has credentials: token and no key to fetch tokens with"),
+        (
+            "flavour: inworld\n    api_key_env: K\n    credentials: token",
+            "has credentials: token and flavour: inworld, and its session tokens are made in a way",
+        ),
         ("token_ttl_s: 59", "arms.a.token_ttl_s"),
         ("token_ttl_s: 301", "arms.a.token_ttl_s"),
         ("token_url: ws://h", "arms.a.token_url"),

@@ -1,11 +1,13 @@
 """The library of call scripts: each fits the lines and agents that it calls, and all pass."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from bridge.config.yaml_source import load_yaml_model
+from bridge.replay.checks.needs import Need
 from bridge.replay.environment.cpu_waits import TOO_LONG_MS
 from bridge.replay.results.run import RunVerdict
 from bridge.replay.script import CallScript, load_script
@@ -16,6 +18,18 @@ from bridge.speech.words import words_of
 from bridge.store.local import start_local_redis
 from tests.conftest import show
 from tests.support.replaying import arms_of, play
+from tests.support.verdict_table import (
+    ARMS,
+    NEEDS,
+    PAGE,
+    asks_for,
+    cell,
+    found,
+    read_page,
+    scripts,
+    services,
+    table,
+)
 
 LIBRARY = Path(__file__).parents[2] / "call_scripts"
 PATHS = sorted(LIBRARY.glob("*.yaml"))
@@ -99,3 +113,65 @@ async def test_every_script_passes_on_both_dialects(
     assert {(r.script, r.arm): r.reason for r in runs if r.verdict is not RunVerdict.PASS} == {}
     assert len(runs) == 2 * len(PATHS)
     assert len(played.again) <= MOST_AGAIN
+
+
+@pytest.mark.sip
+@pytest.mark.redis
+@pytest.mark.speech
+@pytest.mark.slow
+@pytest.mark.library
+@pytest.mark.timeout(600)
+async def test_the_scripts_of_smoke_pass_on_live(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    smoke = [path for path in PATHS if "smoke" in script_of(path).tags]
+    await passes_but_for_its_rows(request, tmp_path, "live", smoke)
+
+
+@pytest.mark.sip
+@pytest.mark.redis
+@pytest.mark.speech
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm not in ("beta", "ga")])
+async def test_every_script_passes_on_every_arm_but_for_its_rows(
+    request: pytest.FixtureRequest, tmp_path: Path, arm: str
+) -> None:
+    await passes_but_for_its_rows(request, tmp_path, arm, PATHS)
+
+
+async def passes_but_for_its_rows(
+    request: pytest.FixtureRequest, directory: Path, arm: str, paths: Sequence[Path]
+) -> None:
+    """Play scripts on an arm: what they don't show there is what the rows of needs say."""
+    with start_local_redis() as redis:
+        played = await play(
+            directory, paths, arms_of(arm), redis.url, jobs=JOBS, too_busy_ms=TOO_LONG_MS
+        )
+    rows = [f"{script:<24} {reason}" for script, _, reason in played.again]
+    show(request.config, f"the library on {arm}: calls that were placed again", rows or ["none"])
+    service = services()[arm]
+    wanted = {(path.stem, arm): cell(script_of(path), service) for path in paths}
+    assert found([played.results]) == wanted
+    assert len(played.again) <= MOST_AGAIN
+
+
+def test_the_pages_table_is_what_the_rows_of_needs_say() -> None:
+    page = read_page()
+    wanted = {
+        (script.id, arm): cell(script, service)
+        for script in scripts()
+        for arm, service in services().items()
+    }
+    assert {place: each for place, each in page.items() if each != "–"}.items() <= wanted.items()
+    assert page.keys() == wanted.keys()
+    assert "\n".join(table(page)) in PAGE.read_text()
+
+
+@pytest.mark.parametrize("need", NEEDS, ids=lambda need: need.of)
+def test_each_row_of_needs_is_used_by_a_script_and_lacked_by_a_service(need: Need) -> None:
+    assert any(asks_for(script, need) for script in scripts())
+    assert any(need.why_not(service) for service in services().values())
+    assert not need.why_not(services()["ga"])
+    assert not need.why_not(services()["beta"])

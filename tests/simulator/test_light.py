@@ -1,10 +1,13 @@
-"""The server for load: its turns are official in both dialects, and it counts what it is sent."""
+"""The server for load: its turns are official in every dialect, and it counts what it is sent."""
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from websockets.asyncio.client import connect
 
 from bridge.simulator.light import ANSWER_S, LightServer, tone
 from tests.realtime.official import DialectName
@@ -92,3 +95,46 @@ async def test_wrong_setting_is_refused(light: tuple[LightServer, str]) -> None:
         answer = await client.update(colour="blue")
 
     assert answer["error"]["code"] == "unknown_parameter"
+
+
+async def test_live_session_gives_as_much_audio_as_it_gets_half_of_it_a_tone(
+    light: tuple[LightServer, str],
+) -> None:
+    """A client of our own, by the words of `PROTOCOL.md` section 11 alone."""
+    server, url = light
+    place = url.replace("/v1/realtime", "/v1/live/sessions")
+    headers = {"Authorization": "Bearer sk-sim-x"}
+    async with connect(place, additional_headers=headers) as socket:
+        session = {"model": "gpt-live-1", "instructions": "Be brief."}
+        await socket.send(json.dumps({"type": "session.start", "session": session}))
+        assert json.loads(await socket.recv())["type"] == "session.started"
+        audio = base64.b64encode(bytes(2 * 2400)).decode()
+        for _ in range(60):
+            await socket.send(json.dumps({"type": "session.input_audio.append", "audio": audio}))
+        await socket.send(json.dumps({"type": "session.close"}))
+        events = [json.loads(text) async for text in socket]
+    pieces = [
+        base64.b64decode(each["delta"])
+        for each in events
+        if each["type"] == "session.output_audio.delta"
+    ]
+    assert [len(piece) for piece in pieces] == [2 * 2400] * 60
+    assert sum(any(piece) for piece in pieces) == ANSWER_S * 10
+    words = {each["type"]: each["delta"] for each in events if "_transcript." in each["type"]}
+    assert words["session.output_transcript.delta"] == "This is a tone."
+    assert words["session.input_transcript.delta"] == "Hello."
+    closed = events[-1]
+    assert (closed["type"], closed["usage"]) == ("session.closed", {"seconds": 6})
+    assert server.stats.audio_ms == pytest.approx(6000)
+
+
+async def test_live_session_refuses_what_the_full_server_refuses(
+    light: tuple[LightServer, str],
+) -> None:
+    place = light[1].replace("/v1/realtime", "/v1/live/sessions")
+    headers = {"Authorization": "Bearer sk-sim-x"}
+    async with connect(place, additional_headers=headers) as socket:
+        session = {"model": "gpt-live-1", "type": "realtime"}
+        await socket.send(json.dumps({"type": "session.start", "session": session}))
+        error = json.loads(await socket.recv())["error"]
+    assert error["code"] == "unknown_parameter"

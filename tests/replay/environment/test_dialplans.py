@@ -41,3 +41,12 @@ def test_a_person_at_replay_invalid_is_another_line_of_the_gateway() -> None:
     handoff = {"targets": {"desk": {"to": "sip:person@replay.invalid"}}}
     redirected = redirect({"arm": "x", "handoff": handoff}, _MOCKS, _SIP)
     assert redirected["handoff"] == {"targets": {"desk": {"to": f"sip:person@{_SIP}"}}}
+
+
+def test_a_greeting_that_no_agent_can_speak_is_the_bridges() -> None:
+    line = {"arm": "x", "agent": {"greeting": "Hello."}}
+    assert redirect(line, _MOCKS, _SIP)["agent"] == {"greeting": "Hello."}
+    by_itself = redirect(line, _MOCKS, _SIP, greets_by_itself=True)
+    assert by_itself["agent"] == {"greeting": "Hello.", "greeting_by": "cached"}
+    silent = redirect({"arm": "x", "agent": {}}, _MOCKS, _SIP, greets_by_itself=True)
+    assert silent["agent"] == {}

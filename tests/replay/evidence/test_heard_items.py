@@ -122,3 +122,12 @@ def test_a_tool_of_the_bridges_own_that_answers_with_an_error_failed() -> None:
 def test_a_webhooks_own_word_decides() -> None:
     record: dict[str, JsonValue] = {"tools": [{"name": "pay", "ok": False}]}
     assert not tool_of("pay", "late", record)
+
+
+def test_an_item_ends_where_the_gateway_silenced_the_agent_though_no_service_heard_of_it() -> None:
+    wire = [*spoken("a", "A long answer.", 1000, 9000), *spoken("b", "Go ahead.", 4000, 1000)]
+    assert [item.start_ms for item in heard_items(wire)] == [1000, 10_000]
+    assert heard_items(wire, [3000]) == [
+        HeardItem("a", "A long answer.", 1000, 3000),
+        HeardItem("b", "Go ahead.", 4000, pytest.approx(5000, abs=10)),
+    ]
