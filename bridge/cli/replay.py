@@ -180,9 +180,10 @@ def play(
     server. Calls that go on at once share none of them. Everything is gone afterwards. A call is
     judged by its script, and by what holds for every call: no event is unknown, the service refuses
     nothing, the bridge adds little, and an interrupted answer is cut where it was heard to. What
-    can't be known is inconclusive, never a pass. A call that the machine was too busy for is
-    placed once more ("again"); if that is no better, it is inconclusive, unless the very same is
-    found.
+    can't be known is inconclusive, never a pass. What an arm's service has nothing to show with,
+    in its own way, is not applicable, with the reason, and a script that needs it for its
+    circumstances is not played there. A call that the machine was too busy for is placed once more
+    ("again"); if that is no better, it is inconclusive, unless the very same is found.
 
     NAME=recorded:PATH has no service: it plays what one said in a recorded call, each event once
     the bridge has sent what it had sent before it. PATH is a call's wire log (a run's wire.jsonl,

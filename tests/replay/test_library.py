@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config.yaml_source import load_yaml_model
+from bridge.realtime.dialects import dialect_of
 from bridge.replay.checks.needs import Need
 from bridge.replay.environment.cpu_waits import TOO_LONG_MS
 from bridge.replay.results.run import RunVerdict
@@ -134,7 +135,7 @@ async def test_the_scripts_of_smoke_pass_on_live(
 @pytest.mark.slow
 @pytest.mark.nightly
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm not in ("beta", "ga")])
+@pytest.mark.parametrize("arm", ARMS)
 async def test_every_script_passes_on_every_arm_but_for_its_rows(
     request: pytest.FixtureRequest, tmp_path: Path, arm: str
 ) -> None:
@@ -173,5 +174,5 @@ def test_the_pages_table_is_what_the_rows_of_needs_say() -> None:
 def test_each_row_of_needs_is_used_by_a_script_and_lacked_by_a_service(need: Need) -> None:
     assert any(asks_for(script, need) for script in scripts())
     assert any(need.why_not(service) for service in services().values())
-    assert not need.why_not(services()["ga"])
-    assert not need.why_not(services()["beta"])
+    assert not need.why_not(dialect_of("ga", "openai"))
+    assert not need.why_not(dialect_of("beta", "openai"))
