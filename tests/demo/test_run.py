@@ -160,7 +160,7 @@ def wait_until_gone(demo: Demo, timeout_s: float) -> None:
     assert demo.left_over() == []
 
 
-@pytest.mark.parametrize("dialect", ["ga", "beta"])
+@pytest.mark.parametrize("dialect", ["ga", "beta", "live"])
 def test_demo_json_is_good_and_leaves_nothing(demo: Demo, dialect: str, timing: Timing) -> None:
     done = demo.run("--json", "--dialect", dialect)
 
