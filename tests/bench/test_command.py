@@ -20,9 +20,7 @@ def run_bench(directory: Path, *arguments: str) -> Ended:
     return run_to_end("bench", "--json", *arguments, directory=directory)
 
 
-@pytest.mark.parametrize(
-    "dialect", ["ga", "live", pytest.param("beta", marks=pytest.mark.nightly)]
-)
+@pytest.mark.parametrize("dialect", ["ga", "live", pytest.param("beta", marks=pytest.mark.nightly)])
 def test_three_ways_are_measured(dialect: str, tmp_path: Path) -> None:
     arguments = ("--calls", "2", "--rate", "10", "--hold-s", "3", "--no-climb")
 

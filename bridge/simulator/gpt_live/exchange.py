@@ -4,12 +4,13 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.realtime.events import ApiError
+from bridge.realtime.items import Message, Role
 from bridge.simulator.agent import AgentReply, AgentToolUse, SimulatedAgent, ordered
 from bridge.simulator.channel import SessionTasks
 from bridge.simulator.fault_board import ConnectionFaults
@@ -57,6 +58,7 @@ class LiveExchange:
         self._answering: asyncio.Task[None] | None = None
         self._voice = asyncio.Lock()
         self._anybody_spoke = bool(config.history)
+        self._unanswered = _last_words(config.history)
 
     def hear(self, samples: NDArray[np.int16]) -> None:
         """Take input: (n,) int16 at the session's rate."""
@@ -105,6 +107,7 @@ class LiveExchange:
         heard = await asyncio.shield(hearing)
         failure = await self._think()
         if failure is not None:
+            self._unanswered = heard
             self._way.report(ApiError("server_error", message_of(failure), code=failure))
             return
         await self._follow(self._agent.answer(heard, self._delegations.tools))
@@ -117,6 +120,7 @@ class LiveExchange:
 
     async def _follow(self, reply: AgentReply) -> None:
         """Say something, delegate something, or one after the other."""
+        self._unanswered = None
         if reply.say is not None:
             self._anybody_spoke = True
             # One at a time: what was decided first is said first.
@@ -131,15 +135,19 @@ class LiveExchange:
         said = None if context.channel == "thinking" else ordered(context.content)
         if said is None and context.channel != "commentary":
             return
-        if said is None:
-            said = self._words_for(context)
-        self._tasks.start(self._follow(AgentReply(said)), f"live {context.channel}")
+        reply = self._reply_to(context) if said is None else AgentReply(said)
+        self._tasks.start(self._follow(reply), f"live {context.channel}")
 
-    def _words_for(self, context: Context) -> str | None:
-        """Return what a commentary is said as: the greeting, where it has the agent speak first."""
+    def _reply_to(self, context: Context) -> AgentReply:
+        """Return what a commentary makes the agent do.
+
+        Where nobody has spoken it greets; where it owes the caller an answer, it gives that.
+        """
         if context.delegation_id is None and not self._anybody_spoke:
-            return self._agent.scenario.greeting
-        return self._delegations.words_for(context.delegation_id, context.content)
+            return AgentReply(self._agent.scenario.greeting)
+        if context.delegation_id is None and self._unanswered is not None:
+            return self._agent.answer(self._unanswered, self._delegations.tools)
+        return AgentReply(self._delegations.words_for(context.delegation_id, context.content))
 
     def _delegate(self, use: AgentToolUse) -> None:
         work = self._delegations.begin(use)
@@ -176,3 +184,10 @@ class LiveExchange:
 
     def _pass_on(self, event: WireObject, delegation_id: str | None) -> None:
         self._way.emit("response.event", delegation_id=delegation_id, event=event)
+
+
+def _last_words(history: Sequence[Message]) -> str | None:
+    """Return the caller's words that nobody has answered, of a talk that came before."""
+    if not history or history[-1].role is not Role.USER:
+        return None
+    return history[-1].parts[0].text

@@ -106,8 +106,17 @@ async def test_commentary_has_the_agent_speak_first(url: str) -> None:
         assert client.said().endswith(GREETING)
 
 
+async def test_commentary_has_the_agent_answer_what_it_owes_of_the_talk_before(url: str) -> None:
+    asked = {"type": "message", "role": "user", "content": [{"text": "Where is my order?"}]}
+    async with live(url) as client:
+        await client.begin(input=[asked])
+        await client.send("session.commentary.append", content="Go on.", delegation_id=None)
+        await client.until_silently(says("Thursday."))
+        assert "Go on" not in client.said()
+
+
 async def test_history_is_no_fresh_conversation(url: str) -> None:
-    message = {"type": "message", "role": "user", "content": [{"text": "Hello."}]}
+    message = {"type": "message", "role": "assistant", "content": [{"text": "Hello."}]}
     async with live(url) as client:
         started = await client.begin(input=[message])
         assert started["session"]["input"][0]["content"][0]["text"] == "Hello."
