@@ -11,7 +11,7 @@ certificate's name is always checked, unless `ssl_check_hostname=false` says oth
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +31,7 @@ _PORT, _SENTINEL_PORT = 6379, 26379
 _DATABASE = re.compile(r"/?\d*", re.ASCII)
 _MASTER = re.compile(r"/([\w.-]+)(/\d+)?", re.ASCII)  # what Sentinel takes for a name
 _BEHIND = "+sentinel"
+_SIGNING_IN = ("username", "password", "credential_provider")
 _OURS = ("username_file", "password_file", "sentinel_username", "sentinel_password_file")
 
 
@@ -121,7 +122,7 @@ def _read_address(url: str) -> RedisAddress:
     who, at, hosts = parts.netloc.rpartition("@")
     match = None
     if scheme != parts.scheme:
-        if (match := _MASTER.fullmatch(parts.path)) is None:
+        if scheme == "unix" or (match := _MASTER.fullmatch(parts.path)) is None:
             raise ValueError("no master")
         places = tuple(_place(host, _SENTINEL_PORT) for host in hosts.split(","))
         database, hosts = (match[2] or "")[1:], "sentinel"
@@ -195,25 +196,29 @@ def open_redis(address: RedisAddress, timeout_s: float) -> OpenedRedis:
         pool.make_connection()  # type: ignore[no-untyped-call]
         if not address.master:
             return OpenedRedis(Redis.from_pool(pool), None)
-        return _behind_sentinels(address, options, timeout_s)
+        return _behind_sentinels(address, options, common, timeout_s)
     except (TypeError, ValueError, redis_errors.RedisError):
         raise bad_url() from None  # its text may hold the URL, and so the password
 
 
 def _behind_sentinels(
-    address: RedisAddress, options: Mapping[str, Any], timeout_s: float
+    address: RedisAddress, options: Mapping[str, Any], common: Iterable[str], timeout_s: float
 ) -> OpenedRedis:
-    secret = ("username", "password", "credential_provider", "db", "host", "port")
-    shared = {name: value for name, value in options.items() if name not in secret}
-    theirs = {**shared, "ssl": True} if address.tls else shared
+    # What redis-py adds of its own is another pool's.
+    named = {*common, *dict(parse_qsl(urlsplit(address.url).query)), *_SIGNING_IN, "db"}
+    ours = {name: value for name, value in options.items() if name in named}
+    if address.tls:
+        ours["ssl"] = True
+    theirs = {name: value for name, value in ours.items() if name not in (*_SIGNING_IN, "db")}
     share_s = timeout_s / (len(address.places) + 1)
-    asking = {**theirs, "socket_timeout": share_s, "socket_connect_timeout": share_s}
+    asking: dict[str, Any] = {
+        **theirs,
+        "socket_timeout": share_s,
+        "socket_connect_timeout": share_s,
+    }
     if (file := address.own.get("sentinel_password_file")) is not None:
         user = address.own.get("sentinel_username", "")
         asking["credential_provider"] = _Files(user, None, file)
     # redis-py leaves it without types.
     sentinels = Sentinel(address.places, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-    ours = {name: value for name, value in options.items() if name not in ("host", "port")}
-    if address.tls:
-        ours["ssl"] = True
     return OpenedRedis(sentinels.master_for(address.master, **ours), sentinels)

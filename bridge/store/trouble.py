@@ -39,6 +39,7 @@ class Trouble(enum.StrEnum):
     NOT_PERMITTED = "not_permitted"
     CREDENTIAL_FILE = "credential_file"
     CERTIFICATE = "certificate"
+    CLIENT_CERTIFICATE = "client_certificate"
     TLS_WANTED = "tls_wanted"
     TLS_NOT_SPOKEN = "tls_not_spoken"
     NO_SUCH_DATABASE = "no_such_database"
@@ -59,6 +60,8 @@ REMEDIES = {
     " value alone, and this user can read it",
     Trouble.CERTIFICATE: "add ?ssl_ca_certs=FILE with the authority that signed it to"
     f" {_URL}, and name the host that it was made for",
+    Trouble.CLIENT_CERTIFICATE: "add &ssl_certfile=FILE&ssl_keyfile=FILE, signed by an authority"
+    f" that it trusts, to {_URL}",
     Trouble.TLS_WANTED: f"write rediss:// in {_URL}",
     Trouble.TLS_NOT_SPOKEN: f"name its TLS port in {_URL}, or write redis:// there",
     Trouble.NO_SUCH_DATABASE: f"write one that it has in {_URL}, such as /0",
@@ -116,6 +119,11 @@ async def diagnose(
     if address.tls and (await _say_ping(place, timeout_s)).startswith((b"+", b"-")):
         says = "speaks no TLS, which rediss:// asks for"
         return Diagnosis(Trouble.TLS_NOT_SPOKEN, says)
+    # By TLS 1.3 a client's certificate is judged after the handshake.
+    hung_up = found.trouble is Trouble.UNREACHABLE and address.tls
+    if hung_up and await _speaks_tls(place, timeout_s):
+        says = "hangs up after the handshake, as who misses or mistrusts our certificate does"
+        return Diagnosis(Trouble.CLIENT_CERTIFICATE, says)
     if not address.tls and await _speaks_tls(place, timeout_s):
         return Diagnosis(Trouble.TLS_WANTED, "takes connections with TLS alone")
     return found
@@ -137,9 +145,8 @@ def diagnose_sentinels(answers: Sequence[object], timeout_s: float) -> Diagnosis
 
 def _of(error: Exception, timeout_s: float) -> Diagnosis:
     cause = _system_error(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        says = f"shows a certificate that is not trusted ({cause.verify_message.rstrip('.')})"
-        return Diagnosis(Trouble.CERTIFICATE, says)
+    if isinstance(cause, ssl.SSLError) and (unfit := _of_certificates(cause)) is not None:
+        return unfit
     if out_of_descriptors(error):
         says = "can't be reached (this process has no file descriptor left)"
         return Diagnosis(Trouble.NO_DESCRIPTORS, says)
@@ -167,10 +174,22 @@ def _of(error: Exception, timeout_s: float) -> Diagnosis:
             return Diagnosis(Trouble.UNREACHABLE, f"can't be reached ({_words(cause)})")
 
 
+def _of_certificates(cause: ssl.SSLError) -> Diagnosis | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        says = f"shows a certificate that is not trusted ({cause.verify_message.rstrip('.')})"
+        return Diagnosis(Trouble.CERTIFICATE, says)
+    if cause.reason == "KEY_VALUES_MISMATCH":
+        says = "can't be shown our certificate: ssl_keyfile is another one's key"
+        return Diagnosis(Trouble.CLIENT_CERTIFICATE, says)
+    return None
+
+
 def error_code(error: Exception) -> str:
     """Return the code of an error reply, or redis-py's class where it strips the code."""
     if isinstance(error, redis_errors.NoScriptError):
         return "NOSCRIPT"
+    if isinstance(error, redis_errors.ReadOnlyError):
+        return "READONLY"
     if code := TRANSIENT_CODE.search(str(error)):
         return code.group()
     first_word = str(error).partition(" ")[0]
