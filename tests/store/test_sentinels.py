@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.xdist_group("sentinels")]
 
-SETTINGS = RedisSettings(flush_ms=10, connect_timeout_s=1, heartbeat_ms=200)
+SETTINGS = RedisSettings(flush_ms=10, connect_timeout_s=5, heartbeat_ms=200)
 
 
 @pytest.fixture
