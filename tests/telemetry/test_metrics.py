@@ -112,6 +112,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_trunk_registered": ("trunk", ""),
     "bridge_trunk_register_answers_total": ("trunk code", ""),
     "bridge_sip_turned_away_total": ("reason trunk", ""),
+    "bridge_calls_not_placed_total": ("reason trunk", ""),
     "bridge_rtp_stray_packets_total": ("trunk", ""),
     "bridge_queue_waiting": ("queue", ""),
     "bridge_queue_oldest_timestamp_seconds": ("queue", ""),
