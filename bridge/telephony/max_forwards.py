@@ -1,4 +1,4 @@
-"""Max-Forwards of the calls that the bridge places: what keeps a call from going round for ever.
+"""Writes Max-Forwards into the INVITEs that the bridge places, which keeps loops finite.
 
 A call that goes on from a caller's INVITE has one hop less than that (RFC 7332 section 4, RFC 3261
 section 16.6), so a loop over other machines, which may take our own headers out, ends with a 483.
