@@ -57,7 +57,7 @@ def default_checks(evidence: Evidence, *, faulty: bool) -> tuple[Check, ...]:
     checks = [
         *_check_shares(evidence.figures),
         *_check_truncations(evidence.wire, log),
-        *_check_told(evidence, evidence.wire, log),
+        *_check_reported(evidence, evidence.wire, log),
     ]
     if not switched_off(faulty=faulty):
         checks += [*_check_known(evidence.wire), *_check_errors(evidence.wire)]
@@ -170,8 +170,8 @@ def _check_truncations(wire: Sequence[WireEvent], log: CallLog) -> Iterator[Chec
         )
 
 
-def _check_told(evidence: Evidence, wire: Sequence[WireEvent], log: CallLog) -> Iterator[Check]:
-    """Judge whether the service heard of each answer that a caller's words cut off."""
+def _check_reported(evidence: Evidence, wire: Sequence[WireEvent], log: CallLog) -> Iterator[Check]:
+    """Judge whether each answer that a caller's words cut off was reported to the service."""
     items = heard_items(wire, evidence.silenced_ms)
     said = [e.at_ms for e in wire if e.type == "conversation.item.truncate"]
     for each in make_interruptions(log):
@@ -184,7 +184,7 @@ def _check_told(evidence: Evidence, wire: Sequence[WireEvent], log: CallLog) -> 
             yield Check(
                 None,
                 "default_truncated_as_heard",
-                "the service to be told how much of the interrupted answer was heard",
+                "a report to the service of how much of the interrupted answer was heard",
                 "nothing was said of it",
                 CheckStatus.FAIL,
                 each.at_ms,

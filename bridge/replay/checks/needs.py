@@ -17,7 +17,7 @@ from bridge.session.token_wire import TOKEN_WIRES
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a check, or a script, needs of the service.
+    """A need of a check, or of a script, that not every service meets.
 
     Attributes:
         of: kind of the check, or the script's field.
@@ -43,7 +43,7 @@ def _decides_alone(service: Dialect) -> str:
     return service.flavour.answers_by_itself
 
 
-def _never_told_what_was_heard(service: Dialect) -> str:
+def _takes_no_report_of_what_was_heard(service: Dialect) -> str:
     if TruncateItem in service.capabilities.unsayable:
         return "it has no word for how much of an answer was heard: it sends none ahead"
     return service.flavour.not_taken.get(TruncateItem, "")
@@ -66,8 +66,8 @@ CHECK_NEEDS: tuple[Need, ...] = (
     ),
     Need(
         "default_truncated_as_heard",
-        "to be told how much of an interrupted answer was heard",
-        _never_told_what_was_heard,
+        "to take a report of how much of an interrupted answer was heard",
+        _takes_no_report_of_what_was_heard,
         _FLAVOURS,
     ),
 )

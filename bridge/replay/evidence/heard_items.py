@@ -43,7 +43,7 @@ def heard_items(wire: Sequence[WireEvent], silenced_ms: Sequence[float] = ()) ->
     """Return the items that have words and can have been heard, in the order of time.
 
     Args:
-        silenced_ms: when the gateway silenced the agent; not every service is told of it.
+        silenced_ms: when the gateway silenced the agent; not every service learns of it.
     """
     came: dict[str, list[tuple[float, float]]] = {}
     pieces: dict[str, str] = {}
