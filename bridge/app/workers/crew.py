@@ -147,7 +147,9 @@ class Crew:
         try:
             return await self._start(slot)
         except BridgeError as error:
-            log.error("worker_not_started", worker_name=self._plans[slot].name, error=str(error))
+            if not self._is_ending:
+                name = self._plans[slot].name
+                log.error("worker_not_started", worker_name=name, error=str(error))
             return None
 
     async def _start(self, slot: int) -> Worker:
@@ -164,6 +166,7 @@ class Crew:
         self.serving[slot] = worker
         log.info("worker_ready", worker_name=plan.name, pid=worker.pid, sip_port=worker.sip_port)
         await self._tell_route()
+        worker.gets_calls = True
         return worker
 
     async def _watch(self, slot: int, worker: Worker) -> bool:

@@ -30,8 +30,13 @@ _PROCESSES = 2
 _READY_WITHIN_S = 20.0
 _ENDS_WITHIN_S = 5.0
 _ASKS_EVERY_S = 0.05
+_THIS_MACHINE = {False: "127.0.0.0/8", True: "::1/128"}
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-_EVERYBODY = ("0.0.0.0/0", "::/0")
+_EVERYBODY = ("0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1")
+"""Kamailio takes a network of no bits for none."""
+
+_BETWEEN_RELOADS_S = 0.2
+"""Kamailio keeps the list before the last one for who still reads it, and no older one."""
 _REMEDY = "apt install kamailio (Debian's), or run one worker (workers: 1), which needs none"
 
 
@@ -86,11 +91,12 @@ def plan_edge(sip: SipSettings, port: int, directory: Path) -> EdgePlan:
 
 def trunks_list(sip: SipSettings) -> str:
     """Return whose calls are taken: the trunks', this machine's, or everybody's."""
-    networks = {"127.0.0.0/8", "::1/128"}
+    networks = {_THIS_MACHINE[sip.is_ipv6]}
     if sip.strangers == "answer":
         networks.update(_EVERYBODY)
     networks.update(str(each) for trunk in sip.trunks.values() for each in trunk.addresses)
-    return "".join(f"1 {network}\n" for network in sorted(networks))
+    # The bits of a network are a column of their own (module permissions, `address_file`).
+    return "".join(f"1 {network.replace('/', ' ')}\n" for network in sorted(networks))
 
 
 def check_port_is_free(host: str, port: int) -> int:
@@ -169,6 +175,7 @@ class Kamailio:
             self._write_nodes(sip_ports)
             if not await self._order("dispatcher.reload"):
                 log.error("kamailio_not_told", remedy="it finds out by OPTIONS, a second later")
+            await asyncio.sleep(_BETWEEN_RELOADS_S)
 
     async def serve_trunks(self, sip: SipSettings) -> None:
         """Take the calls of these trunks, and of no others, from now on."""

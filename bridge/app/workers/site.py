@@ -198,7 +198,10 @@ class Site:
         return url, probes
 
     def _states(self) -> Mapping[str, str]:
-        serving = {worker.plan.name: "serving" for worker in self.crew.serving.values()}
+        serving = {
+            worker.plan.name: "serving" if worker.gets_calls else "starting"
+            for worker in self.crew.serving.values()
+        }
         draining = {worker.plan.name: "draining" for worker in self.crew.draining.values()}
         return {**draining, **serving, **dict.fromkeys(self.crew.given_up, "given up")}
 

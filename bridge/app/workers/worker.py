@@ -33,6 +33,7 @@ class Worker:
     Attributes:
         plan: what it has of its own.
         sip_port, probes, max_calls: as it said when it was ready; ``probes`` is a URL.
+        gets_calls: Kamailio sends it new calls.
         is_retired: it was told to drain.
     """
 
@@ -41,7 +42,7 @@ class Worker:
         self.pid = process.pid
         self.sip_port = self.max_calls = 0
         self.probes = ""
-        self.is_retired = False
+        self.gets_calls = self.is_retired = False
         self._process = process
 
     async def until_ready(self) -> None:
