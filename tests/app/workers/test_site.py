@@ -96,7 +96,7 @@ async def test_a_killed_workers_place_is_filled_and_no_new_call_notices(
         async with callers(site, 2) as spread:
             for caller in spread:
                 await until_heard(caller)
-            assert (await active(site))["w1"] == 1
+            assert (await active(site))["w1"] >= 1
     (died,) = [each for each in site.process.logged if each["event"] == "worker_died"]
     assert (died["worker_name"], died["by"]) == ("w1", "SIGKILL")
     assert {each.get("worker") for each in site.process.logged} >= {"w1", "w2", None}
