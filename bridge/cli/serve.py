@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from functools import partial
@@ -50,7 +51,7 @@ log = structlog.get_logger(__name__)
 )
 @click.option("--dry-run", is_flag=True, help="Print what several workers would run, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON line.")
-@click.option("--worker", default="", hidden=True, help="This process's name among others.")
+@click.option("--held", is_flag=True, hidden=True, help="Wait to be made a worker (JSON, stdin).")
 @exits_cleanly
 def serve(
     config: Path | None,
@@ -58,7 +59,7 @@ def serve(
     workers: int | Literal["auto"] | None,
     dry_run: bool,
     as_json: bool,
-    worker: str,
+    held: bool,
 ) -> None:
     """Run the gateway until SIGINT or SIGTERM.
 
@@ -84,6 +85,9 @@ def serve(
       bridge serve
       bridge serve --workers auto --dry-run
     """
+    worker = ""
+    if held:
+        worker, no_preflight = _become_worker()
     settings = load_settings(config, os.environ)
     count = count_of(workers or settings.workers)
     if dry_run or count > 1:
@@ -114,6 +118,16 @@ def serve(
         )
         starting = partial(gateway.start, preflight=not no_preflight, invites=not worker)
         run(_serve(gateway, reloader, starting, as_json=as_json))
+
+
+def _become_worker() -> tuple[str, bool]:
+    """Wait until this process is given a worker's place; return its name, and what it may skip."""
+    line = sys.stdin.readline()
+    if not line:  # whoever held us is gone
+        raise SystemExit(0)
+    order = json.loads(line)
+    os.environ.update(order["variables"])
+    return order["worker"], not order["preflight"]
 
 
 def _configure_logs(settings: Settings, worker: str, stack: contextlib.ExitStack) -> None:

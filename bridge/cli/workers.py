@@ -94,7 +94,6 @@ def _show(plan: SitePlan, count: int, *, as_json: bool) -> None:
         {
             "name": worker.name,
             "is_spare": worker.slot > count,
-            "command": plan.commands[worker.name],
             "variables": dict(worker.variables),
         }
         for worker in plan.workers
@@ -106,13 +105,18 @@ def _show(plan: SitePlan, count: int, *, as_json: bool) -> None:
     }
     redis = {"url": plan.redis_url, "is_ours": plan.own_redis is not None}
     if as_json:
-        click.echo(json.dumps({"kamailio": edge, "redis": redis, "workers": workers}))
+        click.echo(
+            json.dumps(
+                {"kamailio": edge, "redis": redis, "command": plan.command, "workers": workers}
+            )
+        )
         return
     click.echo(f"Redis: {plan.redis_url}{' (a private one)' if plan.own_redis else ''}")
     click.echo(f"Kamailio, with {CONFIGURATION}:\n  {shlex.join(plan.edge.command)}")
     click.echo("  address.list:\n" + textwrap.indent(plan.edge.trunks, "    "), nl=False)
+    click.echo(f"each worker, and one that waits for a place:\n  {shlex.join(plan.command)}")
     for worker in plan.workers:
         spare = "" if worker.slot <= count else ", while another drains"
-        click.echo(f"worker {worker.name}{spare}:\n  {shlex.join(plan.commands[worker.name])}")
+        click.echo(f"worker {worker.name}{spare}:")
         for name, value in worker.variables.items():
             click.echo(f"    {name}={value}")

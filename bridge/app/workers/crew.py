@@ -1,13 +1,13 @@
 """Keeps the workers of a machine running: started, watched, begun again, renewed, drained."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import structlog
 
 from bridge.app.workers.plan import WorkerPlan
-from bridge.app.workers.worker import Worker, explain, start_worker
+from bridge.app.workers.worker import HeldWorker, Worker, explain
 from bridge.clock import NS_PER_S, Clock
 from bridge.errors import BridgeError
 
@@ -28,6 +28,7 @@ HUNG_AFTER = 5
 audio for all that time."""
 
 Route = Callable[[Sequence[int]], Awaitable[None]]
+Hold = Callable[[], Awaitable[HeldWorker]]
 
 
 class Crew:
@@ -35,8 +36,9 @@ class Crew:
 
     Args:
         plans: of all slots; there is one more than workers.
-        command: makes a worker's command line.
-        environ: of all workers, under their own variables.
+        hold: starts a process that waits to become a worker.
+        preflight: whether workers open a session on each arm first. One that takes a dead one's
+            place doesn't: its settings were tried, and callers wait for room.
         route: has new calls go to the workers at these SIP ports alone.
         clock: how long workers live.
 
@@ -49,17 +51,20 @@ class Crew:
     def __init__(
         self,
         plans: Sequence[WorkerPlan],
-        command: Callable[[WorkerPlan], list[str]],
-        environ: Mapping[str, str],
+        hold: Hold,
         route: Route,
         clock: Clock,
+        *,
+        preflight: bool,
     ) -> None:
         self.serving: dict[int, Worker] = {}
         self.draining: dict[int, Worker] = {}
         self.given_up: list[str] = []
         self._plans = {plan.slot: plan for plan in plans}
-        self._command = command
-        self._environ = environ
+        self._hold = hold
+        self._held: HeldWorker | None = None
+        self._holding: asyncio.Task[None] | None = None
+        self._preflight = preflight
         self._route = route
         self._clock = clock
         self._starting: dict[int, Worker] = {}
@@ -79,6 +84,7 @@ class Crew:
             raise errors[0]
         for slot, worker in zip(slots, found, strict=True):
             self._keep(slot, None if isinstance(worker, BaseException) else worker)
+        self._hold_one()
 
     async def renew(self) -> None:
         """Replace each worker: its replacement takes calls before it drains, one after another.
@@ -99,6 +105,7 @@ class Crew:
             await self._retire(slot)
             log.info("worker_renewed", worker=worker.plan.name, by=replacement.plan.name)
             await place  # its ports are the next one's
+        self._hold_one()
 
     async def drain(self) -> None:
         """Have all take no new calls, and wait until the last one has ended."""
@@ -117,6 +124,11 @@ class Crew:
 
     async def _until_gone(self) -> None:
         await asyncio.gather(*self._places.values(), return_exceptions=True)
+        if self._holding is not None:
+            await self._holding
+        held, self._held = self._held, None
+        if held is not None:
+            await held.end()
 
     def _keep(self, slot: int, worker: Worker | None) -> None:
         task = asyncio.create_task(self._keep_running(slot, worker), name=f"worker-{slot}")
@@ -145,16 +157,22 @@ class Crew:
         if self._is_ending:
             return None
         try:
-            return await self._start(slot)
+            return await self._start(slot, is_again=True)
         except BridgeError as error:
             if not self._is_ending:
                 name = self._plans[slot].name
                 log.error("worker_not_started", worker_name=name, error=str(error))
             return None
 
-    async def _start(self, slot: int) -> Worker:
-        plan = self._plans[slot]
-        worker = await start_worker(plan, self._command(plan), self._environ)
+    async def _start(self, slot: int, *, is_again: bool = False) -> Worker:
+        """Start a slot's worker; again, from the held process, or with the code as it is now."""
+        plan, held = self._plans[slot], None
+        if is_again:
+            held, self._held = self._held, None
+        if held is None or held.has_ended:
+            held = await self._hold()
+        preflight = self._preflight and not is_again
+        worker = await held.release(plan, preflight=preflight)
         self._starting[slot] = worker
         try:
             await worker.until_ready()
@@ -167,7 +185,23 @@ class Crew:
         log.info("worker_ready", worker_name=plan.name, pid=worker.pid, sip_port=worker.sip_port)
         await self._tell_route()
         worker.gets_calls = True
+        if is_again:
+            self._hold_one()
         return worker
+
+    def _hold_one(self) -> None:
+        """Have a process wait for the next place that falls empty, with the code as it is now."""
+        if self._holding is None or self._holding.done():
+            self._holding = asyncio.create_task(self._hold_fresh(), name="held-worker")
+
+    async def _hold_fresh(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            await held.end()
+        try:
+            self._held = None if self._is_ending else await self._hold()
+        except BridgeError as error:
+            log.error("no_worker_held", error=str(error), cost="a dead one's place is empty longer")
 
     async def _watch(self, slot: int, worker: Worker) -> bool:
         """Wait for a worker's end; return whether it was told to end."""

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -19,7 +20,7 @@ from bridge.app.start.addresses import Addresses, http_url, node_name
 from bridge.app.workers.crew import BACKOFF_S, Crew
 from bridge.app.workers.kamailio import EdgePlan, Kamailio, check_port_is_free, plan_edge
 from bridge.app.workers.plan import WorkerPlan, plan_workers
-from bridge.app.workers.worker import worker_command
+from bridge.app.workers.worker import hold_worker, worker_command
 from bridge.clock import Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.loading import load_settings
@@ -46,7 +47,8 @@ class SitePlan:
         sip_port: Kamailio's.
         node: the machine's name; workers' names begin with it.
         workers: one more than are run at a time.
-        commands: of the workers, by name.
+        command: of each worker, which is given its variables by its standard input.
+        preflight: whether a session on each arm is opened first.
         redis_url: of all; ``own_redis``: where ours lies, None where one is given.
     """
 
@@ -54,7 +56,8 @@ class SitePlan:
     node: str
     edge: EdgePlan
     workers: list[WorkerPlan]
-    commands: Mapping[str, list[str]]
+    command: list[str]
+    preflight: bool
     redis_url: str
     own_redis: Path | None
 
@@ -81,7 +84,8 @@ def plan_site(
         node,
         plan_edge(settings.sip, port, directory),
         workers,
-        {plan.name: worker_command(plan, config, preflight=preflight) for plan in workers},
+        worker_command(config),
+        preflight,
         url,
         own_redis,
     )
@@ -117,10 +121,10 @@ class Site:
         self._edge = Kamailio(plan.edge)
         self.crew = Crew(
             plan.workers,
-            lambda worker: plan.commands[worker.name],
-            environ,
+            partial(hold_worker, plan.command, environ),
             self._edge.route_to,
             clock,
+            preflight=plan.preflight,
         )
         self._console = open_console(
             settings,

@@ -18,13 +18,10 @@ _HEALTH_TIMEOUT_S = 2.0
 _READY_WITHIN_S = 60.0
 
 
-def worker_command(plan: WorkerPlan, config: Path | None, *, preflight: bool) -> list[str]:
-    """Return the command line of a worker."""
-    return [
-        *(sys.executable, "-m", "bridge", "serve", "--json", "--worker", plan.name),
-        *(() if config is None else ("--config", str(config))),
-        *(() if preflight else ("--no-preflight",)),
-    ]
+def worker_command(config: Path | None) -> list[str]:
+    """Return the command line of a worker, which is the same for all of them."""
+    chosen = () if config is None else ("--config", str(config))
+    return [sys.executable, "-m", "bridge", "serve", "--json", "--held", *chosen]
 
 
 class Worker:
@@ -104,8 +101,43 @@ class Worker:
             self._process.send_signal(number)
 
 
-async def start_worker(plan: WorkerPlan, command: list[str], environ: Mapping[str, str]) -> Worker:
-    """Start a worker's process, whose log goes where ours goes.
+class HeldWorker:
+    """A process that has loaded the gateway, and waits to be given the place of a worker.
+
+    Loading takes most of a start's CPU, so a place that falls empty is filled by such a one.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.returncode is not None
+
+    async def release(self, plan: WorkerPlan, *, preflight: bool) -> Worker:
+        """Have it become a worker; that it could not shows when it is waited for."""
+        assert self._process.stdin is not None
+        order = {
+            "worker": plan.name,
+            "variables": dict(plan.variables),
+            "preflight": preflight,
+        }
+        with suppress(ConnectionError, RuntimeError):  # uvloop raises the latter
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            await self._process.stdin.drain()
+            self._process.stdin.close()
+        return Worker(plan, self._process)
+
+    async def end(self) -> None:
+        """End it: it has no calls."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+
+async def hold_worker(command: list[str], environ: Mapping[str, str]) -> HeldWorker:
+    """Start a process whose log goes where ours goes.
 
     Raises:
         InfrastructureError: it can't be started.
@@ -114,16 +146,14 @@ async def start_worker(plan: WorkerPlan, command: list[str], environ: Mapping[st
     try:
         process = await asyncio.create_subprocess_exec(
             *tied_to_parent(command),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**kept, **plan.variables},
+            env=kept,
             start_new_session=True,  # Ctrl-C is for us, and we drain them in order
         )
     except OSError as error:
-        raise InfrastructureError(
-            f"worker {plan.name} can't be started: {error.strerror}"
-        ) from error
-    return Worker(plan, process)
+        raise InfrastructureError(f"a worker can't be started: {error.strerror}") from error
+    return HeldWorker(process)
 
 
 def explain(status: int) -> str:
