@@ -1,4 +1,4 @@
-"""Puts the metrics of several processes into one text exposition, told apart by a label. Pure."""
+"""Puts the metrics of several processes into one text exposition, kept apart by a label. Pure."""
 
 import re
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ from contextlib import suppress
 import structlog
 
 from bridge.app.workers.plan import WorkerPlan
-from bridge.app.workers.worker import HeldWorker, Worker, explain
+from bridge.app.workers.worker import HeldWorker, WorkerProcess, explain
 from bridge.clock import NS_PER_S, Clock
 from bridge.errors import BridgeError
 
@@ -57,8 +57,8 @@ class Crew:
         *,
         preflight: bool,
     ) -> None:
-        self.serving: dict[int, Worker] = {}
-        self.draining: dict[int, Worker] = {}
+        self.serving: dict[int, WorkerProcess] = {}
+        self.draining: dict[int, WorkerProcess] = {}
         self.given_up: list[str] = []
         self._plans = {plan.slot: plan for plan in plans}
         self._hold = hold
@@ -67,7 +67,7 @@ class Crew:
         self._preflight = preflight
         self._route = route
         self._clock = clock
-        self._starting: dict[int, Worker] = {}
+        self._starting: dict[int, WorkerProcess] = {}
         self._places: dict[int, asyncio.Task[None]] = {}
         self._is_ending = False
 
@@ -130,12 +130,12 @@ class Crew:
         if held is not None:
             await held.end()
 
-    def _keep(self, slot: int, worker: Worker | None) -> None:
+    def _keep(self, slot: int, worker: WorkerProcess | None) -> None:
         task = asyncio.create_task(self._keep_running(slot, worker), name=f"worker-{slot}")
         self._places[slot] = task
         task.add_done_callback(lambda _: self._places.pop(slot, None))
 
-    async def _keep_running(self, slot: int, worker: Worker | None) -> None:
+    async def _keep_running(self, slot: int, worker: WorkerProcess | None) -> None:
         """Run a place's worker, and the next one when it has died, until it is retired."""
         name, soon = self._plans[slot].name, 0 if worker else 1
         while not self._is_ending:
@@ -153,7 +153,7 @@ class Crew:
             soon = soon + 1 if worker is None or lived_s < SOON_S else 1
             worker = None
 
-    async def _start_again(self, slot: int) -> Worker | None:
+    async def _start_again(self, slot: int) -> WorkerProcess | None:
         if self._is_ending:
             return None
         try:
@@ -164,7 +164,7 @@ class Crew:
                 log.error("worker_not_started", worker_name=name, error=str(error))
             return None
 
-    async def _start(self, slot: int, *, is_again: bool = False) -> Worker:
+    async def _start(self, slot: int, *, is_again: bool = False) -> WorkerProcess:
         """Start a slot's worker; again, from the held process, or with the code as it is now."""
         plan, held = self._plans[slot], None
         if is_again:
@@ -183,7 +183,7 @@ class Crew:
             del self._starting[slot]
         self.serving[slot] = worker
         log.info("worker_ready", worker_name=plan.name, pid=worker.pid, sip_port=worker.sip_port)
-        await self._tell_route()
+        await self._update_route()
         worker.gets_calls = True
         if is_again:
             self._hold_one()
@@ -203,8 +203,8 @@ class Crew:
         except BridgeError as error:
             log.error("no_worker_held", error=str(error), cost="a dead one's place is empty longer")
 
-    async def _watch(self, slot: int, worker: Worker) -> bool:
-        """Wait for a worker's end; return whether it was told to end."""
+    async def _watch(self, slot: int, worker: WorkerProcess) -> bool:
+        """Wait for a worker's end; return whether it was ordered to end."""
         looking = asyncio.create_task(self._kill_if_hung(worker))
         try:
             status = await worker.ended()
@@ -214,13 +214,13 @@ class Crew:
         if self.serving.get(slot) is worker:
             del self.serving[slot]
             if not self._is_ending:
-                await self._tell_route()
+                await self._update_route()
         if worker.is_retired:
             return True
         log.error("worker_died", worker_name=worker.plan.name, pid=worker.pid, by=explain(status))
         return False
 
-    async def _kill_if_hung(self, worker: Worker) -> None:
+    async def _kill_if_hung(self, worker: WorkerProcess) -> None:
         missed = 0
         while missed < HUNG_AFTER:
             await asyncio.sleep(HEALTH_EVERY_S)
@@ -232,9 +232,9 @@ class Crew:
         """Have a worker drain, once no new call is sent to it."""
         worker = self.serving.pop(slot)
         self.draining[slot] = worker
-        await self._tell_route()
+        await self._update_route()
         worker.drain()
 
-    async def _tell_route(self) -> None:
+    async def _update_route(self) -> None:
         with suppress(OSError):
             await self._route([worker.sip_port for worker in self.serving.values()])

@@ -1,4 +1,4 @@
-"""Kamailio in front of the workers: started, told which of them take calls, ended last.
+"""Kamailio in front of the workers: started, kept to those that take calls, ended last.
 
 Its configuration is `kamailio.cfg` beside this file, which is the one that a site of many machines
 uses (`deploy/kamailio`); what differs is given by ``-A``. Nothing about calls is kept in it.
@@ -42,7 +42,7 @@ _REMEDY = "apt install kamailio (Debian's), or run one worker (workers: 1), whic
 
 @dataclass(frozen=True, slots=True)
 class EdgePlan:
-    """What Kamailio is started with.
+    """The command line and the lists that Kamailio is started with.
 
     Attributes:
         directory: has its lists and its control socket; short, for a Unix socket's path.
@@ -174,7 +174,9 @@ class Kamailio:
         async with self._routing:
             self._write_nodes(sip_ports)
             if not await self._order("dispatcher.reload"):
-                log.error("kamailio_not_told", remedy="it finds out by OPTIONS, a second later")
+                log.error(
+                    "kamailio_list_not_taken", remedy="it finds out by OPTIONS, a second later"
+                )
             await asyncio.sleep(_BETWEEN_RELOADS_S)
 
     async def serve_trunks(self, sip: SipSettings) -> None:

@@ -1,4 +1,4 @@
-"""Plans the workers of a machine: how many, and what each has of its own. Pure.
+"""The count of a machine's workers, and the ports, name and directory of each. Pure.
 
 A worker is `bridge serve` with the same settings and a few variables over them: ports, directory
 and name by its slot. There is a slot more than workers, for the replacement that takes calls while

@@ -1,4 +1,4 @@
-"""One worker's process: started, asked for its health, told to drain, killed."""
+"""One worker's process: started, asked for its health, drained, killed."""
 
 import asyncio
 import json
@@ -24,14 +24,14 @@ def worker_command(config: Path | None) -> list[str]:
     return [sys.executable, "-m", "bridge", "serve", "--json", "--held", *chosen]
 
 
-class Worker:
+class WorkerProcess:
     """A gateway process behind Kamailio. It drains by itself should this process die.
 
     Attributes:
         plan: what it has of its own.
         sip_port, probes, max_calls: as it said when it was ready; ``probes`` is a URL.
         gets_calls: Kamailio sends it new calls.
-        is_retired: it was told to drain.
+        is_retired: it was ordered to drain.
     """
 
     def __init__(self, plan: WorkerPlan, process: asyncio.subprocess.Process) -> None:
@@ -65,7 +65,7 @@ class Worker:
         self.probes, self.max_calls = said["probes"], said["max_calls"]
 
     async def ended(self) -> int:
-        """Wait for its end, of which the kernel tells at once; return its status."""
+        """Wait for its end, which the kernel reports at once; return its status."""
         return await self._process.wait()
 
     async def is_healthy(self) -> bool:
@@ -115,7 +115,7 @@ class HeldWorker:
         """Whether it is gone."""
         return self._process.returncode is not None
 
-    async def release(self, plan: WorkerPlan, *, preflight: bool) -> Worker:
+    async def release(self, plan: WorkerPlan, *, preflight: bool) -> WorkerProcess:
         """Have it become a worker; that it could not shows when it is waited for."""
         assert self._process.stdin is not None
         order = {
@@ -127,7 +127,7 @@ class HeldWorker:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             await self._process.stdin.drain()
             self._process.stdin.close()
-        return Worker(plan, self._process)
+        return WorkerProcess(plan, self._process)
 
     async def end(self) -> None:
         """End it: it has no calls."""

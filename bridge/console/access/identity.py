@@ -1,4 +1,4 @@
-"""What the console knows of an identity provider, without the libraries that talk to one.
+"""An identity provider as the console sees it, without the libraries that talk to one.
 
 Those take 0.2 s of CPU to import; a gateway without a provider starts without them.
 """

@@ -162,3 +162,36 @@ async def test_a_worker_that_hangs_gets_no_calls_and_is_replaced(site: Gateway) 
         )
         await wait_until(lambda: not hung.is_running(), "it was left")
         await until(site, w1="serving", w2="serving")
+
+
+async def test_kamailio_and_redis_are_started_again(site: Gateway) -> None:
+    async with callers(site, 1) as (caller,):
+        children = psutil.Process(site.process.pid).children()
+        for name in ("kamailio", "redis-server"):
+            next(each for each in children if each.name() == name).kill()
+
+        async def back() -> bool:
+            names = [each.name() for each in psutil.Process(site.process.pid).children()]
+            return {"kamailio", "redis-server"} <= {*names}
+
+        await wait_until(back, "they stayed away")
+        await until_heard(caller)
+
+        async def answered() -> bool:
+            async with RtpCaller(site.sip_port) as late:
+                return await late.call() == 200
+
+        await wait_until(answered, "no call is taken")
+        await caller.hang_up()
+
+
+async def test_a_second_sigterm_ends_calls_at_once(site: Gateway) -> None:
+    async with callers(site, 1) as (caller,):
+        site.process.tell(signal.SIGTERM)
+        await wait_until(
+            lambda: any(each["event"] == "draining" for each in site.process.logged), "no drain"
+        )
+        site.process.tell(signal.SIGTERM)
+        await caller.until(caller.ended.is_set)
+    assert await site.process.ended() == 0
+    assert site.process.processes == []
