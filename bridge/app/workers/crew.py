@@ -123,7 +123,8 @@ class Crew:
         await self._until_gone()
 
     async def _until_gone(self) -> None:
-        await asyncio.gather(*self._places.values(), return_exceptions=True)
+        if self._places:  # a drain that is cut short leaves them as they are
+            await asyncio.wait(self._places.values())
         if self._holding is not None:
             await self._holding
         held, self._held = self._held, None

@@ -200,9 +200,11 @@ class Kamailio:
             async with asyncio.timeout(_ENDS_WITHIN_S):
                 await process.wait()
         except TimeoutError:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            log.warning("kamailio_killed", after_s=_ENDS_WITHIN_S)
+        # Its processes outlive the first one where that was killed, and keep port and log open.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
         if self._reading is not None:
             await self._reading
 

@@ -1,7 +1,10 @@
 """Workers that die as soon as they are ready: a place is given up, the others are kept."""
 
+import itertools
 import os
 from collections.abc import Sequence
+
+import pytest
 
 from bridge.app.workers.crew import BACKOFF_S, GIVEN_UP_AFTER, Crew
 from bridge.app.workers.plan import WorkerPlan
@@ -9,19 +12,22 @@ from bridge.app.workers.worker import HeldWorker, hold_worker
 from bridge.clock import SystemClock
 from tests.support.waiting import wait_until
 
-READY = '{"sip": "sip:127.0.0.1:$$", "probes": "http://127.0.0.1:9", "max_calls": 1}'
+READY = r"{\"sip\": \"sip:127.0.0.1:$$\", \"probes\": \"http://127.0.0.1:9\", \"max_calls\": 1}"
 
 
-async def test_a_place_whose_workers_die_at_once_is_given_up_and_others_are_kept() -> None:
-    held: list[HeldWorker] = []
+async def test_a_place_whose_workers_die_at_once_is_given_up_and_others_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.app.workers.crew.HEALTH_EVERY_S", 600.0)
+    lives = itertools.chain(["exec sleep 300"], itertools.repeat("exit 3"))
     routes: list[Sequence[int]] = []
 
     async def hold() -> HeldWorker:
         # The first is slot 1's, and stays; SIGTERM ends it.
-        then = "exit 3" if held else "exec sleep 300"
-        script = f"read order; echo {READY.replace('"', chr(92) + '"')}; {then}"
-        held.append(await hold_worker(["/bin/sh", "-c", script], os.environ))
-        return held[-1]
+        then = next(lives)
+        return await hold_worker(
+            ["/bin/sh", "-c", f'read order; echo "{READY}"; {then}'], os.environ
+        )
 
     async def route(ports: Sequence[int]) -> None:
         routes.append(ports)
