@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from bridge.errors import BridgeError, ConfigError, Fault, ProtocolError, UpstreamError
-from bridge.realtime.events import ApiError, ResponseDone, ResponseStatus
+from bridge.realtime.event_values import ApiError, ResponseStatus
+from bridge.realtime.events import ResponseDone
 
 
 class Layer(enum.StrEnum):

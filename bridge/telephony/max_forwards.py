@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from bridge.errors import TelephonyError
 from bridge.telephony.headers import Headers
-from bridge.telephony.library import PjString
+from bridge.telephony.library import PjHeader
 
 MOST_HOPS = 70
 """Of a call that begins here (RFC 3261 section 8.1.1.6), or whose caller names no number."""
@@ -32,18 +32,10 @@ def hops_onward(headers: Headers) -> int:
     return int(given) - 1 if given else MOST_HOPS
 
 
-class _IntegerHeader(ctypes.Structure):
+class _IntegerHeader(PjHeader):
     """`pjsip_generic_int_hdr` (pjsip/sip_msg.h)."""
 
-    _fields_ = (
-        ("prev", ctypes.c_void_p),
-        ("next", ctypes.c_void_p),
-        ("type", ctypes.c_int),
-        ("name", PjString),
-        ("short_name", PjString),
-        ("vptr", ctypes.c_void_p),
-        ("value", ctypes.c_int32),
-    )
+    _fields_ = (("value", ctypes.c_int32),)
 
 
 @contextlib.contextmanager
@@ -73,6 +65,6 @@ def _default_header(lib: ctypes.CDLL) -> _IntegerHeader:
     header = _IntegerHeader.from_address(head)
     while header.next != head:
         header = _IntegerHeader.from_address(header.next)
-        if ctypes.string_at(header.name.ptr, header.name.slen) == b"Max-Forwards":
+        if header.is_named(b"Max-Forwards"):
             return header
     raise TelephonyError("the loaded PJSIP gives requests no Max-Forwards by itself")
