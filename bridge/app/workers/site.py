@@ -16,7 +16,7 @@ import structlog
 
 from bridge.app.console import invite_admin, open_console
 from bridge.app.dialplans.plans import read_dialplans
-from bridge.app.start.addresses import Addresses, http_url, node_name
+from bridge.app.start.addresses import Addresses, http_url, node_name, warn_of_open_http
 from bridge.app.workers.crew import BACKOFF_S, Crew
 from bridge.app.workers.kamailio import EdgePlan, Kamailio, check_port_is_free, plan_edge
 from bridge.app.workers.plan import WorkerPlan, plan_workers
@@ -28,7 +28,6 @@ from bridge.config.settings import HttpSettings, Settings
 from bridge.console.app import make_site_app
 from bridge.console.call_audio import NoCalls
 from bridge.console.server import HttpServer
-from bridge.console.workers_probes import make_workers_probes
 from bridge.errors import BridgeError
 from bridge.routing.models import Dialplan
 from bridge.sip.addresses import host_and_port
@@ -186,17 +185,17 @@ class Site:
     async def _open_http(self, stack: AsyncExitStack) -> tuple[str, str]:
         """Listen for the console and the probes; return their URLs."""
         settings, http = self._settings, self._settings.http
-        router = make_workers_probes(self._states, self._metrics)
+        warn_of_open_http(settings)
+        make = partial(make_site_app, workers=self._states, metrics=self._metrics)
         if self._console is not None:
             stack.push_async_callback(self._console.aclose)
-        apart = http.probes_port is not None
-        app = make_site_app(self._console, router)
+        app = make(self._console, shows_metrics=http.probes_port is None)
         server = HttpServer(http, settings.console, app)
         url = probes = http_url(settings, await server.start())
         stack.push_async_callback(server.aclose)
-        if apart:
-            place = HttpSettings(host=http.probes_host, port=http.probes_port or 0)
-            second = HttpServer(place, ConsoleSettings(), make_site_app(None, router))
+        if http.probes_port is not None:
+            place = HttpSettings(host=http.probes_host, port=http.probes_port)
+            second = HttpServer(place, ConsoleSettings(), make(None))
             probes = f"http://{host_and_port(http.probes_host, await second.start())}"
             stack.push_async_callback(second.aclose)
         return url, probes

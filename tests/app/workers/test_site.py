@@ -34,7 +34,8 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def site(tmp_path: Path, simulator: str) -> Iterator[Gateway]:
     dialplans = write_dialplan(tmp_path / "dialplans", {**PLAIN_AGENT, "greeting": GREETING})
-    with serving(tmp_path, simulator, dialplans, environ={"BRIDGE_WORKERS": "2"}) as gateway:
+    environ = {"BRIDGE_WORKERS": "2", "BRIDGE_HTTP_PROBES_PORT": "0"}
+    with serving(tmp_path, simulator, dialplans, environ=environ) as gateway:
         yield gateway
 
 
@@ -54,7 +55,7 @@ async def until(site: Gateway, **wanted: str) -> None:
 
 async def active(site: Gateway) -> dict[str, float]:
     """How many calls each worker has, by one scrape of the one address."""
-    found = Scrape.parse((await site.get("/metrics"))[1])
+    found = Scrape.parse((await site.probe("/metrics"))[1])
     return {name: found.value("bridge_calls_active", worker=name) for name in await states(site)}
 
 
@@ -103,6 +104,13 @@ async def test_a_killed_workers_place_is_filled_and_no_new_call_notices(
     (died,) = [each for each in site.process.logged if each["event"] == "worker_died"]
     assert (died["worker_name"], died["by"]) == ("w1", "SIGKILL")
     assert {each.get("worker") for each in site.process.logged} >= {"w1", "w2", None}
+
+
+async def test_metrics_are_at_the_port_of_the_probes_alone(site: Gateway) -> None:
+    assert await active(site) == {"w1": 0, "w2": 0}
+    for get, status in ((site.get, 404), (site.probe, 200)):
+        assert (await get("/metrics"))[0] == status
+        assert (await get("/readyz"))[0] == 200
 
 
 async def test_a_renewal_refuses_and_loses_no_call(site: Gateway) -> None:
