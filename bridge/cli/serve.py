@@ -121,9 +121,9 @@ def serve(
 
 
 def _become_worker() -> tuple[str, bool]:
-    """Wait until this process is given a worker's place; return its name, and what it may skip."""
+    """Wait until this process is given a worker's place; return its name, and `no_preflight`."""
     line = sys.stdin.readline()
-    if not line:  # whoever held us is gone
+    if not line:  # the supervisor is gone
         raise SystemExit(0)
     order = json.loads(line)
     os.environ.update(order["variables"])

@@ -1,4 +1,4 @@
-"""`bridge serve` with several workers: runs a machine's site, or prints what would be run."""
+"""`bridge serve` with several workers: runs a machine's site, or prints its commands."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def serve_workers(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Run several workers until a signal, or print what would be run.
+    """Run several workers until a signal, or print the commands that would run.
 
     Raises:
         ConfigError: the settings don't fit several workers.
@@ -89,7 +89,7 @@ async def _run(site: Site, signals: StopSignals, *, as_json: bool) -> None:
 
 
 def _show(plan: SitePlan, count: int, *, as_json: bool) -> None:
-    """Print what would be run: commands and what each has of its own."""
+    """Print the commands that would run, and the variables of each worker."""
     workers = [
         {
             "name": worker.name,

@@ -18,7 +18,7 @@ _US_PER_S = 1_000_000
 
 
 def notify(*states: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Send states; what can't be sent is lost: no call depends on it."""
+    """Send states; those that can't be sent are lost: no call depends on them."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -41,7 +41,7 @@ def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None
 
 
 async def keep_watchdog_quiet(environ: Mapping[str, str] = os.environ) -> None:
-    """Report until cancelled that this loop runs; return at once where nobody wants to know."""
+    """Report until cancelled that this loop runs; return at once where no watchdog is set."""
     interval_s = watchdog_interval_s(environ)
     while interval_s is not None:
         notify(WATCHDOG, environ=environ)

@@ -33,7 +33,7 @@ def configure(settings: TelemetrySettings, worker: str = "") -> None:
     """Send all logs of the process to stderr; may be called again with other settings.
 
     Args:
-        worker: which of several processes with one log this is: a field of each JSON line, the
+        worker: name of this process among several with one log: a field of each JSON line, the
             beginning of a line for people; "" for the only one.
     """
     shared: list[Processor] = [

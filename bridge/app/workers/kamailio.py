@@ -1,7 +1,7 @@
 """Kamailio in front of the workers: started, kept to those that take calls, ended last.
 
-Its configuration is `kamailio.cfg` beside this file, which is the one that a site of many machines
-uses (`deploy/kamailio`); what differs is given by ``-A``. Nothing about calls is kept in it.
+Its configuration is `kamailio.cfg` beside this file, which a site of many machines uses, too
+(`deploy/kamailio`); addresses and files are given by ``-A``. It keeps no state of calls.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _EVERYBODY = ("0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1")
 """Kamailio takes a network of no bits for none."""
 
 _BETWEEN_RELOADS_S = 0.2
-"""Kamailio keeps the list before the last one for who still reads it, and no older one."""
+"""Kamailio keeps the list before the last one for its readers, and no older one."""
 _REMEDY = "apt install kamailio (Debian's), or run one worker (workers: 1), which needs none"
 
 
@@ -47,7 +47,7 @@ class EdgePlan:
     Attributes:
         directory: has its lists and its control socket; short, for a Unix socket's path.
         command: its command line.
-        trunks: whose calls it takes, as `address.list` has them.
+        trunks: the networks that calls are taken from, as `address.list` has them.
         workers_host: where the workers are heard.
     """
 
@@ -63,7 +63,7 @@ class EdgePlan:
 
 
 def plan_edge(sip: SipSettings, port: int, directory: Path) -> EdgePlan:
-    """Return what Kamailio is to be started with.
+    """Return Kamailio's command line and lists.
 
     Raises:
         InfrastructureError: it is not installed.
@@ -90,7 +90,7 @@ def plan_edge(sip: SipSettings, port: int, directory: Path) -> EdgePlan:
 
 
 def trunks_list(sip: SipSettings) -> str:
-    """Return whose calls are taken: the trunks', this machine's, or everybody's."""
+    """Return the networks that calls are taken from, as `address.list` has them."""
     networks = {_THIS_MACHINE[sip.is_ipv6]}
     if sip.strangers == "answer":
         networks.update(_EVERYBODY)
@@ -102,11 +102,11 @@ def trunks_list(sip: SipSettings) -> str:
 def check_port_is_free(host: str, port: int) -> int:
     """Return the port, or a free one for 0.
 
-    Kamailio shares a UDP port with whoever has it already (SO_REUSEADDR), so it is asked for
-    first, without sharing.
+    Kamailio shares a UDP port with a process that has it already (SO_REUSEADDR), so it is asked
+    for first, without sharing.
 
     Raises:
-        InfrastructureError: somebody has it.
+        InfrastructureError: another process has it.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
@@ -158,7 +158,7 @@ class Kamailio:
                     if self._process.returncode is not None:
                         raise InfrastructureError(
                             f"Kamailio ended at once with status {self._process.returncode};"
-                            " the log has its words"
+                            " its own lines are in the log"
                         )
                     await asyncio.sleep(_ASKS_EVERY_S)
         except TimeoutError:
@@ -174,9 +174,7 @@ class Kamailio:
         async with self._routing:
             self._write_nodes(sip_ports)
             if not await self._order("dispatcher.reload"):
-                log.error(
-                    "kamailio_list_not_taken", remedy="it finds out by OPTIONS, a second later"
-                )
+                log.error("kamailio_list_not_taken", remedy="none: OPTIONS show it a second later")
             await asyncio.sleep(_BETWEEN_RELOADS_S)
 
     async def serve_trunks(self, sip: SipSettings) -> None:
@@ -227,7 +225,7 @@ class Kamailio:
 
 
 async def _log_lines(process: asyncio.subprocess.Process) -> None:
-    """Log what it says, as ours."""
+    """Log its lines as ours."""
     assert process.stderr is not None
     async for line in process.stderr:
         words = line.decode(errors="replace").strip()

@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """Everything that a machine with several workers would run.
+    """All processes that a machine with several workers runs, before any is started.
 
     Attributes:
         sip_port: Kamailio's.
@@ -48,7 +48,8 @@ class SitePlan:
         workers: one more than are run at a time.
         command: of each worker, which is given its variables by its standard input.
         preflight: whether a session on each arm is opened first.
-        redis_url: of all; ``own_redis``: where ours lies, None where one is given.
+        redis_url: of all.
+        own_redis: directory of the private one; None where one is given.
     """
 
     sip_port: int
@@ -64,10 +65,11 @@ class SitePlan:
 def plan_site(
     settings: Settings, count: int, directory: Path, config: Path | None, *, preflight: bool
 ) -> SitePlan:
-    """Return what is to be run.
+    """Return the plan of all processes of a machine.
 
     Args:
-        count: of workers; ``directory``: a short path, for Kamailio's files and Redis' socket.
+        count: of workers.
+        directory: a short path, for Kamailio's files and Redis' socket.
 
     Raises:
         ConfigError: the settings don't fit several workers.
@@ -91,11 +93,11 @@ def plan_site(
 
 
 class Site:
-    """A machine's workers and what is before them.
+    """A machine's workers with Kamailio, HTTP server and Redis in front of them.
 
     Args:
         settings: of all of them.
-        plan: what is run.
+        plan: its processes.
         config: the settings' file, which is read anew at a renewal.
         environ: of the workers, under their own variables.
         clock: how long workers live.
@@ -258,7 +260,7 @@ async def _until_it_starts(name: str, start: Callable[[], Awaitable[None]]) -> N
 
 
 async def _until_gone(pid: int) -> None:
-    """Wait for the end of a process that nobody waits for otherwise (pidfd_open(2))."""
+    """Wait for the end of a process that is no child of this loop's (pidfd_open(2))."""
     descriptor, gone, loop = os.pidfd_open(pid), asyncio.Event(), asyncio.get_running_loop()
     loop.add_reader(descriptor, gone.set)
     try:

@@ -29,7 +29,7 @@ class WorkerProcess:
 
     Attributes:
         plan: what it has of its own.
-        sip_port, probes, max_calls: as it said when it was ready; ``probes`` is a URL.
+        sip_port, probes, max_calls: as it reported when it was ready; ``probes`` is a URL.
         gets_calls: Kamailio sends it new calls.
         is_retired: it was ordered to drain.
     """
@@ -46,7 +46,7 @@ class WorkerProcess:
         """Wait until it takes calls.
 
         Raises:
-            InfrastructureError: it ended instead, or said nothing in time; its own log says why.
+            InfrastructureError: it ended instead, or was silent for 60 s; its log says why.
         """
         assert self._process.stdout is not None
         try:
@@ -60,9 +60,9 @@ class WorkerProcess:
         if not line:
             status = await self.ended()
             raise InfrastructureError(f"worker {self.plan.name} ended at once, {explain(status)}")
-        said = json.loads(line)
-        self.sip_port = int(said["sip"].rsplit(":", 1)[1])
-        self.probes, self.max_calls = said["probes"], said["max_calls"]
+        addresses = json.loads(line)
+        self.sip_port = int(addresses["sip"].rsplit(":", 1)[1])
+        self.probes, self.max_calls = addresses["probes"], addresses["max_calls"]
 
     async def ended(self) -> int:
         """Wait for its end, which the kernel reports at once; return its status."""
@@ -76,7 +76,7 @@ class WorkerProcess:
             return False
 
     async def ask(self, path: str) -> str:
-        """Return what it answers to an HTTP GET; "" where it doesn't."""
+        """Return the body of its answer to an HTTP GET; "" where there is none."""
         try:
             return await get(self.probes + path, _HEALTH_TIMEOUT_S)
         except (OSError, TimeoutError, ValueError):
@@ -137,7 +137,7 @@ class HeldWorker:
 
 
 async def hold_worker(command: list[str], environ: Mapping[str, str]) -> HeldWorker:
-    """Start a process whose log goes where ours goes.
+    """Start a process that waits to be given a worker's place; its log goes to our stderr.
 
     Raises:
         InfrastructureError: it can't be started.

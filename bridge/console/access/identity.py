@@ -16,7 +16,7 @@ BEGUN_LIFE_S = 600
 
 
 class OidcRefusedError(BridgeError):
-    """The provider, or what it sent, did not sign anybody in; the log has the reason."""
+    """The provider did not sign anybody in, or its answer was refused; the log has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class IdentityProvider(Protocol):
     settings: OidcSettings
 
     async def begin(self, redirect_uri: str) -> tuple[str, str]:
-        """Return where to send a browser, and a secret that its cookie has to bring back."""
+        """Return a URL to send the browser to, and a secret that its cookie has to bring back."""
 
     async def finish(
         self, query: Mapping[str, str], browser: str | None, redirect_uri: str
     ) -> ProvidedIdentity:
-        """Return who has signed in."""
+        """Return the user that has signed in."""
