@@ -15,6 +15,8 @@ from bridge.processes.http import get
 from bridge.processes.notify import VARIABLES
 
 _HEALTH_TIMEOUT_S = 2.0
+_METRICS_TIMEOUT_S = 5.0
+"""Half of Prometheus' `scrape_timeout`: a worker that is late leaves the others' in time."""
 _READY_WITHIN_S = 60.0
 
 
@@ -78,7 +80,7 @@ class WorkerProcess:
     async def ask(self, path: str) -> str:
         """Return the body of its answer to an HTTP GET; "" where there is none."""
         try:
-            return await get(self.probes + path, _HEALTH_TIMEOUT_S)
+            return await get(self.probes + path, _METRICS_TIMEOUT_S)
         except (OSError, TimeoutError, ValueError):
             return ""
 
