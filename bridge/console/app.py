@@ -1,7 +1,7 @@
 """The web app: probes always, the console where it is enabled."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,12 +22,20 @@ from bridge.telemetry.metrics import Format, Metrics
 MAX_BODY_BYTES = 64 * 1024
 STATIC = Path(__file__).parent / "static"
 
-
 NotReady = Callable[[], Sequence[str]]
 """Returns why this process should get no calls; empty means that it should."""
 
 InTrouble = Callable[[], Sequence[str]]
 """Returns what is wrong with this process although it takes calls."""
+
+WorkerStates = Callable[[], Mapping[str, str]]
+"""Returns the state of each worker by its name; one that is `serving` takes calls."""
+
+_Readiness = Callable[[], Mapping[str, object]]
+"""Returns the body of `/readyz`; `ready` in it decides the status."""
+
+_Exposition = Callable[[str], Awaitable[tuple[bytes, Format]]]
+"""Returns the body of `/metrics` and its format, for an `Accept` header."""
 
 
 def make_app(
@@ -38,14 +46,63 @@ def make_app(
     *,
     shows_metrics: bool = True,
 ) -> FastAPI:
-    """Return the app, for :class:`bridge.console.server.HttpServer`.
+    """Return a gateway's app, for :class:`bridge.console.server.HttpServer`.
 
     Args:
         services: what the console works with; None for probes alone.
         metrics: for `/metrics`.
-        ready, troubles: for `/readyz`.
+        ready: asked at each `/readyz`; its reasons are shown to whoever asks, so they name no one.
+        troubles: shown there, too; they change nothing about the status.
         shows_metrics: False where `/metrics` has a port of its own.
     """
+
+    def readiness() -> Mapping[str, object]:
+        reasons = list(ready())
+        return {"ready": not reasons, "reasons": reasons, "troubles": list(troubles())}
+
+    async def exposition(accept: str) -> tuple[bytes, Format]:
+        form = Format.wanted(accept)
+        parts = []
+        for part in metrics.render_parts(form):
+            parts.append(part)
+            # Let the tick run in between.
+            await asyncio.sleep(0)
+        return b"".join(parts), form
+
+    return _assemble(services, readiness, exposition if shows_metrics else None)
+
+
+def make_site_app(
+    services: ConsoleServices | None,
+    workers: WorkerStates,
+    metrics: Callable[[], Awaitable[str]],
+    *,
+    shows_metrics: bool = True,
+) -> FastAPI:
+    """Return the app of a machine with several workers: `/metrics` of all, one `/readyz`.
+
+    Args:
+        services: what the console works with; None for probes alone.
+        workers: asked at each `/readyz`, whose body lists them; it is 503 while none serves.
+        metrics: gives those of all in Prometheus' text format.
+        shows_metrics: False where `/metrics` has a port of its own.
+    """
+
+    def readiness() -> Mapping[str, object]:
+        found = dict(workers())
+        ready = "serving" in found.values()
+        reasons = [] if ready else ["no worker takes calls"]
+        return {"ready": ready, "reasons": reasons, "workers": found}
+
+    async def exposition(_accept: str) -> tuple[bytes, Format]:
+        return (await metrics()).encode(), Format.TEXT
+
+    return _assemble(services, readiness, exposition if shows_metrics else None)
+
+
+def _assemble(
+    services: ConsoleServices | None, readiness: _Readiness, exposition: _Exposition | None
+) -> FastAPI:
     app = FastAPI(
         title="Telephony bridge",
         version="1",
@@ -57,7 +114,7 @@ def make_app(
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.streams = Streams(still_allowed)
-    app.include_router(make_probes(metrics, ready, troubles, shows_metrics=shows_metrics))
+    app.include_router(_make_probes(readiness, exposition))
     if services is not None:
         _add_console(app, services)
     return app
@@ -77,37 +134,10 @@ def _add_console(app: FastAPI, services: ConsoleServices) -> None:
     app.add_middleware(SecureHeaders)
 
 
-def make_probes(
-    metrics: Metrics, ready: NotReady, troubles: InTrouble = tuple, *, shows_metrics: bool = True
-) -> APIRouter:
-    """Return the routes for machines, which need no sign-in: `/metrics`, `/healthz`, `/readyz`.
-
-    Args:
-        metrics: what `/metrics` shows.
-        ready: asked at each `/readyz`; its reasons are shown to whoever asks, so they name no one.
-        troubles: shown there, too; they change nothing about the status.
-        shows_metrics: False leaves `/metrics` out.
-    """
+def _make_probes(readiness: _Readiness, exposition: _Exposition | None) -> APIRouter:
+    """Return the routes for machines, which need no sign-in: `/metrics`, `/healthz`, `/readyz`."""
     router = APIRouter(include_in_schema=False)
-    _add_health(router, ready, troubles)
-    if shows_metrics:
-        _add_metrics(router, metrics)
-    return router
 
-
-def _add_metrics(router: APIRouter, metrics: Metrics) -> None:
-    @router.get("/metrics")
-    async def get_metrics(request: Request) -> Response:
-        form = Format.wanted(request.headers.get("Accept", ""))
-        parts = []
-        for part in metrics.render_parts(form):
-            parts.append(part)
-            # Let the tick run in between.
-            await asyncio.sleep(0)
-        return Response(b"".join(parts), headers={"Content-Type": form.value})
-
-
-def _add_health(router: APIRouter, ready: NotReady, troubles: InTrouble) -> None:
     @router.get("/healthz")
     async def get_health() -> Response:
         # That this answer comes says it all: the loop runs.
@@ -115,11 +145,17 @@ def _add_health(router: APIRouter, ready: NotReady, troubles: InTrouble) -> None
 
     @router.get("/readyz")
     async def get_ready() -> Response:
-        reasons = list(ready())
-        return JSONResponse(
-            {"ready": not reasons, "reasons": reasons, "troubles": list(troubles())},
-            status_code=503 if reasons else 200,
-        )
+        found = readiness()
+        return JSONResponse(found, status_code=200 if found["ready"] else 503)
+
+    if exposition is not None:
+
+        @router.get("/metrics")
+        async def get_metrics(request: Request) -> Response:
+            body, form = await exposition(request.headers.get("Accept", ""))
+            return Response(body, headers={"Content-Type": form.value})
+
+    return router
 
 
 async def get_openapi(

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.config.console import ConsoleSettings
 from bridge.config.settings import HttpSettings
-from bridge.console.app import make_app
+from bridge.console.app import make_app, make_site_app
 from bridge.console.server import HttpServer
 from bridge.errors import InfrastructureError
 from bridge.telemetry.metrics import Metrics
@@ -86,6 +86,31 @@ async def test_troubles_are_told_and_keep_no_calls_away(
         assert response.status == 200
         told = {"reasons": [], "troubles": ["Redis is away: silent"]}
         assert await response.json() == {"ready": True, **told}
+
+
+async def test_a_machine_is_ready_while_one_worker_serves() -> None:
+    states = {"w1": "serving", "w2": "given up"}
+
+    async def metrics() -> str:
+        return 'a{worker="w1"} 1.0\n'
+
+    app = make_site_app(None, lambda: states, metrics)
+    server = HttpServer(HttpSettings(port=0), ConsoleSettings(), app)
+    url, accept = f"http://127.0.0.1:{await server.start()}", "application/openmetrics-text"
+    try:
+        async with aiohttp.ClientSession(url, headers={"Accept": accept}) as client:
+            async with client.get("/readyz") as response:
+                assert response.status == 200
+                assert await response.json() == {"ready": True, "reasons": [], "workers": states}
+            states["w1"] = "draining"
+            async with client.get("/readyz") as response:
+                assert response.status == 503
+                assert (await response.json())["reasons"] == ["no worker takes calls"]
+            async with client.get("/metrics") as response:
+                assert response.headers["Content-Type"].startswith("text/plain; version=")
+                assert await response.text() == await metrics()
+    finally:
+        await server.aclose()
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/console"])
