@@ -43,6 +43,9 @@ _LOST = frozenset({1001, 1005, 1006, 1011, 1012})
 
 1005 and 1006 are never sent (section 7.1.5), so they can't be passed on either."""
 
+SEALED = 423
+"""HTTP status (RFC 4918 section 11.3): a recording is there, encrypted, and nobody opens it."""
+
 _PASSED_ON = ("content-type", "content-length", "content-range", "accept-ranges", "etag")
 
 
@@ -98,8 +101,8 @@ class OtherNodes:
         """Return whether a node has a call's recording, and can be asked for it now."""
         try:
             await self.check_recording(node, call_id, user)
-        except HTTPException:
-            return False
+        except HTTPException as error:
+            return error.status_code == SEALED
         return True
 
     async def check_recording(self, node: str, call_id: str, user: str) -> None:
@@ -190,6 +193,9 @@ class OtherNodes:
             await answer.aclose()
             if answer.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
                 raise HTTPException(answer.status_code, "the recording has no such range")
+            if answer.status_code == SEALED:
+                said = f"node {node} has the recording of this call, encrypted, and can't open it"
+                raise HTTPException(SEALED, f"{said}: set recordings.identities_file there")
             raise HTTPException(404, f"no recording of this call is kept; node {node} took it")
         return answer
 

@@ -1,6 +1,8 @@
 """The files of stored calls: their names, and the caller, age and hold of each call.
 
     <call_id>.wav                      the recording
+    <call_id>.wav.age                  the same, encrypted (`bridge.recordings.encryption`)
+    <call_id>.archive                  to whom it is encrypted (`bridge.recordings.notes`)
     <call_id>.markers.jsonl            what happened where in it (`bridge.audio.markers`)
     <call_id>.json                     the call's record
     <call_id>.sip.jsonl                its SIP messages (`bridge.sip.trace`)
@@ -32,7 +34,10 @@ DELETIONS_FILE = "deletions.jsonl"
 METRICS_DIR = "metrics"
 
 SIP_SUFFIX = ".sip.jsonl"
-_SUFFIXES = (".wav", MARKERS_SUFFIX, ".json", SIP_SUFFIX)
+AUDIO_SUFFIX = ".wav"
+ENCRYPTED_SUFFIX = ".wav.age"
+_NOTE_SUFFIX = ".archive"
+_SUFFIXES = (AUDIO_SUFFIX, ENCRYPTED_SUFFIX, MARKERS_SUFFIX, ".json", SIP_SUFFIX)
 _HOLD_SUFFIX = ".hold"
 _QUIET_S = 60.0
 """A file without a record that was written to within this time is of a call that goes on: a
@@ -48,8 +53,40 @@ class CallFiles:
 
     @property
     def audio(self) -> Path:
-        """The recording."""
-        return self.directory / f"{self.call_id}.wav"
+        """The recording, until it is encrypted."""
+        return self.directory / f"{self.call_id}{AUDIO_SUFFIX}"
+
+    @property
+    def encrypted(self) -> Path:
+        """The encrypted recording; whole where it exists."""
+        return self.directory / f"{self.call_id}{ENCRYPTED_SUFFIX}"
+
+    @property
+    def unfinished(self) -> Path:
+        """The encrypted recording while it is written."""
+        return self.directory / f"{self.call_id}{ENCRYPTED_SUFFIX}.part"
+
+    @property
+    def note(self) -> Path:
+        """The archive's note on the recording."""
+        return self.directory / f"{self.call_id}{_NOTE_SUFFIX}"
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is a recording, encrypted or not."""
+        return self.encrypted.exists() or self.audio.exists()
+
+    def delete_audio(self) -> None:
+        """Delete the recording in every form.
+
+        The plain one goes first: whoever encrypts it just now then sees that it is gone, and takes
+        back what was made of it.
+
+        Raises:
+            OSError: one can't be deleted.
+        """
+        for path in (self.audio, self.encrypted, self.unfinished, self.note):
+            path.unlink(missing_ok=True)
 
     @property
     def markers(self) -> Path:
@@ -132,7 +169,7 @@ def read_call(files: CallFiles) -> StoredCall:
     if about is None:
         about = decode(_content(files.markers)).header or _header(files.sip)
     started = about.get("started_at_ms")
-    parts = (files.audio, files.markers, files.record, files.sip)
+    parts = (files.audio, files.encrypted, files.markers, files.record, files.sip)
     present = [path for path in parts if path.exists()]
     written_s = max((path.stat().st_mtime for path in present), default=0.0)
     return StoredCall(

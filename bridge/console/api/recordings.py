@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Depends, Header, HTTPException, Query
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import Allowed
@@ -15,10 +16,12 @@ from bridge.console.access.roles import Permission
 from bridge.console.access.tokens import CallTokenKind, TokenRefused
 from bridge.console.api.visible import CallId, visible_call
 from bridge.console.call_files import peaks, read_markers
+from bridge.console.other_nodes import SEALED
 from bridge.console.services import ConsoleServices, Using
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, ConfigError
 from bridge.processes.child import start_child
 from bridge.recordings.files import CallFiles
+from bridge.recordings.playback import OpenedRecording, open_recording
 from bridge.telemetry.redaction import mask_numbers
 
 log = structlog.get_logger(__name__)
@@ -43,7 +46,7 @@ async def _find(
     if call.live:
         raise HTTPException(409, "the call goes on: its recording is still being written")
     files = CallFiles(services.sources.recordings_dir, call_id)
-    return files if files.audio.is_file() else None, call.fields.get("node", "")
+    return files if files.has_audio else None, call.fields.get("node", "")
 
 
 @router.get("/recording")
@@ -55,7 +58,8 @@ async def get_recording(
 ) -> Response:
     """Return the recording: stereo WAV, left the caller, right the agent; takes Range requests.
 
-    One that another node has comes from there; 409 says which, where that node can't be asked.
+    One that another node has comes from there; 409 says which, where that node can't be asked, 423
+    whose key opens it, where the node that has it can't.
     A player asks for many ranges: what one sign-in plays within ten minutes is one listening, and
     put down once, whichever range comes first.
     """
@@ -68,7 +72,7 @@ async def get_recording(
         await services.once.first_use(listening, _ONE_LISTENING_MS)
     if files is None:
         return await services.nodes.recording(node, call_id, principal.user, wanted)
-    return _file(files, call_id)
+    return await _sound(files, services)
 
 
 @router.get("/outline")
@@ -80,7 +84,7 @@ async def get_outline(
     if files is None:
         found = await services.nodes.outline(node, call_id, principal.user, width)
     else:
-        found = await _outline(files, call_id, width)
+        found = await _outline(files, services, width)
     if not principal.may(Permission.TRANSCRIPT_VIEW):
         shown = [
             {name: v for name, v in each.items() if name != "text"} for each in found["markers"]
@@ -92,7 +96,7 @@ async def get_outline(
 @relay_router.api_route("/recording", methods=["GET", "HEAD"])
 async def get_relayed_recording(call_id: CallId, services: Using, token: str = "") -> Response:
     """Serve another node, which has checked who asks, and audits it."""
-    return _file(await _kept(call_id, token, services), call_id)
+    return await _sound(await _kept(call_id, token, services), services)
 
 
 @relay_router.get("/outline")
@@ -100,7 +104,7 @@ async def get_relayed_outline(
     call_id: CallId, services: Using, token: str = "", width: Width = 1200
 ) -> Json:
     """The same."""
-    return await _outline(await _kept(call_id, token, services), call_id, width)
+    return await _outline(await _kept(call_id, token, services), services, width)
 
 
 @script_router.post("/script")
@@ -141,21 +145,55 @@ async def redeem(call_id: str, token: str, services: ConsoleServices) -> None:
 async def _kept(call_id: str, token: str, services: ConsoleServices) -> CallFiles:
     await redeem(call_id, token, services)
     files = CallFiles(services.sources.recordings_dir, call_id)
-    if not files.audio.is_file():
+    if not files.has_audio:
         raise HTTPException(404, "no recording of this call is kept here")
     return files
 
 
-def _file(files: CallFiles, call_id: str) -> FileResponse:
-    return FileResponse(files.audio, media_type="audio/wav", filename=f"{call_id}.wav")
+class _SoundResponse(FileResponse):
+    """A recording, which is closed whatever becomes of the browser; it takes Range requests."""
+
+    def __init__(self, opened: OpenedRecording, call_id: str) -> None:
+        super().__init__(opened.path, media_type="audio/wav", filename=f"{call_id}.wav")
+        self._opened = opened
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._opened.close()
 
 
-async def _outline(files: CallFiles, call_id: str, width: int) -> Json:
+async def _sound(files: CallFiles, services: ConsoleServices) -> Response:
+    return _SoundResponse(await _open(files, services), files.call_id)
+
+
+async def _open(files: CallFiles, services: ConsoleServices) -> OpenedRecording:
+    """Open a recording, decrypted where that is needed and can be done here.
+
+    Raises:
+        HTTPException: 423: nothing here opens it; 404: it is damaged, or gone.
+    """
+    keys = services.sources.identities_file
     try:
-        found = await asyncio.to_thread(peaks, files.audio, width)
+        return await asyncio.to_thread(open_recording, files, keys)
+    except ConfigError as error:
+        log.warning("recording_not_opened", call_id=files.call_id, error=str(error))
+        raise HTTPException(SEALED, str(error)) from error
     except (BridgeError, OSError) as error:
         raise HTTPException(404, f"the recording can't be read: {error}") from error
-    markers = await asyncio.to_thread(read_markers, files.directory, call_id)
+
+
+async def _outline(files: CallFiles, services: ConsoleServices, width: int) -> Json:
+    opened = await _open(files, services)
+    try:
+        found = await asyncio.to_thread(peaks, opened.path, width)
+    except (BridgeError, OSError) as error:
+        raise HTTPException(404, f"the recording can't be read: {error}") from error
+    finally:
+        opened.close()
+    markers = await asyncio.to_thread(read_markers, files.directory, files.call_id)
     shown = [
         {name: mask_numbers(v) if isinstance(v, str) else v for name, v in each.items()}
         for each in markers
@@ -168,8 +206,9 @@ async def _import(call_id: str, services: ConsoleServices) -> Json:
     sources.scripts_dir.mkdir(parents=True, exist_ok=True)
     out = sources.scripts_dir / f"{call_id}.yaml"
     where = ("--directory", str(sources.recordings_dir), "--out", str(out))
+    keys = {"BRIDGE_RECORDINGS_IDENTITIES_FILE": str(sources.identities_file or "")}
     child = await start_child(
-        "the import", ["replay", "import", call_id, *where, "--json"], os.environ
+        "the import", ["replay", "import", call_id, *where, "--json"], {**os.environ, **keys}
     )
     async with child:
         return {"path": str(out), **await child.report(_IMPORT_WITHIN_S)}
