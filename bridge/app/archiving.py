@@ -1,6 +1,6 @@
 """The archive of a gateway: a process of its own that encrypts what was recorded.
 
-Encrypting an hour of a call takes a tenth of a second of a core, and its disk may hang: neither is
+Encrypting an hour of a call takes a fifth of a second of a core, and its disk may hang: neither is
 for a process that has calls. It is started again, slower and slower, if it ends; what it was at is
 gone on with (`bridge/recordings/archive.py`).
 """

@@ -1,4 +1,4 @@
-"""Settings of the archive: what becomes of a recording once its call is over."""
+"""Settings of the archive, which encrypts the recordings of calls that are over."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class RecordingsSettings(BaseModel):
-    """What becomes of a recording once its call is over ([how](RECORDINGS.md)).
+    """The archive of recordings, once their calls are over ([how](RECORDINGS.md)).
 
     Attributes:
         recipients_file: public keys of age (`age1...`), one a line; recordings are encrypted to all

@@ -7,6 +7,7 @@ its own, good once, for that user and that call (:mod:`bridge.console.access.tok
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -128,6 +129,16 @@ class OtherNodes:
         answer = await self._ask("GET", node, call_id, user, "recording", {}, headers)
         return _PassedOn(answer)
 
+    async def sealed(self, node: str, call_id: str, user: str) -> tuple[bytes, float]:
+        """Return an encrypted recording as it lies there, and its time; raises as the former.
+
+        Returns:
+            The content, and when it was last written, s since the Unix epoch.
+        """
+        answer = await self._ask("GET", node, call_id, user, "sealed", {}, {})
+        written = parsedate_to_datetime(answer.headers["last-modified"])
+        return await answer.aread(), written.timestamp()
+
     async def outline(self, node: str, call_id: str, user: str, width: int) -> Json:
         """Return a recording's outline and markers; raises as :meth:`recording`."""
         answer = await self._ask("GET", node, call_id, user, "outline", {"width": str(width)}, {})
@@ -195,7 +206,9 @@ class OtherNodes:
                 raise HTTPException(answer.status_code, "the recording has no such range")
             if answer.status_code == SEALED:
                 said = f"node {node} has the recording of this call, encrypted, and can't open it"
-                raise HTTPException(SEALED, f"{said}: set recordings.identities_file there")
+                raise HTTPException(
+                    SEALED, f"{said}: set recordings.identities_file there, or here"
+                )
             raise HTTPException(404, f"no recording of this call is kept; node {node} took it")
         return answer
 

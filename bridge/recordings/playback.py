@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from bridge.errors import ConfigError
-from bridge.recordings.age_keys import Identities, read_identities
+from bridge.recordings.age_keys import read_identities
 from bridge.recordings.encryption import decrypt_recording
 from bridge.recordings.files import CallFiles
 from bridge.recordings.notes import RecordingNote
@@ -57,38 +56,48 @@ def open_recording(files: CallFiles, identities_file: Path | None) -> OpenedReco
     """
     with suppress(FileNotFoundError):
         return OpenedRecording(os.open(files.audio, os.O_RDONLY))
-    written = files.encrypted.stat()
+    note = RecordingNote.read(files)
+    to_whom = "" if note is None else f" to {', '.join(note.recipients)}"
+    return open_encrypted(
+        files.encrypted, f"{files.call_id} is encrypted{to_whom}", identities_file
+    )
+
+
+def open_encrypted(encrypted: Path, what: str, identities_file: Path | None) -> OpenedRecording:
+    """Open an encrypted recording, wherever its file comes from; the caller closes it.
+
+    Args:
+        encrypted: an age file.
+        what: begins the sentence of an error, behind "the recording of".
+        identities_file: of the settings.
+
+    Raises:
+        Whatever :func:`open_recording` does.
+    """
+    written = encrypted.stat()
     if identities_file is None:
         raise NotReadableHereError(
-            f"the recording of {files.call_id} is encrypted{_to_whom(files)}, and there is no"
-            " identity here to open it",
+            f"the recording of {what}, and there is no identity here to open it",
             remedy="set recordings.identities_file, or decrypt it where the identity is:"
-            f" bridge recordings decrypt {files.call_id} --identities FILE --out FILE.wav",
+            " bridge recordings decrypt CALL_ID --identities FILE --out FILE.wav",
         )
     identities = read_identities(identities_file)
-    memory = os.memfd_create(files.call_id)
+    memory = os.memfd_create("recording")
     try:
         with open(memory, "wb", closefd=False) as output:
-            _decrypt(files, output, identities, identities_file)
+            try:
+                decrypt_recording(encrypted, output, identities)
+            except ConfigError as error:
+                raise NotReadableHereError(
+                    f"the recording of {what}, and no identity in {identities_file} opens it",
+                    remedy="add the identity of one of its recipients",
+                ) from error
         # A player's ranges belong to one content by its time.
         os.utime(memory, ns=(written.st_atime_ns, written.st_mtime_ns))
     except BaseException:
         os.close(memory)
         raise
     return OpenedRecording(memory)
-
-
-def _decrypt(
-    files: CallFiles, output: BinaryIO, identities: Identities, identities_file: Path
-) -> None:
-    try:
-        decrypt_recording(files.encrypted, output, identities)
-    except ConfigError as error:
-        raise NotReadableHereError(
-            f"the recording of {files.call_id} is encrypted{_to_whom(files)}, and no identity in"
-            f" {identities_file} opens it",
-            remedy="add the identity of one of its recipients",
-        ) from error
 
 
 @contextmanager
@@ -103,8 +112,3 @@ def opened_recording(files: CallFiles, identities_file: Path | None) -> Iterator
         yield opened.path
     finally:
         opened.close()
-
-
-def _to_whom(files: CallFiles) -> str:
-    note = RecordingNote.read(files)
-    return "" if note is None else f" to {', '.join(note.recipients)}"

@@ -121,3 +121,16 @@ async def test_another_nodes_encrypted_recording_is_played_or_explained(
         await far.aclose()
         await make_node("node-a", tmp_path / "far", None)
         await assert_sealed(eve, "node-a", "recordings.identities_file")
+
+
+async def test_key_on_the_consoles_node_alone_plays_what_gateways_encrypted(
+    make_node: MakeNode, redis: RedisLink, tmp_path: Path, key: AgeKey
+) -> None:
+    plain = sealed(tmp_path / "far", key)
+    await begin_call(redis, CALL, ended_at="1")
+    await make_node("node-a", tmp_path / "far", None)
+    near = await make_node("node-b", tmp_path / "near", key.identities)
+    async with near.browser() as browser:
+        await assert_played(await signed_in(near, browser), plain)
+    entries = [fields for _, fields in await near.services.auditor.audit.latest(10)]
+    assert [each["action"] for each in entries] == ["play recording"]

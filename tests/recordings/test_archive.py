@@ -1,6 +1,5 @@
 """Recordings at rest: real WAV files, Debian's `age` as the other side, kills and full disks."""
 
-import contextlib
 import fcntl
 import os
 import signal
@@ -15,6 +14,7 @@ import pytest
 
 from bridge.audio.wav import WavWriter, read_wav
 from bridge.errors import ConfigError, InfrastructureError
+from bridge.recordings import encryption
 from bridge.recordings.age_keys import read_identities, read_recipients
 from bridge.recordings.archive import Archive, RecordingState
 from bridge.recordings.deletion import delete_of_caller, sweep
@@ -25,7 +25,6 @@ from bridge.recordings.playback import NotReadableHereError, open_recording, ope
 from tests.recordings.test_deletion import ALICE, DAY_MS, store
 from tests.support.age import AgeKey, decrypt_with_age, encrypt_with_age, make_key
 from tests.support.breakages import fill, small_disk
-from tests.support.waiting import wait_until
 
 CHUNK = 64 * 1024
 WAV_HEADER = 44
@@ -296,25 +295,22 @@ def test_deletion_takes_the_encrypted_one_and_its_note(tmp_path: Path, key: AgeK
     assert not list(place.glob("c_*"))
 
 
-@pytest.mark.parametrize("_", range(20))
+@pytest.mark.parametrize("moment", ["_write_encrypted", "_fits", "_sync_directory"])
 def test_what_is_deleted_while_it_is_encrypted_stays_deleted(
-    tmp_path: Path, key: AgeKey, _: int
+    tmp_path: Path, key: AgeKey, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
+    """Before its encrypted file is begun, once that is written, and once it has its name."""
     place = tmp_path / "calls"
     place.mkdir()
     files, _plain = record(place, frames=200_000)
-    recipients = read_recipients(key.recipients)
+    step = getattr(encryption, moment)
 
-    def encrypt() -> None:
-        with contextlib.suppress(FileNotFoundError):
-            encrypt_recording(files, recipients)
+    def delete_first(*given: object) -> object:
+        delete_of_caller(place, ALICE)
+        return step(*given)
 
-    worker = threading.Thread(target=encrypt)
-    worker.start()
-    while worker.is_alive() and not files.unfinished.exists():
-        os.sched_yield()
-    delete_of_caller(place, ALICE)
-    worker.join()
+    monkeypatch.setattr(encryption, moment, delete_first)
+    encrypt_recording(files, read_recipients(key.recipients))
     assert not list(place.glob("c_1*"))
 
 
@@ -329,20 +325,16 @@ def test_a_recording_that_is_open_outlives_its_file(tmp_path: Path, key: AgeKey)
     opened.close()
 
 
-async def test_decrypting_in_a_thread_lets_the_loop_go_on(tmp_path: Path, key: AgeKey) -> None:
-    files, _ = record(tmp_path, frames=8_000 * 600)
+def test_decrypting_lets_other_threads_run_all_the_time(
+    tmp_path: Path, key: AgeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, plain = record(tmp_path, frames=800_000)
     archive(tmp_path, key).run(time.time())
-    done = threading.Event()
-
-    def play() -> None:
-        with opened_recording(files, key.identities) as path:
-            assert path.stat().st_size > 8_000 * 600 * 4
-        done.set()
-
-    worker = threading.Thread(target=play)
-    worker.start()
-    await wait_until(done.is_set, "it was not decrypted")
-    worker.join()
+    pauses: list[float] = []
+    monkeypatch.setattr(encryption.time, "sleep", pauses.append)
+    with opened_recording(files, key.identities) as path:
+        assert path.read_bytes() == plain
+    assert len(pauses) == len(plain) // (256 * 1024)  # 0.7 ms apart
 
 
 def test_there_is_nothing_to_open_of_a_call_without_recording(tmp_path: Path, key: AgeKey) -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
@@ -21,7 +24,7 @@ from bridge.console.services import ConsoleServices, Using
 from bridge.errors import BridgeError, ConfigError
 from bridge.processes.child import start_child
 from bridge.recordings.files import CallFiles
-from bridge.recordings.playback import OpenedRecording, open_recording
+from bridge.recordings.playback import OpenedRecording, open_encrypted, open_recording
 from bridge.telemetry.redaction import mask_numbers
 
 log = structlog.get_logger(__name__)
@@ -67,11 +70,14 @@ async def get_recording(
     listening = f"{principal.session_id}:{call_id}"
     if not await services.once.was_used(listening):
         if files is None:  # what can't be had is not played
-            await services.nodes.check_recording(node, call_id, principal.user)
+            with _opened_here(services):
+                await services.nodes.check_recording(node, call_id, principal.user)
         await services.auditor.write(AuditEntry.by(principal, "play recording", call_id=call_id))
         await services.once.first_use(listening, _ONE_LISTENING_MS)
     if files is None:
-        return await services.nodes.recording(node, call_id, principal.user, wanted)
+        with _opened_here(services):
+            return await services.nodes.recording(node, call_id, principal.user, wanted)
+        return _SoundResponse(await _bring(node, call_id, principal, services), call_id)
     return await _sound(files, services)
 
 
@@ -82,7 +88,7 @@ async def get_outline(
     """Return the loudest sample of each of ``width`` stretches of both lanes, and the markers."""
     files, node = await _find(call_id, principal, services)
     if files is None:
-        found = await services.nodes.outline(node, call_id, principal.user, width)
+        found = await _outline_elsewhere(node, call_id, principal, services, width)
     else:
         found = await _outline(files, services, width)
     if not principal.may(Permission.TRANSCRIPT_VIEW):
@@ -97,6 +103,15 @@ async def get_outline(
 async def get_relayed_recording(call_id: CallId, services: Using, token: str = "") -> Response:
     """Serve another node, which has checked who asks, and audits it."""
     return await _sound(await _kept(call_id, token, services), services)
+
+
+@relay_router.get("/sealed")
+async def get_relayed_sealed(call_id: CallId, services: Using, token: str = "") -> Response:
+    """Serve another node, which may have the key that this one lacks."""
+    files = await _kept(call_id, token, services)
+    if not files.encrypted.is_file():
+        raise HTTPException(404, "no encrypted recording of this call is kept here")
+    return FileResponse(files.encrypted, media_type="application/octet-stream")
 
 
 @relay_router.get("/outline")
@@ -170,35 +185,80 @@ async def _sound(files: CallFiles, services: ConsoleServices) -> Response:
 
 
 async def _open(files: CallFiles, services: ConsoleServices) -> OpenedRecording:
-    """Open a recording, decrypted where that is needed and can be done here.
+    """Open a recording, decrypted where that is needed and can be done here."""
+    keys = services.sources.identities_file
+    return await _in_thread(files.call_id, lambda: open_recording(files, keys))
+
+
+async def _bring(
+    node: str, call_id: str, principal: Principal, services: ConsoleServices
+) -> OpenedRecording:
+    """Fetch a recording that its own node can't open, and open it here."""
+    content, written_s = await services.nodes.sealed(node, call_id, principal.user)
+    keys = services.sources.identities_file
+
+    def open_it() -> OpenedRecording:
+        with open(os.memfd_create("encrypted"), "wb") as encrypted:
+            encrypted.write(content)
+            encrypted.flush()
+            os.utime(encrypted.fileno(), (written_s, written_s))
+            path = Path(f"/proc/self/fd/{encrypted.fileno()}")
+            return open_encrypted(path, f"{call_id} is encrypted", keys)
+
+    return await _in_thread(call_id, open_it)
+
+
+async def _in_thread(call_id: str, open_it: Callable[[], OpenedRecording]) -> OpenedRecording:
+    """Open a recording in a thread.
 
     Raises:
         HTTPException: 423: nothing here opens it; 404: it is damaged, or gone.
     """
-    keys = services.sources.identities_file
     try:
-        return await asyncio.to_thread(open_recording, files, keys)
+        return await asyncio.to_thread(open_it)
     except ConfigError as error:
-        log.warning("recording_not_opened", call_id=files.call_id, error=str(error))
+        log.warning("recording_not_opened", call_id=call_id, error=str(error))
         raise HTTPException(SEALED, str(error)) from error
     except (BridgeError, OSError) as error:
         raise HTTPException(404, f"the recording can't be read: {error}") from error
 
 
-async def _outline(files: CallFiles, services: ConsoleServices, width: int) -> Json:
-    opened = await _open(files, services)
+@contextmanager
+def _opened_here(services: ConsoleServices) -> Iterator[None]:
+    """Go on behind the block where another node can't open its recording, and this one may."""
     try:
-        found = await asyncio.to_thread(peaks, opened.path, width)
-    except (BridgeError, OSError) as error:
-        raise HTTPException(404, f"the recording can't be read: {error}") from error
-    finally:
-        opened.close()
+        yield
+    except HTTPException as error:
+        if error.status_code != SEALED or services.sources.identities_file is None:
+            raise
+
+
+async def _outline_elsewhere(
+    node: str, call_id: str, principal: Principal, services: ConsoleServices, width: int
+) -> Json:
+    with _opened_here(services):
+        return await services.nodes.outline(node, call_id, principal.user, width)
+    opened = await _bring(node, call_id, principal, services)
+    return {**await _peaks(opened, width), "markers": []}
+
+
+async def _outline(files: CallFiles, services: ConsoleServices, width: int) -> Json:
+    found = await _peaks(await _open(files, services), width)
     markers = await asyncio.to_thread(read_markers, files.directory, files.call_id)
     shown = [
         {name: mask_numbers(v) if isinstance(v, str) else v for name, v in each.items()}
         for each in markers
     ]
     return {**found, "markers": shown}
+
+
+async def _peaks(opened: OpenedRecording, width: int) -> Json:
+    try:
+        return await asyncio.to_thread(peaks, opened.path, width)
+    except (BridgeError, OSError) as error:
+        raise HTTPException(404, f"the recording can't be read: {error}") from error
+    finally:
+        opened.close()
 
 
 async def _import(call_id: str, services: ConsoleServices) -> Json:
