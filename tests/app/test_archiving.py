@@ -10,10 +10,10 @@ import pytest
 
 from bridge.recordings.files import CallFiles
 from bridge.store.local import LocalRedis
+from tests.app.test_full_disk import one_call
 from tests.support.age import AgeKey, decrypt_with_age, make_key
-from tests.support.gateways import CallsInRedis, Gateway, serving, write_dialplan, write_settings
+from tests.support.gateways import Gateway, serving, write_dialplan, write_settings
 from tests.support.processes import run_to_end
-from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
@@ -26,13 +26,8 @@ def key(tmp_path: Path) -> AgeKey:
     return make_key(tmp_path)
 
 
-async def one_call(gateway: Gateway, redis: LocalRedis) -> CallFiles:
-    async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
-        assert await caller.call() == 200
-        call_id = await calls.until_active(gateway.node)
-        await caller.hang_up()
-        await calls.until_ended(call_id)
-    return CallFiles(gateway.recordings, call_id)
+async def recorded_call(gateway: Gateway, redis: LocalRedis) -> CallFiles:
+    return CallFiles(gateway.recordings, await one_call(gateway, redis))
 
 
 async def until_encrypted(files: CallFiles) -> None:
@@ -52,7 +47,7 @@ async def test_a_call_is_encrypted_soon_after_its_end_whatever_becomes_of_the_pr
     dialplans = write_dialplan(tmp_path / "dialplans")
     keys = {"recipients_file": str(key.recipients)}
     with serving(tmp_path, simulator, dialplans, redis_url=redis.url, recordings=keys) as gateway:
-        first = await one_call(gateway, redis)
+        first = await recorded_call(gateway, redis)
         await until_encrypted(first)
         plain = decrypt_with_age(first.encrypted, key.identities)
         with wave.open(io.BytesIO(plain)) as wav:
@@ -62,7 +57,7 @@ async def test_a_call_is_encrypted_soon_after_its_end_whatever_becomes_of_the_pr
         assert process is not None
         assert process.nice() == min(19, psutil.Process(gateway.process.pid).nice() + 10)
         process.send_signal(signal.SIGKILL)
-        second = await one_call(gateway, redis)
+        second = await recorded_call(gateway, redis)
         await until_encrypted(second)
 
         async def counted() -> bool:
@@ -91,7 +86,7 @@ async def test_recipients_that_can_not_be_read_are_a_trouble_and_nothing_is_lost
         await wait_until(failing, "nobody noticed")
         _, ready = await gateway.get("/readyz")
         assert "holds no recipient" in ready
-        files = await one_call(gateway, redis)
+        files = await recorded_call(gateway, redis)
         assert files.audio.exists()
         key.recipients.write_text(good)
         await until_encrypted(files)
