@@ -137,9 +137,11 @@ def _print(report: ArchiveReport, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(report)))
         return
-    for state, count in report.counts.items():
-        oldest = f", the oldest {report.oldest_s[state]} s" if count else ""
-        click.echo(f"{count:>8}  {state}{oldest}")
+    shown = {state: count for state, count in report.counts.items() if count}
+    for state, count in shown.items():
+        click.echo(f"{count:>8}  {state}, the oldest {report.oldest_s[state]} s")
+    if not shown:
+        click.echo("no finished recordings")
     if report.busy:
         click.echo("another process is at it (a gateway?): nothing was done here", err=True)
     if report.error is not None:

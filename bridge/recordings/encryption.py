@@ -179,7 +179,7 @@ def _write_encrypted(
             raise OSError(errno.EIO, "the encrypted file has not the size that it must have")
         now = datetime.now(UTC).isoformat(timespec="seconds")
         sha256 = output.digest.hexdigest()
-        RecordingNote(now, recipients.names, output.size_bytes, sha256).write(files)
+        RecordingNote(now, recipients.names, output.size_bytes, sha256).write(files.note)
         # Without a record, the file's age is the call's.
         os.utime(files.unfinished, ns=(status.st_atime_ns, status.st_mtime_ns))
         files.unfinished.replace(files.encrypted)

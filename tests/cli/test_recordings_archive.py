@@ -38,7 +38,8 @@ def test_what_lies_there_is_encrypted_counted_and_written_plain_again(
     _, plain = record(calls, "c_1")
     record(calls, "c_2")
     before = json.loads(run(calls, "status", "--json").stdout)
-    assert (before["counts"], before["keys"]) == ({"plain": 2, "encrypted": 0}, {})
+    assert (before["counts"]["plain"], before["counts"]["encrypted"]) == (2, 0)
+    assert before["keys"] == {}
     done = run(calls, "archive", **{RECIPIENTS: str(key.recipients)})
     assert done.exit_code == 0, done.output
     shown = run(calls, "status")
