@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import structlog
 
+from bridge.app.archiving import Archiving
 from bridge.app.console import SupervisorDesk, invite_admin, open_console
 from bridge.app.dialplans.arms import make_arms, publish_arms
 from bridge.app.dialplans.in_force import DialplansInForce
@@ -404,6 +405,10 @@ class Gateway:
                 self.metrics.node,
                 self._troubles,
             ).keep_looking()
+        if settings.recordings.recipients_file is not None:
+            chores["archive"] = Archiving(
+                settings.recordings, directory, self.metrics.archive, self._troubles
+            ).keep_running()
         self.metrics.sip.expect_probes(settings.sip.trunk_probes)
         chores["trunk-probes"] = keep_probing(self._endpoint, self.metrics.sip.probed)
         return chores

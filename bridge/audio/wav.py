@@ -5,6 +5,7 @@ Everything here blocks on the disk: on the gateway's loop it belongs in a worker
 """
 
 import contextlib
+import fcntl
 import os
 import struct
 from dataclasses import dataclass
@@ -125,7 +126,9 @@ class WavWriter:
     """A 16-bit PCM WAV file that grows.
 
     The header's sizes are brought up to date after each second of audio, data first, so a process
-    that dies leaves a file that any player opens, short of at most the last second.
+    that dies leaves a file that any player opens, short of at most the last second. Until it is
+    closed, or its process has died, the file has a shared lock (`flock`): whoever gets an exclusive
+    one knows that it is whole.
 
     Args:
         path: the file; what was there is replaced.
@@ -147,6 +150,8 @@ class WavWriter:
         self._frames_in_header = 0
         try:
             self._file = self.path.open("wb")
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(self._file, fcntl.LOCK_SH)
             try:
                 self._file.write(_encode_header(channels, rate_hz))
                 self._file.flush()

@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 
 import click
 
+from bridge.config.settings import Settings
+from bridge.errors import ConfigError
+
 F = TypeVar("F", bound=Callable[..., object])
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -41,3 +44,26 @@ class WorkerCount(click.IntRange):
     ) -> Any:  # Any: click's own signature
         """Read it."""
         return value if value == "auto" else super().convert(value, param, ctx)
+
+
+IN_DIRECTORY = together(
+    config_option("YAML settings; BRIDGE_CONFIG too."),
+    click.option(
+        "--directory",
+        type=click.Path(path_type=Path),
+        help="The calls' files; else media.recordings_dir of the settings.",
+    ),
+)
+"""Adds the options that say which calls' files are meant."""
+
+
+def directory_of(settings: Settings, directory: Path | None) -> Path:
+    """Return the directory of the calls' files.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    where = directory or settings.media.recordings_dir
+    if not where.is_dir():
+        raise ConfigError(f"{where} is no directory", remedy="pass --directory")
+    return where

@@ -1,4 +1,4 @@
-"""`bridge recordings`: keeps, holds and deletes the files of calls that are over."""
+"""`bridge recordings`: keeps, holds and deletes the files of calls that are over; the group."""
 
 import asyncio
 import json
@@ -13,7 +13,8 @@ import click
 from bridge.app.rollouts.secret import read_secret
 from bridge.audio.markers import HEADER_SCHEMA, MARKER_SCHEMA
 from bridge.cli.errors import exits_cleanly
-from bridge.cli.options import JSON, REDIS, config_option, together
+from bridge.cli.options import IN_DIRECTORY, JSON, REDIS, directory_of, together
+from bridge.cli.recordings_archive import archive_recordings, decrypt, show_status
 from bridge.config.loading import load_settings
 from bridge.config.settings import Settings
 from bridge.errors import ConfigError, InfrastructureError
@@ -29,30 +30,23 @@ from bridge.store.rollouts import RolloutStore
 _LEFT = 1
 """Exit code where something that was to go is still there."""
 
-_in_directory = together(
-    config_option("YAML settings; BRIDGE_CONFIG too."),
-    click.option(
-        "--directory",
-        type=click.Path(path_type=Path),
-        help="The calls' files; else media.recordings_dir of the settings.",
-    ),
-)
-"""Adds the options that say which files are meant."""
-
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would go.")
-_deleting = together(_in_directory, _dry_run, REDIS, JSON)
+_deleting = together(IN_DIRECTORY, _dry_run, REDIS, JSON)
 """Adds the options of what deletes."""
 
 
 @click.group()
 def recordings() -> None:
-    """Keep, hold and delete recordings, transcripts and records of calls that are over.
+    """Keep, hold, encrypt and delete recordings, transcripts and records of calls that are over.
 
     \b
     bridge recordings sweep                     delete what is over its time
     bridge recordings delete --caller +1555...  delete all that is kept of a caller
     bridge recordings hold CALL_ID              keep a call whatever comes (legal hold)
     bridge recordings release CALL_ID           end that
+    bridge recordings archive                   encrypt recordings
+    bridge recordings status                    count them, by state and by key
+    bridge recordings decrypt CALL_ID --out F   write one as a plain WAV file
     bridge recordings schema                    print the JSON Schemas of the markers
 
     How long a call is kept is the dialplan's to say (`recording.keep_days`), and fixed when the
@@ -123,22 +117,22 @@ def delete_recordings(
 @recordings.command("hold")
 @click.argument("call_id")
 @click.option("--reason", default="", help="Why; it is kept with the hold.")
-@_in_directory
+@IN_DIRECTORY
 @exits_cleanly
 def hold_recording(call_id: str, reason: str, config: Path | None, directory: Path | None) -> None:
     """Keep a call from being deleted, by sweeps and by `delete`. The id's beginning will do."""
-    call = find_call(_where(load_settings(config, os.environ), directory), call_id)
+    call = find_call(directory_of(load_settings(config, os.environ), directory), call_id)
     hold(call, reason)
     click.echo(f"{call.files.call_id} is held")
 
 
 @recordings.command("release")
 @click.argument("call_id")
-@_in_directory
+@IN_DIRECTORY
 @exits_cleanly
 def release_recording(call_id: str, config: Path | None, directory: Path | None) -> None:
     """End a hold: the call may be deleted again."""
-    call = find_call(_where(load_settings(config, os.environ), directory), call_id)
+    call = find_call(directory_of(load_settings(config, os.environ), directory), call_id)
     release(call)
     click.echo(f"{call.files.call_id} is not held")
 
@@ -149,17 +143,14 @@ def print_schema() -> None:
     click.echo(json.dumps({"header": HEADER_SCHEMA, "marker": MARKER_SCHEMA}, indent=2))
 
 
-def _where(settings: Settings, directory: Path | None) -> Path:
-    where = directory or settings.media.recordings_dir
-    if not where.is_dir():
-        raise ConfigError(f"{where} is no directory", remedy="pass --directory")
-    return where
+for _command in (archive_recordings, show_status, decrypt):
+    recordings.add_command(_command)
 
 
 def _on_disk(
     delete: Callable[[Path], Deletion], settings: Settings, directory: Path | None
 ) -> Deletion:
-    where = _where(settings, directory)
+    where = directory_of(settings, directory)
     try:
         return delete(where)
     except OSError as error:

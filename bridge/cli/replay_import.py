@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from bridge.cli.errors import exits_cleanly
+from bridge.cli.options import directory_of
 from bridge.config.loading import load_settings
 from bridge.config.settings import Settings
 from bridge.errors import ConfigError
@@ -118,11 +119,10 @@ def _read(
             remedy="leave them out: the gateway keeps its own",
         )
     settings = load_settings(config, os.environ)
-    where = directory or settings.media.recordings_dir
-    if not where.is_dir():
-        raise ConfigError(f"{where} is no directory", remedy="pass --directory")
-    stored = find_call(where, call)
-    return read_gateway_call(stored, time.time_ns() // 1_000_000, _history(stored, settings, url))
+    stored = find_call(directory_of(settings, directory), call)
+    now_ms = time.time_ns() // 1_000_000
+    keys = settings.recordings.identities_file
+    return read_gateway_call(stored, now_ms, _history(stored, settings, url), keys)
 
 
 def _history(stored: StoredCall, settings: Settings, url: str | None) -> History | None:

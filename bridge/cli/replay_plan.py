@@ -79,7 +79,7 @@ def make_plan(options: PlayOptions, results: Path, stack: ExitStack) -> ReplayPl
     """
     scripts = options.scripts
     if options.shadow is not None:
-        scripts = (*scripts, *_shadow(options.shadow, options.day, stack))
+        scripts = (*scripts, *_shadow(options, options.shadow, stack))
     files = find_scripts(scripts, options.tags)
     check_text_models(files, os.environ, stand_ins=options.stand_ins)
     files, left_out = multiplied(files, choose_packs(options.packs))
@@ -198,7 +198,7 @@ def find_scripts(paths: Sequence[Path], tags: Sequence[str]) -> tuple[ScriptFile
     return tuple(found.values())
 
 
-def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Path, ...]:
+def _shadow(options: PlayOptions, directory: Path, stack: ExitStack) -> tuple[Path, ...]:
     """Make scripts of a day's recorded calls, which are gone with the stack; name those left out.
 
     Raises:
@@ -206,8 +206,9 @@ def _shadow(directory: Path, day: datetime | None, stack: ExitStack) -> tuple[Pa
     """
     now = datetime.now(UTC)
     out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bridge-shadow-")))
-    wanted = yesterday_of(now) if day is None else day.date()
-    found = shadow_calls(directory, wanted, now, out)
+    wanted = yesterday_of(now) if options.day is None else options.day.date()
+    keys = load_settings(options.config, os.environ).recordings.identities_file
+    found = shadow_calls(directory, wanted, now, out, keys)
     for why in found.left_out:
         click.echo(f"not played: {why}", err=True)
     if not found.scripts:

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from bridge.config.archive import RecordingsSettings
 from bridge.config.arm_access import AccessSettings
 from bridge.config.complaints import suggest
 from bridge.config.console import ConsoleSettings
@@ -415,6 +416,7 @@ class Settings(_Settings):
     shutdown_grace_s: float = Field(5.0, ge=0, le=3600)
     sip: SipSettings = SipSettings()
     media: MediaSettings = MediaSettings()
+    recordings: RecordingsSettings = RecordingsSettings()
     session: SessionSettings = SessionSettings()
     redis: RedisSettings = RedisSettings()
     http: HttpSettings = HttpSettings()

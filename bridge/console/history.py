@@ -190,5 +190,5 @@ class CallHistory:
             row["duration_ms"] = row["ended_at"] - row["started_at"]
         row.update({name: end[name] for name in _END_TEXTS if name in end})
         row.update({name: int(float(end[name])) for name in _END_NUMBERS if end.get(name)})
-        row["recording"] = CallFiles(self._directory, row["call_id"]).audio.exists()
+        row["recording"] = CallFiles(self._directory, row["call_id"]).has_audio
         return row

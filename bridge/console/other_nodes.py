@@ -7,6 +7,7 @@ its own, good once, for that user and that call (:mod:`bridge.console.access.tok
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -42,6 +43,9 @@ _LOST = frozenset({1001, 1005, 1006, 1011, 1012})
 """RFC 6455 section 7.4.1: the node goes, gave no code, was cut off, failed, or starts anew.
 
 1005 and 1006 are never sent (section 7.1.5), so they can't be passed on either."""
+
+SEALED = 423
+"""HTTP status (RFC 4918 section 11.3): a recording is there, encrypted, and nobody opens it."""
 
 _PASSED_ON = ("content-type", "content-length", "content-range", "accept-ranges", "etag")
 
@@ -98,8 +102,8 @@ class OtherNodes:
         """Return whether a node has a call's recording, and can be asked for it now."""
         try:
             await self.check_recording(node, call_id, user)
-        except HTTPException:
-            return False
+        except HTTPException as error:
+            return error.status_code == SEALED
         return True
 
     async def check_recording(self, node: str, call_id: str, user: str) -> None:
@@ -124,6 +128,16 @@ class OtherNodes:
         headers = {} if wanted is None else {"Range": wanted}
         answer = await self._ask("GET", node, call_id, user, "recording", {}, headers)
         return _PassedOn(answer)
+
+    async def sealed(self, node: str, call_id: str, user: str) -> tuple[bytes, float]:
+        """Return an encrypted recording as it lies there, and its time; raises as the former.
+
+        Returns:
+            The content, and when it was last written, s since the Unix epoch.
+        """
+        answer = await self._ask("GET", node, call_id, user, "sealed", {}, {})
+        written = parsedate_to_datetime(answer.headers["last-modified"])
+        return await answer.aread(), written.timestamp()
 
     async def outline(self, node: str, call_id: str, user: str, width: int) -> Json:
         """Return a recording's outline and markers; raises as :meth:`recording`."""
@@ -190,6 +204,11 @@ class OtherNodes:
             await answer.aclose()
             if answer.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
                 raise HTTPException(answer.status_code, "the recording has no such range")
+            if answer.status_code == SEALED:
+                said = f"node {node} has the recording of this call, encrypted, and can't open it"
+                raise HTTPException(
+                    SEALED, f"{said}: set recordings.identities_file there, or here"
+                )
             raise HTTPException(404, f"no recording of this call is kept; node {node} took it")
         return answer
 

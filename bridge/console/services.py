@@ -48,6 +48,7 @@ class Sources:
 
     Attributes:
         recordings_dir: recordings and call records of this node.
+        identities_file: opens encrypted recordings; None: nothing here does.
         replays_dir: what `bridge replay --report` wrote, a directory each.
         scripts_dir: where call scripts that are made of recorded calls go.
         rollouts: of the settings.
@@ -56,6 +57,7 @@ class Sources:
     """
 
     recordings_dir: Path = Path("recordings")
+    identities_file: Path | None = None
     replays_dir: Path = Path(".bridge/replay")
     scripts_dir: Path = Path("call_scripts/recorded")
     rollouts: Mapping[str, RolloutSettings] = field(default_factory=dict)

@@ -155,16 +155,17 @@ def _delete(done: Deletion, wanted: Iterable[tuple[StoredCall, frozenset[StoredP
     # The record goes last: without it nothing says whose the rest is.
     for call_id in done.events:
         files = CallFiles(done.directory, call_id)
-        for path in (files.audio, files.figures, files.markers, files.sip, files.record):
+        files.delete_audio()
+        for path in (files.figures, files.markers, files.sip, files.record):
             path.unlink(missing_ok=True)
     blank_lines(done.directory / CDR_FILE, frozenset(done.events))
 
 
 def _delete_parts(done: Deletion, files: CallFiles, parts: frozenset[StoredPart]) -> None:
-    if StoredPart.AUDIO in parts and files.audio.exists():
+    if StoredPart.AUDIO in parts and files.has_audio:
         done.audio.append(files.call_id)
         if not done.dry_run:
-            files.audio.unlink(missing_ok=True)
+            files.delete_audio()
     if StoredPart.TRANSCRIPT in parts:
         texts = [each for each in _without_texts(files) if each is not None]
         if texts:

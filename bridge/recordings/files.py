@@ -1,6 +1,9 @@
 """The files of stored calls: their names, and the caller, age and hold of each call.
 
     <call_id>.wav                      the recording
+    <call_id>.wav.age                  the same, encrypted (`bridge.recordings.encryption`)
+    <call_id>.archive, .shipping, .shipped, .unwanted    how far it is with its encryption, and with
+                                       a copy elsewhere (`bridge.recordings.notes`)
     <call_id>.markers.jsonl            what happened where in it (`bridge.audio.markers`)
     <call_id>.json                     the call's record
     <call_id>.sip.jsonl                its SIP messages (`bridge.sip.trace`)
@@ -16,6 +19,7 @@ Everything here blocks.
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +36,11 @@ DELETIONS_FILE = "deletions.jsonl"
 METRICS_DIR = "metrics"
 
 SIP_SUFFIX = ".sip.jsonl"
-_SUFFIXES = (".wav", MARKERS_SUFFIX, ".json", SIP_SUFFIX)
+AUDIO_SUFFIX = ".wav"
+ENCRYPTED_SUFFIX = ".wav.age"
+SHIPPED_SUFFIX = ".shipped"
+UNWANTED_SUFFIX = ".unwanted"
+_SUFFIXES = (AUDIO_SUFFIX, ENCRYPTED_SUFFIX, SHIPPED_SUFFIX, MARKERS_SUFFIX, ".json", SIP_SUFFIX)
 _HOLD_SUFFIX = ".hold"
 _QUIET_S = 60.0
 """A file without a record that was written to within this time is of a call that goes on: a
@@ -48,8 +56,63 @@ class CallFiles:
 
     @property
     def audio(self) -> Path:
-        """The recording."""
-        return self.directory / f"{self.call_id}.wav"
+        """The recording, until it is encrypted."""
+        return self.directory / f"{self.call_id}{AUDIO_SUFFIX}"
+
+    @property
+    def encrypted(self) -> Path:
+        """The encrypted recording; whole where it exists."""
+        return self.directory / f"{self.call_id}{ENCRYPTED_SUFFIX}"
+
+    @property
+    def unfinished(self) -> Path:
+        """The encrypted recording while it is written."""
+        return self.directory / f"{self.call_id}{ENCRYPTED_SUFFIX}.part"
+
+    @property
+    def note(self) -> Path:
+        """The archive's note on the recording, until it is shipped."""
+        return self.directory / f"{self.call_id}.archive"
+
+    @property
+    def shipping(self) -> Path:
+        """The same, of one that is on its way to a bucket."""
+        return self.directory / f"{self.call_id}.shipping"
+
+    @property
+    def shipped(self) -> Path:
+        """The same, of one that is in a bucket."""
+        return self.directory / f"{self.call_id}{SHIPPED_SUFFIX}"
+
+    @property
+    def unwanted(self) -> Path:
+        """The same, of one that is to be deleted there."""
+        return self.directory / f"{self.call_id}{UNWANTED_SUFFIX}"
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is a recording, here or in a bucket."""
+        return any(path.exists() for path in (self.encrypted, self.audio, self.shipped))
+
+    def delete_audio(self) -> None:
+        """Delete the recording here in every form; one that was shipped becomes unwanted.
+
+        The plain one goes first, and the notes are looked at again at the end: whoever encrypts or
+        ships it just now then sees that it is gone, and takes back what was made of it.
+
+        Raises:
+            OSError: one can't be deleted.
+        """
+        self.audio.unlink(missing_ok=True)
+        self._take_back()
+        for path in (self.encrypted, self.unfinished, self.note):
+            path.unlink(missing_ok=True)
+        self._take_back()
+
+    def _take_back(self) -> None:
+        for path in (self.shipping, self.shipped):
+            with suppress(FileNotFoundError):
+                path.replace(self.unwanted)
 
     @property
     def markers(self) -> Path:
@@ -132,7 +195,7 @@ def read_call(files: CallFiles) -> StoredCall:
     if about is None:
         about = decode(_content(files.markers)).header or _header(files.sip)
     started = about.get("started_at_ms")
-    parts = (files.audio, files.markers, files.record, files.sip)
+    parts = (files.audio, files.encrypted, files.shipped, files.markers, files.record, files.sip)
     present = [path for path in parts if path.exists()]
     written_s = max((path.stat().st_mtime for path in present), default=0.0)
     return StoredCall(

@@ -578,6 +578,16 @@ HOST = [
         },
     ),
     Panel(
+        "Recordings at rest",
+        "short",
+        {
+            "{{state}} {{instance}}": "bridge_recordings",
+            "oldest, s: {{state}} {{instance}}": "bridge_recordings_oldest_seconds",
+            "failing {{instance}}": "bridge_recordings_archive_failing",
+        },
+        "Of finished calls, on the node's disk; plain ones should be none.",
+    ),
+    Panel(
         "UDP packets that the host dropped",
         "pps",
         {"{{instance}}": f"rate(node_netstat_Udp_RcvbufErrors{WINDOW})"},

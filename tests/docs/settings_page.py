@@ -26,7 +26,8 @@ only from variables or files that the settings name. `bridge check --config FILE
 wrong, with its line. What an agent says and does is not here but in
 [dialplans](../../dialplans/README.md); how an arm reaches its service, with examples (Azure, a
 proxy), in [ARMS.md](ARMS.md); how the console is reached, in [CONSOLE.md](../CONSOLE.md);
-how a rollout is run, in [ROLLOUT.md](../ROLLOUT.md).
+how a rollout is run, in [ROLLOUT.md](../ROLLOUT.md); what becomes of recordings, in
+[RECORDINGS.md](RECORDINGS.md).
 
 `_s` is seconds, `_ms` milliseconds. This page is written from the settings models
 (`bridge/config/settings.py`); after a change:

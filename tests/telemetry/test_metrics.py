@@ -132,6 +132,9 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_store_pending_writes": ("", ""),
     "bridge_store_away": ("reason", ""),
     "bridge_records_waiting": ("", ""),
+    "bridge_recordings": ("state", ""),
+    "bridge_recordings_oldest_seconds": ("state", ""),
+    "bridge_recordings_archive_failing": ("", ""),
     "bridge_records_dropped_total": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
     "bridge_store_swept_calls_total": ("", ""),
@@ -262,6 +265,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.store.set_records_waiting(2)
     metrics.store.records_dropped(1)
     metrics.store.dropped(2)
+    metrics.archive.set_recordings("plain", 2, 60)
     metrics.node.set_refused("state", refused=True)
     metrics.node.set_certificate("console", 1.0)
     return metrics

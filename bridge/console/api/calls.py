@@ -93,7 +93,7 @@ async def get_call(call_id: str, principal: Anybody, services: Using) -> Json:
         found["record"] = _shown(call.record, texts=principal.may(Permission.TRANSCRIPT_VIEW))
     files = CallFiles(services.sources.recordings_dir, call_id)
     found["recording"] = not call.live and (
-        files.audio.exists()
+        files.has_audio
         or await services.nodes.has_recording(call.fields.get("node", ""), call_id, principal.user)
     )
     return found

@@ -18,6 +18,7 @@ from bridge.live.records.summary import (
     Turn,
     read_origin_fields,
 )
+from bridge.recordings.files import CallFiles
 from bridge.routing.rollout.observed import CallEntry, Loss, Observed
 from bridge.routing.rollout.verdict import Badness
 from bridge.routing.verstat import Verstat
@@ -39,7 +40,7 @@ def summary_of(lost: History, directory: Path) -> CallSummary:
     kinds = ("session_lost", "tool_ended", "measured", "emergency_heard", "ended")
     events = {kind: list(_events(lost, kind)) for kind in kinds}
     ended_ms = int(fields["ended_at"])
-    recording = directory / f"{fields['call_id']}.wav"
+    files = CallFiles(directory, fields["call_id"])
     reasons = [event.get("reason", "") for _, event in events["ended"]]
     silence_ms, silence_cause = _longest_silence(lost)
     return CallSummary(
@@ -72,7 +73,7 @@ def summary_of(lost: History, directory: Path) -> CallSummary:
         duration_ms=ended_ms - lost.started_ms,
         turns=[_turn(turn) for turn in lost.turns()],
         interruptions=len(list(_events(lost, "interrupted"))),
-        recording=str(recording) if recording.exists() else None,
+        recording=str(files.audio) if files.has_audio else None,
         failures=[_session(at_ms, event) for at_ms, event in events["session_lost"]],
         latency=[TurnLatency.of(at_ms, event) for at_ms, event in events["measured"]],
         tools=[_tool(event) for _, event in events["tool_ended"]],

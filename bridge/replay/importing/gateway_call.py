@@ -15,6 +15,7 @@ from bridge.audio.markers import Markers, decode
 from bridge.audio.wav import read_wav
 from bridge.errors import ConfigError
 from bridge.recordings.files import StoredCall, stored_calls
+from bridge.recordings.playback import opened_recording
 from bridge.recordings.retention import StoredPart, overdue
 from bridge.replay.importing.importing import import_call
 from bridge.replay.importing.markers import MarkedCall, markers_of
@@ -33,21 +34,29 @@ class MayNotBeUsedError(ConfigError):
     """A recorded call whose caller has not agreed, or whose time is over."""
 
 
-def read_gateway_call(call: StoredCall, now_ms: int, events: History | None = None) -> RecordedCall:
+def read_gateway_call(
+    call: StoredCall,
+    now_ms: int,
+    events: History | None = None,
+    identities_file: Path | None = None,
+) -> RecordedCall:
     """Read a call.
 
     Args:
         call: its files.
         now_ms: wall time, ms since the Unix epoch.
         events: the call in Redis, where it is still there.
+        identities_file: opens an encrypted recording.
 
     Raises:
         MayNotBeUsedError: the caller did not agree, or the call was to be gone by now.
-        ConfigError: it goes on, or has no recording.
+        ConfigError: it goes on, has no recording, or an encrypted one that nothing here opens.
+        InfrastructureError: its encrypted recording is damaged.
     """
     record = _read_record(call)
     _check_may_be_used(call, record, now_ms)
-    sound, rate_hz = read_wav(call.files.audio)
+    with opened_recording(call.files, identities_file) as path:
+        sound, rate_hz = read_wav(path)
     if sound.shape[1] != 2:
         raise ConfigError(
             f"{sound.shape[1]} channels: the caller can't be told from the agent",
@@ -100,7 +109,7 @@ def _read_record(call: StoredCall) -> Record:
             f"{name} has no record, so nothing says that its caller agreed",
             remedy="use another call; a gateway that was killed leaves none",
         ) from error
-    if not call.files.audio.exists() or record.get("answered_at_ms") is None:
+    if not call.files.has_audio or record.get("answered_at_ms") is None:
         raise ConfigError(
             f"{name} has no recording",
             remedy="use a call whose dialplan has recording.enabled, before recording.keep_days",
@@ -170,7 +179,9 @@ class Shadowed:
     left_out: tuple[str, ...]
 
 
-def shadow_calls(directory: Path, day: date, now: datetime, out: Path) -> Shadowed:
+def shadow_calls(
+    directory: Path, day: date, now: datetime, out: Path, identities_file: Path | None = None
+) -> Shadowed:
     """Make scripts of the calls of one day.
 
     Args:
@@ -178,6 +189,7 @@ def shadow_calls(directory: Path, day: date, now: datetime, out: Path) -> Shadow
         day: on which they began, in the time zone of ``now``.
         now: with its zone; by it a call's time may be over.
         out: where the scripts go.
+        identities_file: opens encrypted recordings.
 
     Raises:
         ConfigError: there was no call on that day.
@@ -195,7 +207,9 @@ def shadow_calls(directory: Path, day: date, now: datetime, out: Path) -> Shadow
     for call in sorted(calls, key=lambda each: each.started_at_ms):
         path = out / f"{call.files.call_id}.yaml"
         try:
-            recorded = read_gateway_call(call, round(now.timestamp() * 1000))
+            recorded = read_gateway_call(
+                call, round(now.timestamp() * 1000), identities_file=identities_file
+            )
             scripts.append(import_call(recorded, path).path)
         except ConfigError as error:
             left_out.append(f"{call.files.call_id}: {error}")

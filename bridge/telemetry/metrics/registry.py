@@ -31,7 +31,7 @@ from bridge.telemetry.metrics.media import MediaMetrics
 from bridge.telemetry.metrics.node import NodeMetrics
 from bridge.telemetry.metrics.rollouts import RolloutMetrics
 from bridge.telemetry.metrics.sip import SipMetrics
-from bridge.telemetry.metrics.store import StoreMetrics
+from bridge.telemetry.metrics.store import ArchiveMetrics, StoreMetrics
 from bridge.telemetry.metrics.tools import ToolMetrics
 from bridge.telemetry.metrics.turns import TurnMetrics
 from bridge.telemetry.metrics.upstream import UpstreamMetrics
@@ -114,6 +114,7 @@ class Metrics:
         self.supervision = SupervisionMetrics(make)
         self.rollouts = RolloutMetrics(make)
         self.store = StoreMetrics(make)
+        self.archive = ArchiveMetrics(make)
         self.node = NodeMetrics(make)
 
     @property

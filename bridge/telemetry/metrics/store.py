@@ -1,4 +1,4 @@
-"""Metrics of Redis: writes on their way there, its absence, calls of dead nodes."""
+"""Metrics of what is kept: writes on their way to Redis, calls of dead nodes, recordings."""
 
 from bridge.telemetry.metrics.families import Families
 
@@ -35,3 +35,25 @@ class StoreMetrics:
             self._reasons.add(reason)
         for each in self._reasons:
             self._away.labels(each).set(each == reason)
+
+
+class ArchiveMetrics:
+    """Recordings of calls that are over, on this node's disk."""
+
+    def __init__(self, make: Families) -> None:
+        self._recordings = make.gauge(
+            "recordings", "Finished recordings on the disk, by state.", "state"
+        )
+        self._oldest = make.gauge(
+            "recordings_oldest_seconds",
+            "How long ago the call of the oldest recording in a state ended; 0 without one.",
+            "state",
+        )
+        self.set_failing = make.gauge(
+            "recordings_archive_failing", "1 while recordings are not taken on, for an error."
+        ).set
+
+    def set_recordings(self, state: str, count: int, oldest_s: int) -> None:
+        """Publish how many recordings are in a state, and the age of the oldest."""
+        self._recordings.labels(state).set(count)
+        self._oldest.labels(state).set(oldest_s)
