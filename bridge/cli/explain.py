@@ -146,8 +146,21 @@ def with_sessions(found: Explanation, settings: Settings) -> Explanation:
     without = set(names) & settings.sip_arms.keys()
     if not arms and not without:
         arms = {"": None}
-    sessions = {name: session_layers(dialplan, name, arm) for name, arm in arms.items()}
+    sessions = {
+        name: {**session_layers(dialplan, name, arm), **_audio_layers(name, arm)}
+        for name, arm in arms.items()
+    }
     return replace(found, sessions=sessions)
+
+
+def _audio_layers(name: str, arm: ArmSettings | None) -> Layers:
+    """Return the audio of an arm's sessions, in its settings' words, as fields of the session."""
+    if arm is None:
+        return {}
+    by = arm.audio_named_by
+    source, audio = "default" if by is None else f"arms.{name}.{by}", arm.audio_formats
+    ways = {"input": audio.input, "output": audio.output}
+    return {f"audio.{way}.format": Setting(each, source) for way, each in ways.items()}
 
 
 def _read(number: str, numbers: NumberFormat) -> str:

@@ -38,10 +38,15 @@ class _Part(BaseModel):
 
 
 class Price(_Part):
-    """USD per million tokens of one modality; no output is made of images."""
+    """USD per million tokens of one modality; no output is made of images.
+
+    Attributes:
+        written: of input that was written to the cache, where that has a price of its own.
+    """
 
     input: float = Field(ge=0)
     cached: float = Field(ge=0)
+    written: float | None = Field(None, ge=0)
     output: float | None = Field(None, ge=0)
 
 
@@ -49,7 +54,7 @@ class ModelPrices(_Part):
     """The prices of a model's tokens."""
 
     text: Price
-    audio: Price
+    audio: Price | None = None
     image: Price | None = None
 
 
@@ -57,14 +62,15 @@ class Model(_Part):
     """A model, with its prices and dates.
 
     Attributes:
-        kind: `conversation` for an arm, `transcription` for a dialplan's transcription.
+        kind: `conversation` for an arm, `transcription` for a dialplan's transcription, `backend`
+            for what a full-duplex voice delegates to.
         dialects: in which the service offers it.
         voices: name of its set of voices.
         shutdown: first day without it.
         usd_per_minute: where it is billed by time.
     """
 
-    kind: Literal["conversation", "transcription"] = "conversation"
+    kind: Literal["conversation", "transcription", "backend"] = "conversation"
     dialects: tuple[Literal["ga", "beta", "live", "translate"], ...] = Field(min_length=1)
     voices: Word | None = None
     released: date | None = None

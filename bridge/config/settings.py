@@ -32,7 +32,7 @@ from bridge.config.sip import SipSettings
 from bridge.config.sip_arm import SipArmSettings
 from bridge.realtime.flavours import FLAVOURS
 from bridge.realtime.live_session import FORMATS
-from bridge.realtime.session_config import AudioFormat, AudioFormats
+from bridge.realtime.session_config import PCM_24KHZ_BOTH_WAYS, AudioFormat, AudioFormats
 
 FlavourName = Literal["openai", "azure", "xai", "inworld", "qwen", "vllm-omni", "localai"]
 
@@ -324,6 +324,15 @@ class ArmSettings(AccessSettings):
         if isinstance(audio, AudioPair):
             return AudioFormats(audio.input, audio.output)
         return AudioFormats(audio, audio)
+
+    @property
+    def audio_named_by(self) -> Literal["audio", "flavour"] | None:
+        """The field that its audio comes from; None where none says it: 24 kHz PCM both ways."""
+        if "audio" not in self.model_fields_set:
+            return None
+        flavour = FLAVOURS[self.flavour]
+        own = AudioFormats(flavour.hears[0], flavour.says[0])
+        return "flavour" if self.audio_formats == own != PCM_24KHZ_BOTH_WAYS else "audio"
 
     @property
     def digest(self) -> str:

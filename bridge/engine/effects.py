@@ -150,11 +150,13 @@ class DialPerson:
     Attributes:
         summary: for the person; a bounded part of it goes along.
         silent_ms: of an arm's agent: without RTP for so long after its answer it is lost.
+        urgent: no trunk's limit keeps it from being placed.
     """
 
     to: str
     summary: str = ""
     silent_ms: int | None = None
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ class Handoffs:
         headers = self._headers(effect.summary)
         try:
             hops = hops_onward(self._leg.headers)
-            leg = self._endpoint.dial(effect.to, headers, hops=hops)
+            leg = self._endpoint.dial(effect.to, headers, hops=hops, urgent=effect.urgent)
         except TelephonyError as error:
             log.warning("person_not_dialled", error=error.what)
             reason = error.reason if isinstance(error, CallNotPlacedError) else ""

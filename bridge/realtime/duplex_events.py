@@ -68,13 +68,18 @@ class DelegatedItemDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class DelegatedDone(Event):
-    """The backend's response ended; calls of one that failed take no output any more."""
+    """The backend's response ended; calls of one that failed take no output any more.
+
+    Attributes:
+        model: that made it, which is billed for ``usage``; None where the service doesn't say.
+    """
 
     response_id: ResponseId
     status: ResponseStatus
     delegation_id: str | None = None
     error_code: str | None = None
     usage: Usage | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

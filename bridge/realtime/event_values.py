@@ -26,7 +26,10 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens billed for a response or a transcription; ``seconds`` where billed by time."""
+    """Tokens billed for a response or a transcription; ``seconds`` where billed by time.
+
+    Cached tokens, and those that were written to the cache, are among the input's.
+    """
 
     input_text: int = 0
     input_audio: int = 0
@@ -34,6 +37,7 @@ class Usage:
     cached_text: int = 0
     cached_audio: int = 0
     cached_image: int = 0
+    written_text: int = 0
     output_text: int = 0
     output_audio: int = 0
     total: int = 0

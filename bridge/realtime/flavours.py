@@ -13,6 +13,8 @@ from bridge.realtime.flavour import PLAIN, Flavour
 from bridge.realtime.session_config import AudioFormat
 
 _ANY_PCM = tuple(each for each in AudioFormat if each.is_pcm)
+_AS_SPECIFIED = (AudioFormat.PCM_24KHZ, AudioFormat.PCMU, AudioFormat.PCMA)
+"""What OpenAI's specification has in either dialect: PCM at 24 kHz alone, and G.711."""
 
 _UNDOCUMENTED = "its documentation has no such field"
 _UNREAD = "it takes no notice of it"
@@ -26,11 +28,11 @@ _NO_SWITCH = {
     "turn_detection.interrupt_response": _BY_ITSELF,
 }
 
-AZURE = Flavour("azure", dialects=("ga", "beta"))
+AZURE = Flavour("azure", dialects=("ga", "beta"), hears=_AS_SPECIFIED, says=_AS_SPECIFIED)
 """Azure OpenAI: as OpenAI, but for the key's header (set by the arm's default ``auth``) and the
 names of models, which are those of the resource's deployments, in transcription, too
-(learn.microsoft.com, "Audio events reference", 2026; "Use the GPT Realtime API via WebSockets",
-2026)."""
+(learn.microsoft.com, "Audio events reference", 2026, which follows OpenAI's specification, audio
+included; "Use the GPT Realtime API via WebSockets", 2026)."""
 
 XAI = Flavour(
     "xai",

@@ -75,10 +75,13 @@ def _item(obj: WireObject) -> Item:
 
 
 def _usage(obj: WireObject) -> Usage:
-    cached = inside_if_any("input_tokens_details", at("cached_tokens", count))(obj, "")
+    def detail(key: str) -> int:
+        return inside_if_any("input_tokens_details", at(key, count))(obj, "")
+
     return Usage(
         input_text=count(obj, "input_tokens"),
-        cached_text=cached,
+        cached_text=detail("cached_tokens"),
+        written_text=detail("cache_write_tokens"),
         output_text=count(obj, "output_tokens"),
         total=count(obj, "total_tokens"),
     )
@@ -103,6 +106,7 @@ def _delegated_done(status: ResponseStatus, details: str) -> EventRow:
         status=constant(status),
         error_code=_of_response(at(details, optional(nested(_code_of)))),
         usage=_of_response(optional(nested(_usage))),
+        model=_of_response(at("model", optional_str)),
         **_of_delegation,
     )
 

@@ -10,6 +10,7 @@ from bridge.errors import ConfigError
 from bridge.realtime.dialects import dialect_of
 from bridge.realtime.flavour import PLAIN, Flavour
 from bridge.realtime.flavours import FLAVOURS
+from bridge.realtime.session_config import AudioFormat
 from bridge.routing.models import Dialplan
 from bridge.routing.session import GA_PATHS, read_config
 from bridge.routing.session_layers import (
@@ -86,6 +87,7 @@ def session_warnings(
                 f"arm {name}: a server of flavour {arm.flavour} is not sent"
                 f" {command.__name__}: {why}"
             )
+        yield from _unnamed_rates(name, arm)
     for dialplan in dialplans:
         names = _with_session(dialplan, arms, rollouts)
         for name in names:
@@ -108,6 +110,21 @@ def session_warnings(
                 f"dialplan {dialplan.name}: the arms {' and '.join(names)} differ in their session"
                 " alone, and not for its calls: agent.session and the agent's own fields stand"
                 " above the arms'"
+            )
+
+
+def _unnamed_rates(name: str, arm: ArmSettings) -> Iterator[str]:
+    """Warn of audio whose rate the beta can't name, but where a flavour vouches for its server."""
+    if arm.dialect != "beta" or arm.flavour != PLAIN.name:
+        return
+    formats = arm.audio_formats
+    for verb, audio in (("heard", formats.input), ("spoken", formats.output)):
+        if audio.is_pcm and audio is not AudioFormat.PCM_24KHZ:
+            yield (
+                f"arm {name}: audio {audio} is {verb} as `pcm16`, which names no rate in the beta,"
+                " and is 24 kHz by its specification: a server that doesn't work at"
+                f" {audio.rate_hz // 1000} kHz by itself takes it at the wrong speed, without an"
+                " error; write audio: pcm24k, pcmu or pcma"
             )
 
 

@@ -1,7 +1,7 @@
 """Sorts a call's tokens into kinds, and prices them. Pure.
 
-Prices are those of `bridge/config/models.yaml`; a cached token is billed at its own price in the
-place of the input price (`PROTOCOL.md` section 8).
+Prices are those of `bridge/config/models.yaml`; a token that is cached, or written to the cache, is
+billed at its own price in the place of the input price (`PROTOCOL.md` section 8).
 """
 
 from collections import Counter
@@ -18,17 +18,18 @@ _PER_MILLION = 1e6
 
 
 def tokens_of(usage: Usage) -> Counter[tuple[BilledToken, Modality]]:
-    """Sort what a response was billed for; ``in`` is what was not cached."""
+    """Sort what a response was billed for; ``in`` is what has nothing to do with the cache."""
     given = (
-        (Modality.TEXT, usage.input_text, usage.cached_text, usage.output_text),
-        (Modality.AUDIO, usage.input_audio, usage.cached_audio, usage.output_audio),
-        (Modality.IMAGE, usage.input_image, usage.cached_image, 0),
+        (Modality.TEXT, usage.input_text, usage.cached_text, usage.written_text, usage.output_text),
+        (Modality.AUDIO, usage.input_audio, usage.cached_audio, 0, usage.output_audio),
+        (Modality.IMAGE, usage.input_image, usage.cached_image, 0, 0),
     )
     tokens: Counter[tuple[BilledToken, Modality]] = Counter()
-    for modality, taken, cached, made in given:
+    for modality, taken, cached, written, made in given:
         for kind, count in (
-            (BilledToken.IN, taken - cached),
+            (BilledToken.IN, taken - cached - written),
             (BilledToken.CACHED, cached),
+            (BilledToken.WRITTEN, written),
             (BilledToken.OUT, made),
         ):
             if count > 0:
@@ -82,5 +83,7 @@ def _price(price: Price, kind: BilledToken) -> float | None:
             return price.input
         case BilledToken.CACHED:
             return price.cached
+        case BilledToken.WRITTEN:
+            return price.written
         case BilledToken.OUT:
             return price.output

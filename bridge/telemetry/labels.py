@@ -157,6 +157,8 @@ class BilledToken(enum.StrEnum):
     IN = "in"
     OUT = "out"
     CACHED = "cached"
+    WRITTEN = "written"
+    """Read, and written to the cache."""
 
 
 class Modality(enum.StrEnum):

@@ -296,6 +296,7 @@ class SipEndpoint:
         *,
         caller: str | None = None,
         hops: int = MOST_HOPS,
+        urgent: bool = False,
     ) -> Leg:
         """Place a call.
 
@@ -305,6 +306,7 @@ class SipEndpoint:
             caller: user part of the From header; None for the trunk's ``caller_id``, or the user
                 that is registered with it, or the gateway's own.
             hops: its Max-Forwards; below 0 for a call that may go on no further.
+            urgent: place it over the trunk's limits, too.
 
         Raises:
             CallNotPlacedError: the trunk's limits are reached, or there is no hop left.
@@ -312,7 +314,7 @@ class SipEndpoint:
         """
         account = self._accounts.towards(uri)
         trunk = self._settings.trunk_towards(uri)
-        self._may_dial(trunk, hops)
+        self._may_dial(trunk, hops, urgent=urgent)
         identity = self._identity(caller, trunk) or account.identity
         uri = routed(self.with_its_number(uri), self._settings.trunks.get(trunk))
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
@@ -342,10 +344,13 @@ class SipEndpoint:
         leg.sip_call_id = leg.sip_call_id or call.sip_call_id
         return leg
 
-    def _may_dial(self, trunk: str, hops: int) -> None:
+    def _may_dial(self, trunk: str, hops: int, *, urgent: bool) -> None:
         reason = NotPlaced.TOO_MANY_HOPS if hops < 0 else None
         if reason is None and self._doors is not None:
             reason = self._doors.judge_dial(trunk)
+            if reason is not None and urgent:
+                log.warning("emergency_placed_over_limit", trunk=trunk, reason=reason.value)
+                return
         if reason is not None:
             self._on_not_placed(trunk, reason)
             raise CallNotPlacedError(reason, trunk)

@@ -188,23 +188,29 @@ async def test_tool_is_called_by_the_backend_and_its_answer_is_spoken(
                 await caller.hang_up()
                 await calls.until_ended(call_id)
             record = await gateway.record_of(call_id)
-    print(
-        json.dumps(record["turns"], indent=1),
-        json.dumps(record["tools"], indent=1),
-        json.dumps(record["tokens"]),
-    )
     sent = [line["raw"] for line in wire(tmp_path, call_id) if line["direction"] == "sent"]
     kinds = [each["type"] for each in sent if each["type"].startswith("response.")]
-    for line in wire(tmp_path, call_id):
-        if "raw" in line and line["raw"]["type"] not in (
-            "session.output_audio.delta",
-            "session.input_audio.append",
-        ):
-            print(line["direction"], json.dumps(line["raw"])[:250])
     assert kinds == ["response.item.create", "response.create"]
     assert "forty two" in spoken(record, "agent")[-1]
     assert [tool["result"] for tool in record["tools"]] == ["ok"]
-    assert record["tokens"]["out"]  # of the backend
+    assert_backend_billed(record, wire(tmp_path, call_id))
+
+
+def assert_backend_billed(record: Record, lines: list[dict[str, Any]]) -> None:
+    """Check what the backend cost, beside the voice's time, by what the service has sent."""
+    nested = [line["raw"]["event"] for line in lines if line["type"] == "response.event"]
+    ended = [each["response"] for each in nested if each["type"] == "response.completed"]
+    taken = sum(each["usage"]["input_tokens"] for each in ended)
+    made = sum(each["usage"]["output_tokens"] for each in ended)
+    assert min(taken, made) > 0
+    assert record["tokens"] == {"in": {}, "out": {}, "cached": {}, "written": {}}
+    assert record["backend_model"] == "gpt-5.6-luna"
+    assert record["backend_tokens"]["in"] == {"text": taken}
+    assert record["backend_tokens"]["out"] == {"text": made}
+    backend_usd = (taken * 0.20 + made * 1.20) / 1e6  # its official page, 2026-11-24
+    assert record["backend_cost_usd"] == pytest.approx(backend_usd)
+    voice_usd = record["cost_usd"] - backend_usd
+    assert 0 < voice_usd < record["duration_ms"] / 60_000 * 0.05
 
 
 async def test_session_that_expires_is_changed_and_the_talk_goes_on(

@@ -4,33 +4,27 @@ Who hears whom is told by tones (FFT). The gateway has a Realtime arm, too, for 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from bridge.audio.wav import read_wav
-from bridge.clock import SystemClock
-from bridge.config.settings import RedisSettings
 from bridge.softphone.sip_message import PhoneMessage, audio_sdp
-from bridge.store.control import Answer, ControlSender
 from bridge.store.local import LocalRedis
 from tests.audio.signals import level_at_db, tone
-from tests.support.gateways import ARM, CallsInRedis, Gateway, Record, serving, write_dialplan
-from tests.support.person import LOUD_DB, Person, Phone, a_person, hears
+from tests.support.gateways import ARM, serving, write_dialplan
+from tests.support.person import LOUD_DB, Phone
 from tests.support.ports import free_port
 from tests.support.processes import SIMULATOR_KEY
 from tests.support.rtp import RtpPeer
 from tests.support.rtp_caller import RtpCaller, header
 from tests.support.sip import Dialog, SipPeer
+from tests.support.sip_arm import CALLER_HZ, VENDOR_HZ, Office, calling, joined
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
-CALLER_HZ, VENDOR_HZ = 440.0, 1000.0
 FLAG = "out-flag"
 BARE = {"instructions": "At the vendor's.", "language": "en"}
 GREETS = {**BARE, "greeting": "Hello."}
@@ -41,27 +35,6 @@ VENDOR_TRUNK = {
     "limits": {"max_calls": 1},
 }
 FALLBACK = {"say": SORRY, "before_answer": "answer"}
-
-
-@dataclass
-class Office:
-    """A gateway; the vendor's port, at which the test has somebody or nobody."""
-
-    gateway: Gateway
-    vendor_port: int
-    redis_url: str
-
-    @asynccontextmanager
-    async def vendor(self, status: int = 200) -> AsyncIterator[Person]:
-        async with a_person(self.gateway.sip_port, self.vendor_port, status) as vendor:
-            yield vendor
-
-    @asynccontextmanager
-    async def vendor_that(self, status: int, sdp_port: int) -> AsyncIterator[SipPeer]:
-        """A vendor without RTP, who answers so."""
-        async with SipPeer(self.gateway.sip_port, self.vendor_port) as vendor:
-            vendor.on_call = lambda invite: (status, audio_sdp(sdp_port))
-            yield vendor
 
 
 @pytest.fixture(scope="module")
@@ -105,67 +78,6 @@ def office(
         },
     ) as gateway:
         yield Office(gateway, port, redis.url)
-
-
-@asynccontextmanager
-async def calling(
-    office: Office, called: str, more: str = "", refer: str = "603 Decline", hops: int = 70
-) -> AsyncIterator["Talk"]:
-    """Place a call; ``refer`` is the answer to a REFER, ``hops`` the INVITE's Max-Forwards."""
-    async with (
-        CallsInRedis(office.redis_url) as calls,
-        RtpCaller(office.gateway.sip_port) as caller,
-    ):
-        await calls.until_idle(office.gateway.node)  # the test before has not looked there
-        caller.on_refer = lambda request: caller.respond(request, refer)
-        caller.max_forwards = hops
-        caller.invite(called, f"X-Account: 4711\r\n{more}Supported: 100rel")
-        yield Talk(office, caller, calls)
-
-
-class Talk:
-    """A caller, and what is known of their call."""
-
-    def __init__(self, office: Office, caller: RtpCaller, calls: CallsInRedis) -> None:
-        self.caller = caller
-        self._office = office
-        self._calls = calls
-        self.call_id = ""
-
-    async def state(self) -> dict[str, str]:
-        return await self._calls.reader.call(self.call_id) or {}
-
-    async def begun(self) -> None:
-        self.call_id = await self._calls.until_active(self._office.gateway.node)
-
-    def hum(self) -> None:
-        self.caller.speak(tone(CALLER_HZ, 8000, 8 * 60_000, amplitude=8000))
-
-    async def hears(self, hz: float) -> None:
-        def so() -> bool:
-            latest = [each.samples for each in self.caller.heard[-25:]]
-            return bool(latest) and hears(np.concatenate(latest), hz)
-
-        await self.caller.until(so)
-
-    async def says(self, speaker: str) -> str:
-        return await self._calls.until_spoken(self.call_id, speaker, 1)
-
-    async def told(self, kind: str) -> dict[str, str]:
-        return (await self._calls.until_told(self.call_id, kind))[-1]
-
-    async def over(self) -> Record:
-        await self._calls.until_ended(self.call_id)
-        await self._office.gateway.until_active(0)
-        return await self._office.gateway.record_of(self.call_id)
-
-
-async def joined(talk: Talk, vendor: Person) -> None:
-    """Have both hum, and each hear the other."""
-    vendor.hum(VENDOR_HZ)
-    await talk.hears(VENDOR_HZ)
-    talk.hum()
-    await vendor.hears(CALLER_HZ)
 
 
 async def test_the_caller_is_answered_when_the_agent_has_and_both_hear_each_other(
@@ -399,38 +311,6 @@ async def test_an_agent_is_bridged_where_the_trunk_refuses_the_refer(office: Off
         record = await talk.over()
     assert len(talk.caller.refers) == 1
     assert (record["outcome"], record["reason"]) == ("completed", "caller_hung_up")
-
-
-async def test_a_supervisor_takes_the_caller_over_and_gives_them_back(office: Office) -> None:
-    """Nobody's microphone comes, so the caller goes back to an agent, who is called anew."""
-    control = ControlSender(RedisSettings(), office.redis_url, clock=SystemClock())
-
-    async def order(action: str, **params: object) -> Answer | None:
-        return await control.send(
-            *(office.gateway.node, talk.call_id, action, params),
-            by="eve",
-            command_id=f"{action}-{talk.call_id}",
-        )
-
-    async with office.vendor() as vendor, calling(office, "out") as talk:
-        await talk.begun()
-        assert await talk.caller.answered() == 200
-        await joined(talk, vendor)
-        assert await order("whisper", text="Be nice.") == Answer(False, "handed_over")
-        assert await order("say", text="Hello.") == Answer(False, "handed_over")
-        assert await order("take_over") == Answer(True)
-        await asyncio.wait_for(vendor.call.ended.wait(), 60)
-        await wait_until(lambda: len(vendor.invites) == 2, "the agent was not called again")
-        vendor.hum(VENDOR_HZ)
-        await talk.hears(VENDOR_HZ)
-        await vendor.hears(CALLER_HZ)
-        await talk.caller.hang_up()
-        await asyncio.wait_for(vendor.call.ended.wait(), 60)
-        record = await talk.over()
-    await control.aclose()
-    assert (record["outcome"], record["reason"]) == ("completed", "caller_hung_up")
-    assert [each["action"] for each in record["supervised"]] == ["take_over"]
-    assert record["failures"] == []
 
 
 async def test_ringing_with_audio_that_ends_in_a_refusal_is_a_refusal(office: Office) -> None:

@@ -205,6 +205,7 @@ arms:
   old: {url: "ws://127.0.0.1:9/v1/realtime", dialect: beta}
   new:
     url: "ws://127.0.0.1:9/v1/realtime"
+    audio: {input: pcmu, output: pcma}
     session:
       audio: {input: {turn_detection: {type: server_vad, silence_duration_ms: 300}}}
       tools:
@@ -215,6 +216,11 @@ WITH_SESSION = (
     "agent:\n  instructions: Be brief.\n  tools: [{name: end_call}]\n"
     "  turn_detection: {type: server_vad, threshold: 0.4}\n"
     "  session: {audio: {output: {speed: 1.1}}}\n"
+)
+
+ON_A = (
+    "schema: dialplan/v1\nname: a\narm: a\nmatch: [{called: '*'}]\n"
+    "agent: {instructions: Be brief.}\n"
 )
 
 
@@ -237,20 +243,24 @@ def test_explained_call_has_the_session_of_each_arm_and_where_its_fields_are_wri
     lines = lines[lines.index("session on arm old:") :]
     assert lines == [
         "session on arm old:",
+        'audio.input.format "pcm24k" default',
         "audio.input.turn_detection.create_response false agent.barge_in",
         "audio.input.turn_detection.interrupt_response false agent.barge_in",
         "audio.input.turn_detection.threshold 0.4 agent.turn_detection",
         'audio.input.turn_detection.type "server_vad" agent.turn_detection',
+        'audio.output.format "pcm24k" default',
         "audio.output.speed 1.1 agent.session",
         'instructions "Be brief." agent.instructions',
         'tools[function end_call] {"name": "end_call", "description": "Hang up. Say goodbye...'
         " agent.tools",
         "session on arm new:",
+        'audio.input.format "pcmu" arms.new.audio',
         "audio.input.turn_detection.create_response false agent.barge_in",
         "audio.input.turn_detection.interrupt_response false agent.barge_in",
         "audio.input.turn_detection.silence_duration_ms 300 arms.new.session",
         "audio.input.turn_detection.threshold 0.4 agent.turn_detection",
         'audio.input.turn_detection.type "server_vad" agent.turn_detection',
+        'audio.output.format "pcma" arms.new.audio',
         "audio.output.speed 1.1 agent.session",
         'instructions "Be brief." agent.instructions',
         'tools[function end_call] {"name": "end_call", "description": "Hang up. Say goodbye...'
@@ -267,6 +277,73 @@ def test_explained_call_has_the_session_of_each_arm_and_where_its_fields_are_wri
     without = check(str(tmp_path / "dialplans"), "--explain", "1").output
     assert "session (without an arm's own: --config):" in without
     assert "silence_duration_ms" not in without
+
+
+@pytest.mark.parametrize(
+    ("arm", "heard", "spoken"),
+    [
+        ({}, ("pcm24k", "default"), ("pcm24k", "default")),
+        ({"audio": "pcm24k"}, ("pcm24k", "arms.a.audio"), ("pcm24k", "arms.a.audio")),
+        ({"audio": {"input": "pcm16k"}}, ("pcm16k", "arms.a.audio"), ("pcm24k", "arms.a.audio")),
+        ({"flavour": "qwen"}, ("pcm16k", "arms.a.flavour"), ("pcm24k", "arms.a.flavour")),
+        ({"flavour": "azure"}, ("pcm24k", "default"), ("pcm24k", "default")),
+        ({"flavour": "azure", "audio": "pcma"}, ("pcma", "arms.a.audio"), ("pcma", "arms.a.audio")),
+    ],
+    ids=["default", "named", "one way", "flavour", "flavour without", "beside a flavour"],
+)
+def test_explained_call_has_the_audio_of_its_arm_and_where_it_is_written(
+    tmp_path: Path,
+    arm: dict[str, object],
+    heard: tuple[str, str],
+    spoken: tuple[str, str],
+) -> None:
+    arms = {"a": {"url": "ws://127.0.0.1:9/v1/realtime", "api_key_env": "KEY", **arm}}
+    config = write_sessions(tmp_path, ON_A, f"arms: {json.dumps(arms)}")
+    told = check("--explain", "1", "--config", config, "--json")
+    assert told.exit_code == 0, told.output
+    fields = json.loads(told.output)["sessions"]["a"]
+    assert [
+        (fields[f"audio.{way}.format"]["value"], fields[f"audio.{way}.format"]["source"])
+        for way in ("input", "output")
+    ] == [heard, spoken]
+
+
+@pytest.mark.parametrize(
+    ("arm", "warned"),
+    [
+        ({"audio": "pcm16k"}, [("pcm16k", "heard"), ("pcm16k", "spoken")]),
+        ({"audio": {"output": "pcm8k"}}, [("pcm8k", "spoken")]),
+        ({"audio": "pcmu"}, []),
+        ({}, []),
+        ({"flavour": "qwen"}, []),  # documented to be of that rate
+    ],
+    ids=["16 kHz", "one way at 8 kHz", "G.711", "24 kHz", "a server of that rate"],
+)
+def test_rate_that_the_beta_cannot_name_is_warned_of(
+    tmp_path: Path, arm: dict[str, object], warned: list[tuple[str, str]]
+) -> None:
+    beta = {"url": "ws://127.0.0.1:9/v1/realtime", "dialect": "beta", **arm}
+    config = write_sessions(tmp_path, ON_A, f"arms: {json.dumps({'a': beta})}")
+    told = check("--config", config, "--json")
+    assert told.exit_code == 0, told.output
+    found = [each for each in json.loads(told.output)["warnings"] if "names no rate" in each]
+    assert len(found) == len(warned)
+    for line, (audio, verb) in zip(found, warned, strict=True):
+        assert line.startswith(f"arm a: audio {audio} is {verb} as `pcm16`")
+
+
+def test_rate_that_azure_does_not_take_is_refused(tmp_path: Path) -> None:
+    arm = {
+        "url": "wss://r.openai.azure.com/v1",
+        "api_key_env": "KEY",
+        "flavour": "azure",
+        "audio": "pcm16k",
+    }
+    config = write_sessions(tmp_path, ON_A, f"arms: {json.dumps({'a': arm})}")
+    told = check("--config", config)
+    assert told.exit_code == 2
+    assert "has audio: pcm16k, which a server of flavour azure doesn't hear" in told.output
+    assert "write pcm24k or pcmu or pcma" in told.output
 
 
 def test_session_that_an_arm_cannot_be_asked_for_is_an_error_with_its_reason(

@@ -33,7 +33,7 @@ TALKED = {
                 "input_token_details": {"text_tokens": 0, "audio_tokens": 100},
                 "output_tokens": 20,
             },
-            {"in": {"audio": 100}, "out": {"text": 20}, "cached": {}},
+            {"in": {"audio": 100}, "out": {"text": 20}, "cached": {}, "written": {}},
             0.0,
             0.0008,
         ),
@@ -81,7 +81,7 @@ async def test_transcription_is_counted_beside_the_talk_and_costs(
     assert record["transcription_cost_usd"] == pytest.approx(usd)
     assert record["cost_usd"] == pytest.approx(talk_usd + usd)
     assert record["tokens"]["in"] == {"audio": 200}
-    empty: dict[str, dict[str, int]] = {"in": {}, "out": {}, "cached": {}}
+    empty: dict[str, dict[str, int]] = {"in": {}, "out": {}, "cached": {}, "written": {}}
     assert record["transcription_tokens"] == (tokens or empty)
     cost, counted = "bridge_cost_usd_total", "bridge_upstream_tokens_total"
     assert scrape.value(cost, arm="peer", model=model) == pytest.approx(usd)

@@ -231,13 +231,20 @@ def test_backend_is_read_through_its_envelope() -> None:
     assert isinstance(done.item, FunctionCall)
     usage = {
         "input_tokens": 9,
-        "input_tokens_details": {"cached_tokens": 4},
+        "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2},
         "output_tokens": 3,
         "total_tokens": 12,
     }
-    ended = nested({"type": "response.completed", "response": {"id": "resp_1", "usage": usage}})
+    response = {"id": "resp_1", "usage": usage}
+    ended = nested({"type": "response.completed", "response": {**response, "model": "gpt-6-sol"}})
     assert isinstance(ended, duplex.DelegatedDone)
-    assert ended.usage == Usage(input_text=9, cached_text=4, output_text=3, total=12)
+    assert ended.usage == Usage(
+        input_text=9, cached_text=4, written_text=2, output_text=3, total=12
+    )
+    assert ended.model == "gpt-6-sol"
+    nameless = nested({"type": "response.completed", "response": response})
+    assert isinstance(nameless, duplex.DelegatedDone)
+    assert nameless.model is None
     failed = nested(
         {"type": "response.failed", "response": {"id": "r", "error": {"code": "server_error"}}}
     )

@@ -75,8 +75,13 @@ def write_settings(
 
 
 def with_test_audio(arm: object) -> object:
-    """Return an arm with the audio of :data:`AUDIO`, unless it names its own."""
-    return {"audio": AUDIO, **arm} if AUDIO and isinstance(arm, Mapping) else arm
+    """Return an arm with the audio of :data:`AUDIO`, unless it names its own, or its server does.
+
+    Its server does by a flavour, and where the arm is a SIP URI.
+    """
+    if not AUDIO or not isinstance(arm, Mapping) or arm.keys() & {"flavour", "sip"}:
+        return arm
+    return {"audio": AUDIO, **arm}
 
 
 class Gateway:

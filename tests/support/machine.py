@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import Never
 
 import psutil
 
@@ -131,11 +132,7 @@ class Timing:
             for side, limit_ms in (("at least", least_ms), ("at most", most_ms))
             if isfinite(limit_ms)
         )
-        found = f"{what}: {measured_ms:g} ms, not {limits}"
-        worst = self._watch()
-        if worst.waited_ms >= min(outside_ms, TOO_LONG_MS):
-            raise Inconclusive(f"{found}; {worst}")
-        raise AssertionError(found)
+        self._fail(f"{what}: {measured_ms:g} ms, not {limits}", min(outside_ms, TOO_LONG_MS))
 
     def check_none(self, what: str, late: int) -> None:
         """Hold a count of frames that were late, or left out for lateness, against none.
@@ -144,12 +141,28 @@ class Timing:
             AssertionError: there are some.
             Inconclusive: there are, and a thread was denied a CPU for longer than buffers bridge.
         """
-        if not late:
-            return
+        if late:
+            self._fail(f"{what}: {late}, not 0", TOO_LONG_MS)
+
+    def check_heard(self, what: str, *, is_right: bool) -> None:
+        """Hold what an ear made of packets that came in time, or late, against what was said.
+
+        Args:
+            what: it was taken for.
+
+        Raises:
+            AssertionError: it is wrong.
+            Inconclusive: it is, and a thread was denied a CPU for longer than buffers bridge.
+        """
+        if not is_right:
+            self._fail(what, TOO_LONG_MS)
+
+    def _fail(self, found: str, denied_ms: float) -> Never:
+        """Raise, by whether a thread was denied a CPU for so long."""
         worst = self._watch()
-        if worst.waited_ms >= TOO_LONG_MS:
-            raise Inconclusive(f"{what}: {late}; {worst}")
-        raise AssertionError(f"{what}: {late}, not 0")
+        if worst.waited_ms >= denied_ms:
+            raise Inconclusive(f"{found}; {worst}")
+        raise AssertionError(found)
 
 
 def look_on(pid: int) -> None:

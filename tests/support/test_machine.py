@@ -124,8 +124,16 @@ def test_late_frames_are_a_failure_or_inconclusive() -> None:
     Timing(lambda: Wait("loop", 500)).check_none("late", 0)
     with pytest.raises(AssertionError, match="late: 2, not 0"):
         Timing(lambda: Wait("loop", TOO_LONG_MS - 1)).check_none("late", 2)
-    with pytest.raises(Inconclusive, match="late: 2; loop waited 40 ms of 500"):
+    with pytest.raises(Inconclusive, match="late: 2, not 0; loop waited 40 ms of 500"):
         Timing(lambda: Wait("loop", TOO_LONG_MS)).check_none("late", 2)
+
+
+def test_what_was_heard_wrong_is_a_failure_or_inconclusive() -> None:
+    Timing(lambda: Wait("loop", 500)).check_heard("forty two", is_right=True)
+    with pytest.raises(AssertionError, match=r"^forty$"):
+        Timing(lambda: Wait("loop", TOO_LONG_MS - 1)).check_heard("forty", is_right=False)
+    with pytest.raises(Inconclusive, match="forty; loop waited 40 ms of 500"):
+        Timing(lambda: Wait("loop", TOO_LONG_MS)).check_heard("forty", is_right=False)
 
 
 def test_group_is_inconclusive_where_all_in_it_is() -> None:

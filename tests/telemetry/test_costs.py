@@ -35,6 +35,26 @@ def test_a_model_priced_by_the_minute_costs_its_time() -> None:
     assert cost_usd(tokens_of(USAGE), live, seconds=120) == pytest.approx(0.10)
 
 
+@pytest.mark.parametrize(
+    ("name", "usd"),
+    [
+        ("gpt-6.2-sol", 100 * 2 + 300 * 0.10 + 600 * 2.50 + 50 * 10),
+        ("gpt-5.6-luna-2026-07-09", 100 * 0.20 + 300 * 0.02 + 600 * 0.25 + 50 * 1.20),
+    ],
+)
+def test_a_backends_tokens_cost_what_reading_and_writing_its_cache_costs(
+    name: str, usd: float
+) -> None:
+    used = Usage(input_text=1000, cached_text=300, written_text=600, output_text=50, total=1050)
+    tokens = tokens_of(used)
+    assert tokens[BilledToken.IN, Modality.TEXT] == 100
+    assert sum(tokens.values()) == used.total
+    assert cost_usd(tokens, load_models().find(name)) == pytest.approx(usd / 1e6)
+    # Whose table has no such price, or no such modality, says so.
+    assert cost_usd(tokens, load_models().find("gpt-realtime-2.1")) is None
+    assert cost_usd(tokens_of(USAGE), load_models().find(name)) is None
+
+
 def test_a_transcription_priced_by_tokens_costs_its_tokens() -> None:
     model = load_models().find("gpt-4o-transcribe")
     tokens = tokens_of(Usage(input_audio=100, output_text=20, total=120))

@@ -106,7 +106,8 @@ def _instruct(
     yield from instruct(call, policy.instruction, protected=True)
     person = call.policy.person
     if policy.transfers and person is not None and not call.elsewhere:
-        yield from want_handoff(call, HandingOver(now_ns, person, EMERGENCY, _answer_on))
+        handoff = HandingOver(now_ns, person, EMERGENCY, _answer_on, urgent=True)
+        yield from want_handoff(call, handoff)
     elif interrupts and not policy.by_model:
         yield from request_response(call)  # the answer that was cut, in the light of it
 

@@ -143,6 +143,7 @@ class HandoffState(Generic[CallT, EffectT]):
         bridged_ns: since when caller and person hear each other.
         keys: of the person's, held back as they may become a code.
         heard: an arm's agent was heard.
+        urgent: the caller is in an emergency: no trunk's limit holds the call to the person up.
     """
 
     since_ns: int
@@ -158,6 +159,7 @@ class HandoffState(Generic[CallT, EffectT]):
     bridged_ns: int = 0
     keys: str = ""
     heard: bool = False
+    urgent: bool = False
 
     @property
     def begun(self) -> bool:

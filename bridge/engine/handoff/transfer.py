@@ -266,7 +266,8 @@ def _dial(call: CallState, handoff: HandingOver, now_ns: int) -> Effects:
     if handoff.way is Way.BLIND:
         handoff.way = Way.BRIDGED
     yield from call.start_timer(Timer.TRANSFER, handoff.target.ring_ms)
-    yield DialPerson(handoff.target.to, handoff.summary, handoff.target.silent_ms)
+    target = handoff.target
+    yield DialPerson(target.to, handoff.summary, target.silent_ms, urgent=handoff.urgent)
     yield from want_filler(call, call.policy.recovery.filler_after_ms, now_ns)
 
 

@@ -113,7 +113,8 @@ def _refusal(call: CallState, event: SupervisorActed, rule: OrderRule) -> Refusa
     if rule.needs_agent:
         if call.fallback is not None:
             return Refusal.NO_AGENT
-        with_agent = rule.from_any_agent and call.with_agent_elsewhere
-        if call.handoff is not None and call.handoff.begun and not with_agent:
+        if call.with_agent_elsewhere and not rule.from_any_agent:
+            return Refusal.AGENT_ELSEWHERE
+        if call.handoff is not None and call.handoff.begun and not call.with_agent_elsewhere:
             return Refusal.HANDED_OVER
     return rule.refuses(call, event.order)

@@ -25,6 +25,8 @@ class Refusal(enum.StrEnum):
     """The agent is paused, or the supervisor has the caller."""
     HANDED_OVER = "handed_over"
     """The caller is with somebody else, or on the way there."""
+    AGENT_ELSEWHERE = "agent_elsewhere"
+    """The agent is at a SIP URI, out of reach of what needs a session of ours."""
     NO_AGENT = "no_agent"
     """The session is given up: the call goes the dialplan's fallback's way."""
     NO_PICTURES = "no_pictures"

@@ -215,8 +215,10 @@ class CallRecord:
     def on_server_event(self, event: ServerEvent) -> None:
         """Take what is only to be counted or kept of the session's events."""
         match event:
-            case ResponseDone(usage=Usage() as usage) | DelegatedDone(usage=Usage() as usage):
+            case ResponseDone(usage=Usage() as usage):
                 self.sessions.count(usage)
+            case DelegatedDone(usage=Usage() as usage, model=model):
+                self.sessions.count_backend(usage, model)
             case InputTranscriptCompleted(item_id=item_id, usage=usage):
                 self._turns.transcribed(item_id)
                 if usage is not None:

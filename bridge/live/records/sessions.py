@@ -99,25 +99,36 @@ class SessionRecord:
                 summary.arm_in_use, summary.transcription_model, usage.seconds
             )
 
+    def count_backend(self, usage: Usage, model: str | None) -> None:
+        """Count what a response of a full-duplex service's backend was billed.
+
+        Args:
+            model: as the service names it; None where it doesn't.
+        """
+        summary = self._summary
+        summary.backend_model = model or summary.backend_model
+        summary.backend_tokens.update(self._counted(usage, summary.backend_model))
+
     def settle(self, models: ModelTable) -> None:
         """Put down what the call has cost, once it is over and its duration is known."""
         summary = self._summary
-        models_used: dict[str, float | None] = {}
-        if summary.transcription_tokens or summary.transcription_s:
-            summary.transcription_cost_usd = models_used[summary.transcription_model] = cost_usd(
-                summary.transcription_tokens,
-                models.find(summary.transcription_model),
-                seconds=summary.transcription_s,
-            )
-        talk_usd = cost_usd(
-            summary.tokens, models.find(summary.model), seconds=summary.in_session_s
-        )
-        models_used[summary.model] = talk_usd
-        if talk_usd is not None:
-            summary.cost_usd = talk_usd + (summary.transcription_cost_usd or 0.0)
-        for model, usd in models_used.items():
+
+        def cost(name: str, tokens: Tokens, seconds: float = 0.0) -> float | None:
+            usd = cost_usd(tokens, models.find(name), seconds=seconds)
             if usd is not None:
-                self._metrics.cost(summary.arm_in_use, model, usd)
+                self._metrics.cost(summary.arm_in_use, name, usd)
+            return usd
+
+        if summary.transcription_tokens or summary.transcription_s:
+            summary.transcription_cost_usd = cost(
+                summary.transcription_model, summary.transcription_tokens, summary.transcription_s
+            )
+        if summary.backend_tokens:
+            summary.backend_cost_usd = cost(summary.backend_model, summary.backend_tokens)
+        talk_usd = cost(summary.model, summary.tokens, summary.in_session_s)
+        if talk_usd is not None:
+            beside = (summary.transcription_cost_usd, summary.backend_cost_usd)
+            summary.cost_usd = talk_usd + sum(usd or 0.0 for usd in beside)
 
     def _counted(self, usage: Usage, model: str) -> Tokens:
         tokens = tokens_of(usage)

@@ -194,10 +194,11 @@ class CallSummary:
         latency: where the time of the agent's turns went.
         mos: estimated, for the directions ``in`` and ``out``.
         tokens: of responses; ``transcription_tokens`` and ``transcription_s`` (billed by time) are
-            those of the caller's transcription, by ``transcription_model``.
+            those of the caller's transcription, by ``transcription_model``; ``backend_tokens``
+            those of a full-duplex service's backend, by ``backend_model``.
         cost_usd: None where the table of models has no price for the conversation. It holds
-            ``transcription_cost_usd``, which is None where nothing was transcribed, or the table
-            has no price for that.
+            ``transcription_cost_usd`` and ``backend_cost_usd``, which are None where nothing was
+            used of them, or the table has no price for that.
     """
 
     call_id: str
@@ -250,6 +251,9 @@ class CallSummary:
     transcription_tokens: Counter[tuple[BilledToken, Modality]] = field(default_factory=Counter)
     transcription_s: float = 0.0
     transcription_cost_usd: float | None = None
+    backend_model: str = ""
+    backend_tokens: Counter[tuple[BilledToken, Modality]] = field(default_factory=Counter)
+    backend_cost_usd: float | None = None
     longest_silence_ms: int | None = None
     longest_silence_cause: str | None = None
     greeting_ms: float | None = None
@@ -297,7 +301,7 @@ class CallSummary:
             "average_response_ms": None if latency_ms is None else round(latency_ms),
             "response_p95_ms": None if response is None else round(response.p95_ms),
             "tool_success_rate": None if rate is None else f"{rate:.3f}",
-            "tokens": sum(self.tokens.values()),
+            "tokens": (self.tokens + self.backend_tokens).total(),
             "cost_usd": None if self.cost_usd is None else f"{self.cost_usd:.6f}",
             "longest_silence_ms": self.longest_silence_ms,
             "longest_silence_cause": self.longest_silence_cause,
@@ -350,6 +354,9 @@ def session_metrics(summary: CallSummary) -> dict[str, object]:
         "transcription_tokens": _by_kind(summary.transcription_tokens),
         "transcription_seconds": round(summary.transcription_s, 3),
         "transcription_cost": summary.transcription_cost_usd,
+        "backend_model": summary.backend_model,
+        "backend_tokens": _by_kind(summary.backend_tokens),
+        "backend_cost": summary.backend_cost_usd,
         "turns": summary.turns_of_talk,
         "interruptions": summary.interruptions,
         "longest_silence_ms": summary.longest_silence_ms,
@@ -406,6 +413,7 @@ def record_files(summary: CallSummary) -> RecordFiles:
         **asdict(summary),
         "tokens": _by_kind(summary.tokens),
         "transcription_tokens": _by_kind(summary.transcription_tokens),
+        "backend_tokens": _by_kind(summary.backend_tokens),
     }
     figures, line = session_metrics(summary), call_detail_record(summary)
     return RecordFiles(summary.call_id, record, figures, line)

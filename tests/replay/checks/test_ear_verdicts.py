@@ -7,6 +7,7 @@ import pytest
 from bridge.replay.checks.check import Check, CheckStatus
 from bridge.replay.results.run import RunVerdict
 from bridge.store.local import start_local_redis
+from tests.support.machine import Timing
 from tests.support.replaying import (
     ASKS,
     INTERRUPTION,
@@ -20,7 +21,10 @@ from tests.support.replaying import (
     write_script,
 )
 
-pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mark.slow]
+pytestmark = [
+    *(pytest.mark.sip, pytest.mark.redis, pytest.mark.speech, pytest.mark.slow),
+    pytest.mark.usefixtures("timing"),  # an ear judges what came in time: nothing runs beside it
+]
 
 _THINKS: Document = {
     **ASKS,
@@ -74,29 +78,34 @@ def _check(played: Played, script: str, kind: str) -> Check:
     return next(check for check in files.detail.checks if check.kind == kind)
 
 
-def test_an_agent_who_thinks_for_2600_ms_is_not_saved_by_the_waiting_tone(played: Played) -> None:
+def test_an_agent_who_thinks_for_2600_ms_is_not_saved_by_the_waiting_tone(
+    played: Played, timing: Timing
+) -> None:
     check = _check(played, "thinks", "within_ms")
-
-    assert check.status is CheckStatus.FAIL
-    assert "(a waiting tone was heard after" in check.found
     _, files = played.run_of("thinks")
+    tone = "(a waiting tone was heard after" in check.found
+
+    timing.check_heard(str(check), is_right=tone and check.status is CheckStatus.FAIL)
     assert any(marker.kind == "filler" for marker in files.markers)
 
 
-def test_an_answer_that_waited_for_a_hold_to_end_is_not_cut_late(played: Played) -> None:
+def test_an_answer_that_waited_for_a_hold_to_end_is_not_cut_late(
+    played: Played, timing: Timing
+) -> None:
     check = _check(played, "holds", "default_truncated_as_heard")
 
-    assert (check.status, check.owner) == (CheckStatus.PASS, None), str(check)
+    passed = (check.status, check.owner) == (CheckStatus.PASS, None)
+    timing.check_heard(str(check), is_right=passed)
 
 
 def test_a_wrong_number_that_the_ear_took_for_the_only_one_it_knows_is_no_pass(
-    played: Played,
+    played: Played, timing: Timing
 ) -> None:
     info, _ = played.run_of("misheard")
     check = _check(played, "misheard", "text_contains")
 
     assert info.verdict is not RunVerdict.PASS
-    assert "forty three" in check.found
+    timing.check_heard(str(check), is_right="forty three" in check.found)
 
 
 def test_a_caller_whom_nobody_heard_is_named_as_the_likely_cause(played: Played) -> None:

@@ -18,7 +18,13 @@ export async function perform(callId, action, params = {}) {
 }
 
 const of = (callId, path) => path.replace("{call_id}", callId);
-const whyNot = ({ reason, result }) => (reason === "held_by" ? `held by ${result.held_by}` : words(reason ?? "refused"));
+const whyNot = ({ reason, result }) => WHY[reason]?.(result) ?? words(reason ?? "refused");
+
+/** Reasons that take more words than their own. */
+const WHY = {
+  held_by: ({ held_by }) => `held by ${held_by}`,
+  agent_elsewhere: () => "its agent is at the vendor's, out of our reach. Take the caller over first",
+};
 
 /** What is said of a switch, by where it was put. */
 const DONE = {
