@@ -124,13 +124,13 @@ def test_addresses_of_the_files_fit_together() -> None:
     place = source["url"].removeprefix("http://")
     assert f"--web.listen-address={place}" in SERVICES["prometheus"]["command"]
     assert ours.redis.url == "redis://127.0.0.1:6379/0"  # Redis' own port
-    assert ours.arms["local"].url.startswith("ws://127.0.0.1:9191/")
+    assert ours.realtime_arms["local"].url.startswith("ws://127.0.0.1:9191/")
     assert SERVICES["simulator"]["command"][-2:] == ["--port", "9191"]
 
 
 def test_gateway_has_its_secret_where_its_settings_look() -> None:
     ours = settings()
-    assert str(ours.arms["local"].api_key_file) == "/run/secrets/realtime_key"
+    assert str(ours.realtime_arms["local"].api_key_file) == "/run/secrets/realtime_key"
     assert "realtime_key" in SERVICES["gateway"]["secrets"]
 
 
