@@ -74,7 +74,7 @@ class Storage:
         """Run the script."""
         command = [str(CONTAINER / "build"), *options, "--storage", str(self._place)]
         return subprocess.run(
-            [*command[:1], "--machine-config", *command[1:]],
+            [*command, "--machine-config", "--offered-by", "Example Ltd"],
             capture_output=True,
             text=True,
             check=False,
@@ -120,7 +120,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     storage = Storage(Path(kept) if kept else tmp_path_factory.mktemp("storage"))
     for target in ("gateway", "edge"):
         base = _BASE if _BASE in storage.buildah("images") else "mmdebstrap"
-        done = storage.build("--base", base, "--target", target, "--offered-by", "Example Ltd")
+        done = storage.build("--base", base, "--target", target)
         assert done.returncode == 0, done.stderr[-4000:]
     return storage
 
@@ -268,6 +268,7 @@ def test_licences_are_listed_and_the_sources_offered(gateway: Built) -> None:
     offer = (said / "SOURCE_OFFER.md").read_text()
     assert "Written offer" in offer
     assert "three years" in offer
+    assert re.search(r"^Offered by: Example Ltd. Version 0.1.0, revision [0-9a-f]{40}", offer, re.M)
 
 
 def test_pjsip_is_the_capacity_build_and_nobody_is_root(
