@@ -6,6 +6,7 @@ Minutes and some gigabytes; `IMAGE_STORAGE=DIR` keeps what is built for the next
 import json
 import os
 import re
+import socket
 import subprocess
 import time
 import venv
@@ -21,7 +22,7 @@ import psutil
 import pytest
 
 from tests.deploy.compose import Image, container_of
-from tests.deploy.containerfile import CONTAINER
+from tests.deploy.images import BASE, Built, Storage
 from tests.support.containers import Contained, Mount, Network, contained, own_network
 from tests.support.machine import Timing
 from tests.support.programs import need_program
@@ -35,8 +36,6 @@ _MOST_BYTES = 400 * 10**6
 _SERVES_WITHIN_MS = 3000
 _COMPILERS = ("gcc", "cc", "g++", "c++", "clang", "ld", "as", "make", "swig", "pip", "pip3")
 _PATHS = ("usr/bin", "usr/sbin", "usr/local/bin", "opt/bridge/bin")
-_BASE = "localhost/telephony-bridge-base"
-"""What `--base mmdebstrap` has made."""
 _SAID = "usr/share/telephony-bridge"
 _VALIDATE = """
 from cyclonedx.schema import OutputFormat, SchemaVersion
@@ -46,72 +45,6 @@ sys.exit(0 if fault is None else str(fault))
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An image that was built, its files mounted.
-
-    Attributes:
-        image: as containers are made of it.
-        config: what Docker reads of it.
-    """
-
-    image: Image
-    config: Json
-
-    @property
-    def root(self) -> Path:
-        """The directory of its files."""
-        return self.image.root
-
-
-class Storage:
-    """A place of buildah's own for images."""
-
-    def __init__(self, place: Path) -> None:
-        self._place = place
-
-    def build(self, *options: str) -> "subprocess.CompletedProcess[str]":
-        """Run the script."""
-        command = [str(CONTAINER / "build"), *options, "--storage", str(self._place)]
-        return subprocess.run(
-            [*command, "--machine-config", "--offered-by", "Example Ltd"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def buildah(self, *words: str) -> str:
-        """Run buildah on this place; return what it prints."""
-        where = ("--root", str(self._place / "images"), "--runroot", str(self._place / "run"))
-        command = ["buildah", "--storage-driver", "vfs", *where, *words]
-        return subprocess.check_output(command, text=True).strip()
-
-    @contextmanager
-    def mounted(self, name: str) -> Iterator[Built]:
-        """Mount an image's files."""
-        config = json.loads(self.buildah("inspect", "--type", "image", name))["Docker"]["config"]
-        container = self.buildah("from", name)
-        try:
-            root = Path(self.buildah("mount", container))
-            yield Built(_image(root, config), config)
-        finally:
-            self.buildah("rm", container)
-
-
-def _image(root: Path, config: Json) -> Image:
-    user = config["User"]
-    if not re.fullmatch(r"\d+:\d+", user):
-        (line,) = re.findall(rf"^{user}:.*$", (root / "etc/passwd").read_text(), re.MULTILINE)
-        user = ":".join(line.split(":")[2:4])
-    return Image(
-        root,
-        config["Entrypoint"],
-        user,
-        dict(each.split("=", 1) for each in config["Env"]),
-        config.get("WorkingDir") or "/",
-    )
-
-
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     need_program("buildah", "buildah")
@@ -119,7 +52,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     kept = os.environ.get("IMAGE_STORAGE")
     storage = Storage(Path(kept) if kept else tmp_path_factory.mktemp("storage"))
     for target in ("gateway", "edge"):
-        base = _BASE if _BASE in storage.buildah("images") else "mmdebstrap"
+        base = BASE if BASE in storage.buildah("images") else "mmdebstrap"
         done = storage.build("--base", base, "--target", target)
         assert done.returncode == 0, done.stderr[-4000:]
     return storage
@@ -326,18 +259,25 @@ def _answers(network: Network, url: str) -> bool:
     return network.inside(ask)
 
 
-def _redis_answers(network: Network) -> bool:
-    import socket
+def _answered(network: Network, port: int, asked: bytes = b"") -> bytes | None:
+    """Return what a TCP port of the network says to some bytes; None where nobody listens."""
 
-    def ask() -> bool:
+    def ask() -> bytes | None:
         try:
-            with socket.create_connection(("127.0.0.1", 6379), 1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16) == b"+PONG\r\n"
+            with socket.create_connection(("127.0.0.1", port), 1) as connection:
+                connection.sendall(asked)
+                return connection.recv(16) if asked else b""
         except OSError:
-            return False
+            return None
 
     return network.inside(ask)
+
+
+async def listening(network: Network, what: str, port: int) -> None:
+    """Wait until a TCP port of the network is open."""
+    await wait_until(
+        lambda: _answered(network, port) is not None, f"{what} does not listen at {port}"
+    )
 
 
 @contextmanager
@@ -359,9 +299,10 @@ async def serve(gateway: Built, network: Network, place: Path, running: ExitStac
     assert service.command[0] == "redis-server"
     ours = Contained([redis, *service.command[1:]], mounts=service.mounts, workdir="/data")
     running.enter_context(contained(network, ours, place / "redis.log"))
-    simulator = "http://127.0.0.1:9191/"
-    await wait_until(lambda: _listens(network, simulator), "the simulator does not listen")
-    await wait_until(lambda: _redis_answers(network), "Redis does not answer")
+    await listening(network, "the simulator", 9191)
+    await wait_until(
+        lambda: _answered(network, 6379, b"PING\r\n") == b"+PONG\r\n", "Redis does not answer"
+    )
     begun_s = time.monotonic()
     process = running.enter_context(
         contained(network, container_of("gateway", gateway.image, held), place / "gateway.log")
@@ -373,18 +314,6 @@ async def serve(gateway: Built, network: Network, place: Path, running: ExitStac
 
     await wait_until(ready, "the gateway does not become ready")
     return Site((time.monotonic() - begun_s) * 1000, process, held)
-
-
-def _listens(network: Network, url: str) -> bool:
-    import socket
-
-    port = int(url.split(":")[2].strip("/"))
-
-    def ask() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    return network.inside(ask)
 
 
 async def test_it_serves_within_three_seconds_of_redis(
@@ -420,9 +349,7 @@ async def test_a_call_goes_through_compose_as_it_stands(
         site = await serve(gateway, network, tmp_path, running)
         kamailio = container_of("kamailio", edge.image, {})
         running.enter_context(contained(network, kamailio, tmp_path / "kamailio.log"))
-        await wait_until(
-            lambda: _listens(network, "http://127.0.0.1:5060/"), "Kamailio does not listen"
-        )
+        await listening(network, "Kamailio", 5060)
         call = ("call", "sip:support@127.0.0.1:5060", "--say", "Where is my order?", "--json")
         log = tmp_path / "call.log"
         assert run_in(network, in_gateway(gateway, *call), log) == 0, log.read_text()
@@ -436,6 +363,6 @@ async def test_a_call_goes_through_compose_as_it_stands(
 
 
 def test_tests_of_the_capacity_build_pass_in_the_image(storage: Storage) -> None:
-    done = storage.build("--base", _BASE, "--test")
+    done = storage.build("--base", BASE, "--test")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert re.search(r"\d{2,} passed", done.stdout)
