@@ -1,4 +1,4 @@
-"""Images that deploy/container/build makes, in a storage of buildah's own, and their files mounted."""
+"""Images that deploy/container/build makes, in a storage of the test's own, and their files."""
 
 import json
 import re
