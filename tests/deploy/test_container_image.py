@@ -38,6 +38,7 @@ _COMPILERS = ("gcc", "cc", "g++", "c++", "clang", "ld", "as", "make", "swig", "p
 _PATHS = ("usr/bin", "usr/sbin", "usr/local/bin", "opt/bridge/bin")
 _SAID = "usr/share/telephony-bridge"
 _VALIDATE = """
+import sys
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 fault = JsonStrictValidator(SchemaVersion.V1_5).validate_str(sys.stdin.read())
