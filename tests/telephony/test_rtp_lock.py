@@ -6,12 +6,16 @@ audio is ever loud, for the far ends here send silence.
 """
 
 import asyncio
+import os
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -244,6 +248,62 @@ TRIES_1000 = [8, pytest.param(1000, marks=[pytest.mark.nightly, pytest.mark.time
 TRIES = [8, pytest.param(250, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])]
 
 
+OFFERS = 60
+
+SLOW_START = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static __thread int slow;
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    int (*usual)(int, int, int, struct epoll_event *) = dlsym(RTLD_NEXT, "epoll_ctl");
+    if (operation == EPOLL_CTL_ADD && syscall(SYS_gettid) == getpid())
+        slow = 6;
+    return usual(epoll, operation, fd, event);
+}
+
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    static int (*usual)(pthread_mutex_t *);
+    if (!usual)
+        usual = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+    int result = usual(mutex);
+    if (slow > 0 && slow--)
+        usleep(500);
+    return result;
+}
+"""
+"""Holds a process's first thread up whenever it has asked epoll for something and let go of the
+locks: between the first reads of RTP and of RTCP, where it would be through in microseconds."""
+
+FLOOD = """
+import socket, struct, sys, time
+sender = socket.socket(fileno=int(sys.argv[1]))
+for number in range(1 << 24):
+    header = struct.pack("!BBHII", 0x80, 0, number & 0xFFFF, number * 160 & 0xFFFFFFFF, 7)
+    sender.sendto(header + bytes([255]) * 160, ("127.0.0.1", int(sys.argv[2])))
+    time.sleep(0.00005)
+"""
+
+
+@contextmanager
+def flooded(media: Media, to: int) -> Iterator[None]:
+    """Have RTP wait at a port at nearly every moment, sent by another process."""
+    own = media.rtp.fileno()
+    command = [sys.executable, "-c", FLOOD, str(own), str(to)]
+    with subprocess.Popen(command, pass_fds=[own]) as sender:
+        try:
+            yield
+        finally:
+            sender.kill()
+
+
 @pytest.mark.usefixtures("garbage_in_this_thread")
 @pytest.mark.parametrize("tries", TRIES)
 class TestThieves:
@@ -376,6 +436,34 @@ class TestFarEnds:
             one.media.close()
             one.media = Media("127.0.0.1")
             await one.hears_agent()
+
+    @pytest.mark.capacity
+    async def test_packets_that_wait_while_a_stream_is_made_anew_deafen_nobody(self) -> None:
+        async with stage(sends=False) as (_, one, _rig):
+            kept = one.call.leg._pj_call
+            assert kept is not None
+            with flooded(one.media, one.to):
+                for offers in range(2, 2 + OFFERS):
+                    moved = {"address": f"127.0.0.{offers % 2 + 1}"}
+                    one.caller.invite(sdp(one.media.port, version=offers, **moved))
+                    await one.agreed(offers)
+                    await wait_until(lambda: kept.media_counts()[0], f"deaf after offer {offers}")
+
+    @pytest.mark.capacity
+    def test_a_slow_start_of_media_deafens_nobody(self, tmp_path: Path) -> None:
+        """Without the mend of PJSIP's source the second offer deafens the call here."""
+        source, library = tmp_path / "slow.c", tmp_path / "slow.so"
+        source.write_text(SLOW_START)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+        flooded_call = TestFarEnds.test_packets_that_wait_while_a_stream_is_made_anew_deafen_nobody
+        named = f"{__file__}::TestFarEnds::{flooded_call.__name__}"
+        ran = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", named],
+            env=os.environ | {"LD_PRELOAD": str(library)},
+            capture_output=True,
+            text=True,
+        )
+        assert "1 passed" in ran.stdout, ran.stdout[-3000:]
 
     async def test_media_from_a_relay_that_nothing_names_is_dropped_and_counted(self) -> None:
         async with stage(sends=True, says="127.99.0.1", media_host="127.0.0.8") as (_, one, rig):
