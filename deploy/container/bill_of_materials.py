@@ -1,10 +1,11 @@
-"""The image's bill of materials: Python's packages, and Debian's and PJSIP's source beside them.
+"""The image's bill of materials: Python's packages; Debian's, PJSIP's source and eSpeak NG beside.
 
 It takes CycloneDX JSON of the Python environment and prints it with one component more for each
-Debian package of the image, and for each source that is compiled into `pjsua2`. Standard library
-alone: it runs in the image, which has no other tools.
+Debian package of the image, for each source that is compiled into `pjsua2`, and for eSpeak NG. It
+runs in the image, by the gateway's Python, and has no other tools.
 """
 
+import ctypes
 import json
 import re
 import subprocess
@@ -13,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import espeakng_loader
 
 Component = dict[str, Any]  # Any: JSON
 
@@ -45,6 +48,22 @@ def compiled_in(pjproject_ref: str) -> list[Component]:
     ]
 
 
+def speech() -> Component:
+    """Return eSpeak NG, which a package of another name brings, whose metadata has no licence."""
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    library.espeak_Info.restype = ctypes.c_char_p
+    version = library.espeak_Info(None).decode()
+    purl = f"pkg:github/espeak-ng/espeak-ng@{version}"
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": "espeak-ng",
+        "version": version,
+        "purl": purl,
+        "licenses": [{"license": {"id": "GPL-3.0-or-later"}}],
+    }
+
+
 def component(name: str, version: str, qualifiers: str, *, source: str) -> Component:
     """Return one Debian package as CycloneDX has it; ``qualifiers``: of its package URL."""
     purl = f"pkg:deb/debian/{quote(name)}@{quote(version, safe='')}?{qualifiers}"
@@ -65,7 +84,7 @@ def main(python_bill: Path) -> None:
     if spec is None or spec.origin is None:
         raise SystemExit("pjsua2 is not installed: run this with the gateway's Python")
     ref = Path(spec.origin).with_name("_pjproject_ref").read_text(encoding="utf-8")
-    bill.setdefault("components", []).extend([*debian_packages(), *compiled_in(ref)])
+    bill.setdefault("components", []).extend([*debian_packages(), *compiled_in(ref), speech()])
     print(json.dumps(bill, indent=1))
 
 

@@ -1,6 +1,7 @@
 """Images that deploy/container/build makes, in a storage of the test's own, and their files."""
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -34,6 +35,15 @@ class Built:
     def root(self) -> Path:
         """The directory of its files."""
         return self.image.root
+
+    def files(self) -> dict[str, tuple[int, int]]:
+        """Return time and size of every file."""
+        found = {}
+        for directory, _, names in os.walk(self.root):
+            for name in names:
+                status = os.lstat(os.path.join(directory, name))
+                found[os.path.join(directory, name)] = (status.st_mtime_ns, status.st_size)
+        return found
 
 
 class Storage:

@@ -58,11 +58,11 @@ exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-gr
 """
 
 
+_HOLD = "ip link set lo up && echo up && exec sleep infinity"
+
+
 def _program(name: str) -> str:
     return need_program(name, "util-linux")
-
-
-_HOLD = "ip link set lo up && echo up && exec sleep infinity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +164,7 @@ def own_network(place: Path) -> Iterator[Network]:
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("a network of its own needs root, and Linux")
     holder = subprocess.Popen(
-        tied_to_parent(
-            [
-                _program("unshare"),
-                "--net",
-                "sh",
-                "-c",
-                "ip link set lo up && echo up && exec sleep infinity",
-            ]
-        ),
+        tied_to_parent([_program("unshare"), "--net", "sh", "-c", _HOLD]),
         stdout=subprocess.PIPE,
     )
     assert holder.stdout is not None
