@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from fnmatch import fnmatchcase
@@ -175,10 +176,17 @@ def test_bill_of_materials_has_debians_packages_and_the_sources_of_pjsip(tmp_pat
         )
 
     found = json.loads(bill().stdout)["components"]
-    assert [each["name"] for each in found] == ["redis", "tini", "asterisk", "libsrtp2"]
+    assert [each["name"] for each in found] == [
+        "redis",
+        "tini",
+        "asterisk",
+        "libsrtp2",
+        "espeak-ng",
+    ]
     assert found[1]["purl"] == "pkg:deb/debian/tini@0.19.0-1?arch=amd64&distro=debian-12"
     assert found[2]["version"] == "1:22.10.1+dfsg-1"
     assert found[3]["version"] == "2.5.0-3"
+    assert re.fullmatch(r"1\.\d+\.\d+", found[4]["version"])
 
     ref.write_text("somewhere else")
     assert "names no Debian source: 'somewhere else'" in bill().stderr
