@@ -204,6 +204,7 @@ class TlsServer:
             text = "\r\n".join((*lines, f"Content-Length: {len(body)}")) + "\r\n\r\n" + body
             writer.write(text.encode())
         writer.close()
+        self._connections.remove(writer)  # Python 3.11.2 aborts none that is closed
 
 
 @asynccontextmanager
