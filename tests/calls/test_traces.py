@@ -1,0 +1,115 @@
+"""Traces of calls over real SIP, at a collector that decodes them by itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from bridge.audio.resample import downsample_whole
+from bridge.speech.synthesis import Synthesizer
+from bridge.store.local import LocalRedis
+from tests.support.collector import collecting
+from tests.support.gateways import PLAIN_AGENT, CallsInRedis, serving, write_dialplan
+from tests.support.hook import hook
+from tests.support.processes import SIMULATOR_KEY
+from tests.support.rtp_caller import RtpCaller
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
+
+QUESTION = "How much is my invoice?"
+
+
+async def test_a_call_is_one_trace_and_its_webhook_joins_it(
+    simulator: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    async def answer() -> web.StreamResponse:
+        return web.json_response({"amount": "forty two", "due": "Monday"})
+
+    key = tmp_path / "key"
+    key.write_text("collector-secret\n")
+    async with hook(answer) as endpoint, collecting() as collector:
+        tool = {
+            "name": "lookup_invoice",
+            "description": "Look up the caller's invoice.",
+            "parameters": {"type": "object", "properties": {"which": {"type": "string"}}},
+            "webhook": {"url": endpoint.url, "allow_private": True, "retries": 0},
+        }
+        tracing = {"endpoint": collector.url, "headers": {"X-Key": {"file": str(key)}}}
+        dialplans = write_dialplan(tmp_path / "dialplans", {**PLAIN_AGENT, "tools": [tool]})
+        with serving(
+            tmp_path,
+            simulator,
+            dialplans,
+            redis_url=redis.url,
+            environ={"SIM_KEY": SIMULATOR_KEY},
+            tracing=tracing,
+        ) as gateway:
+            async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
+                assert await caller.call() == 200
+                call_id = await calls.until_active(gateway.node)
+                caller.speak(downsample_whole(Synthesizer("en-us", 150).say(QUESTION)))
+                await calls.until_spoken(call_id, "agent", 2)
+                await caller.hang_up()
+                await calls.until_ended(call_id)
+            await wait_until(lambda: bool(collector.named("call")), "the call's span")
+    [root] = collector.named("call")
+    assert {span.trace_id for span in collector.spans} == {root.trace_id}
+    assert all(span.end_time_unix_nano >= span.start_time_unix_nano for span in collector.spans)
+    names = {span.name for span in collector.spans}
+    assert {"setup", "session.connect", "session", "turn", "stage.model", "stage.playback"} <= names
+    [chat, *_] = [span for span in collector.spans if span.name.startswith("chat ")]
+    attributes = {each.key: each.value for each in chat.attributes}
+    assert attributes["gen_ai.operation.name"].string_value == "chat"
+    assert attributes["gen_ai.usage.input_tokens"].int_value > 0
+    [run] = collector.named("execute_tool lookup_invoice")
+    [(headers, _)] = endpoint.came
+    lower = {name.lower(): value for name, value in headers.items()}
+    version, trace, parent, flags = lower["traceparent"].split("-")
+    assert (version, trace, parent) == ("00", run.trace_id.hex(), run.span_id.hex())
+    assert int(flags, 16) & 1, "it says that the call is sampled"
+    assert collector.headers["x-key"] == "collector-secret"
+    for said in (b"invoice?", b"forty", b"sip:", b"Monday"):
+        assert said not in collector.raw
+
+
+@pytest.mark.parametrize("mood", ["hang", "400", "503"])
+async def test_a_collector_that_misbehaves_harms_no_call(
+    simulator: str, redis: LocalRedis, tmp_path: Path, mood: str
+) -> None:
+    async with collecting() as collector:
+        collector.mood = mood
+        with serving(
+            tmp_path,
+            simulator,
+            write_dialplan(tmp_path / "dialplans"),
+            redis_url=redis.url,
+            environ={"SIM_KEY": SIMULATOR_KEY},
+            tracing={"endpoint": collector.url, "timeout_s": 1},
+        ) as gateway:
+            for _ in range(2):
+                async with RtpCaller(gateway.sip_port) as caller:
+                    assert await caller.call() == 200
+                    await caller.hang_up()
+            records = await gateway.records(2)
+
+            async def counted() -> bool:
+                return (await gateway.metrics()).value(
+                    "bridge_trace_spans_total", result="failed"
+                ) > 0
+
+            await wait_until(counted, "no span was counted as failed")
+    assert [record["outcome"] for record in records] == ["completed"] * 2
+    assert collector.asked > 0
+    assert gateway.process.stderr.count('"traces_not_sent"') == 1
+
+
+def test_without_a_collector_no_trace_is_loaded() -> None:
+    # The client of Redis loads OpenTelemetry's SDK by itself, wherever it is installed.
+    ours = ("bridge.telemetry.tracing", "opentelemetry.exporter.otlp")
+    code = "import sys, bridge.cli.serve, bridge.cli.check\n"
+    code += f"print([name for name in sys.modules if name.startswith({ours})])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
