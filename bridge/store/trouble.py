@@ -9,12 +9,13 @@ import enum
 import os
 import re
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
 
 from redis import exceptions as redis_errors
 
 from bridge.descriptors import out_of_descriptors
+from bridge.store.address import RedisAddress, UnreadableCredentialError
 
 _UNAUTHENTICATED = "unauthenticated"
 """In what Redis says, beside NOAUTH, to a long command of somebody who gave no password."""
@@ -33,9 +34,12 @@ class Trouble(enum.StrEnum):
 
     UNREACHABLE = "unreachable"
     SILENT = "silent"
+    NO_MASTER = "no_master"
     PASSWORD_REFUSED = "password_refused"
     NOT_PERMITTED = "not_permitted"
+    CREDENTIAL_FILE = "credential_file"
     CERTIFICATE = "certificate"
+    CLIENT_CERTIFICATE = "client_certificate"
     TLS_WANTED = "tls_wanted"
     TLS_NOT_SPOKEN = "tls_not_spoken"
     NO_SUCH_DATABASE = "no_such_database"
@@ -50,8 +54,14 @@ REMEDIES = {
     Trouble.SILENT: f"look at its load and at firewalls, or correct {_URL}",
     Trouble.PASSWORD_REFUSED: f"put the user and password that it has now into {_URL}",
     Trouble.NOT_PERMITTED: f"let the user of {_URL} run all commands on the keys of redis.prefix",
+    Trouble.NO_MASTER: "wait for Sentinel to choose another, or correct the master's name in"
+    f" {_URL}: `redis-cli -p 26379 sentinel masters` lists them",
+    Trouble.CREDENTIAL_FILE: f"correct password_file and username_file in {_URL}: each holds the"
+    " value alone, and this user can read it",
     Trouble.CERTIFICATE: "add ?ssl_ca_certs=FILE with the authority that signed it to"
     f" {_URL}, and name the host that it was made for",
+    Trouble.CLIENT_CERTIFICATE: "add &ssl_certfile=FILE&ssl_keyfile=FILE, signed by an authority"
+    f" that it trusts, to {_URL}",
     Trouble.TLS_WANTED: f"write rediss:// in {_URL}",
     Trouble.TLS_NOT_SPOKEN: f"name its TLS port in {_URL}, or write redis:// there",
     Trouble.NO_SUCH_DATABASE: f"write one that it has in {_URL}, such as /0",
@@ -78,50 +88,74 @@ class Diagnosis:
 _NO_PASSWORD = Diagnosis(Trouble.PASSWORD_REFUSED, "wants a password, and was given none")
 
 
-async def diagnose(error: Exception, url: str, timeout_s: float, *, answered: bool) -> Diagnosis:
+async def diagnose(
+    error: Exception, address: RedisAddress, timeout_s: float, *, answered: bool
+) -> Diagnosis:
     """Return what an error of redis-py, or of the system, means.
 
     Args:
         error: what was raised.
-        url: of the Redis; what may be secret in it is not looked at.
+        address: of the Redis.
         timeout_s: what a round trip may take; asking once more takes as long at most.
         answered: this Redis has answered before, so the way in which it is asked is the right one.
     """
-    parts = urlsplit(url)
     found = _of(error, timeout_s)
     if found.trouble is Trouble.NO_SUCH_DATABASE:
-        return Diagnosis(found.trouble, f"has no database {parts.path.strip('/')}")
-    if parts.scheme == "rediss" and isinstance(_system_error(error), FileNotFoundError):
+        return Diagnosis(found.trouble, f"has no database {address.database}")
+    if address.tls and isinstance(_system_error(error), FileNotFoundError):
         return Diagnosis(Trouble.CERTIFICATE, _NO_FILE)
     doubtful = found.trouble in (Trouble.SILENT, Trouble.UNREACHABLE, Trouble.NOT_REDIS)
     if not doubtful or isinstance(_system_error(error), ConnectionRefusedError):
         return found
+    if address.master or not address.places:
+        return found  # which server it was only redis-py knows; a socket speaks no TLS
+    [place] = address.places
     # A long command of one who gave no password costs the connection, and often the answer.
-    cut_off = found.trouble is Trouble.UNREACHABLE and parts.scheme == "redis"
-    if cut_off and (await _say_ping(parts, timeout_s)).startswith(b"-NOAUTH"):
+    cut_off = found.trouble is Trouble.UNREACHABLE and not address.tls
+    if cut_off and (await _say_ping(place, timeout_s)).startswith(b"-NOAUTH"):
         return _NO_PASSWORD
     if answered:
         return found
-    host, port = parts.hostname or "localhost", parts.port or 6379
-    if parts.scheme == "rediss" and (await _say_ping(parts, timeout_s)).startswith((b"+", b"-")):
+    if address.tls and (await _say_ping(place, timeout_s)).startswith((b"+", b"-")):
         says = "speaks no TLS, which rediss:// asks for"
         return Diagnosis(Trouble.TLS_NOT_SPOKEN, says)
-    if parts.scheme == "redis" and await _speaks_tls(host, port, timeout_s):
+    # By TLS 1.3 a client's certificate is judged after the handshake.
+    hung_up = found.trouble is Trouble.UNREACHABLE and address.tls
+    if hung_up and await _speaks_tls(place, timeout_s):
+        says = "hangs up after the handshake, as who misses or mistrusts our certificate does"
+        return Diagnosis(Trouble.CLIENT_CERTIFICATE, says)
+    if not address.tls and await _speaks_tls(place, timeout_s):
         return Diagnosis(Trouble.TLS_WANTED, "takes connections with TLS alone")
     return found
 
 
+def diagnose_sentinels(answers: Sequence[object], timeout_s: float) -> Diagnosis:
+    """Return why Sentinels named no master.
+
+    Args:
+        answers: of each to PING, or the error that came in its place.
+        timeout_s: what a round trip may take.
+    """
+    errors = [each for each in answers if isinstance(each, Exception)]
+    if len(errors) < len(answers):
+        return Diagnosis(Trouble.NO_MASTER, "has no server that its Sentinels take for its master")
+    found = _of(errors[0], timeout_s)
+    return Diagnosis(found.trouble, f"can't be found: each of its Sentinels {found.says}")
+
+
 def _of(error: Exception, timeout_s: float) -> Diagnosis:
     cause = _system_error(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        says = f"shows a certificate that is not trusted ({cause.verify_message.rstrip('.')})"
-        return Diagnosis(Trouble.CERTIFICATE, says)
+    if isinstance(cause, ssl.SSLError) and (unfit := _of_certificates(cause)) is not None:
+        return unfit
     if out_of_descriptors(error):
         says = "can't be reached (this process has no file descriptor left)"
         return Diagnosis(Trouble.NO_DESCRIPTORS, says)
     match error:
         case TimeoutError() | redis_errors.TimeoutError():
             return Diagnosis(Trouble.SILENT, f"did not answer within {timeout_s:g} s")
+        case UnreadableCredentialError():
+            says = f"can't be signed in to ({error})"
+            return Diagnosis(Trouble.CREDENTIAL_FILE, says)
         case redis_errors.AuthenticationError():
             return Diagnosis(Trouble.PASSWORD_REFUSED, "refused the user or the password")
         case redis_errors.BusyLoadingError():
@@ -140,10 +174,22 @@ def _of(error: Exception, timeout_s: float) -> Diagnosis:
             return Diagnosis(Trouble.UNREACHABLE, f"can't be reached ({_words(cause)})")
 
 
+def _of_certificates(cause: ssl.SSLError) -> Diagnosis | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        says = f"shows a certificate that is not trusted ({cause.verify_message.rstrip('.')})"
+        return Diagnosis(Trouble.CERTIFICATE, says)
+    if cause.reason == "KEY_VALUES_MISMATCH":
+        says = "can't be shown our certificate: ssl_keyfile is another one's key"
+        return Diagnosis(Trouble.CLIENT_CERTIFICATE, says)
+    return None
+
+
 def error_code(error: Exception) -> str:
     """Return the code of an error reply, or redis-py's class where it strips the code."""
     if isinstance(error, redis_errors.NoScriptError):
         return "NOSCRIPT"
+    if isinstance(error, redis_errors.ReadOnlyError):
+        return "READONLY"
     if code := TRANSIENT_CODE.search(str(error)):
         return code.group()
     first_word = str(error).partition(" ")[0]
@@ -167,11 +213,10 @@ def _words(cause: OSError | None) -> str:
     return os.strerror(cause.errno).lower() if cause.errno > 0 else "name not resolved"
 
 
-async def _say_ping(parts: SplitResult, within_s: float) -> bytes:
+async def _say_ping(place: tuple[str, int], within_s: float) -> bytes:
     """Return what a Redis answers in the clear, b"" for nothing; no secret is sent."""
     try:
         async with asyncio.timeout(within_s):
-            place = parts.hostname or "localhost", parts.port or 6379
             reader, writer = await asyncio.open_connection(*place)
             try:
                 writer.write(b"PING\r\n")
@@ -182,13 +227,13 @@ async def _say_ping(parts: SplitResult, within_s: float) -> bytes:
         return b""
 
 
-async def _speaks_tls(host: str, port: int, within_s: float) -> bool:
+async def _speaks_tls(place: tuple[str, int], within_s: float) -> bool:
     """Return whether a TLS handshake can be had; whose the certificate is does not matter here."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         async with asyncio.timeout(within_s):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
+            _, writer = await asyncio.open_connection(*place, ssl=context)
     except OSError:  # ssl.SSLError and TimeoutError are
         return False
     writer.close()

@@ -4,6 +4,8 @@ Runs in the loop, in the store's flush task.
 """
 
 import logging
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from hashlib import sha1
 from importlib.resources import files
@@ -18,6 +20,9 @@ _BATCH_WRITES = 64
 
 _SCRIPT = files("bridge.store").joinpath("call_state.lua").read_text("utf-8")
 _SCRIPT_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_RESENT_S = 10.0
+"""So old may be what goes again to a new master: replicas lag, and what the old one had confirmed
+may be gone with it. Redis's own bound of a replica that counts (`min-replicas-max-lag`)."""
 _CALL_UNKNOWN = 0
 """What the script returns when Redis no longer has the call."""
 
@@ -48,6 +53,8 @@ class StateWriter(RedisStore):
         self.rejected = 0
         self._buffer = buffer
         self._settings = settings
+        self._master = link.master
+        self._confirmed: deque[tuple[float, Batch]] = deque()
 
     async def load_script(self) -> None:
         """Make the script known to Redis.
@@ -90,6 +97,25 @@ class StateWriter(RedisStore):
         if unsent:
             self._buffer.put_back(Batch((), tuple(unsent)))
             await self.load_script()
+        if self._link.fails_over:
+            self._follow_master(batch)
+
+    def _follow_master(self, batch: Batch) -> None:
+        """Have what the former master had confirmed lately go to the new one, too.
+
+        Whatever arrived there already changes nothing: states are merged, events have their ids.
+        """
+        now_s = time.monotonic()
+        if self._link.master != self._master:
+            if self._master is not None:
+                _log.warning("Redis at %s has another master now", self._link.place)
+            for _, former in reversed(self._confirmed):
+                self._buffer.put_back(former)
+            self._confirmed.clear()
+            self._master = self._link.master
+        self._confirmed.append((now_s, batch))
+        while self._confirmed[0][0] < now_s - _RESENT_S:
+            self._confirmed.popleft()
 
     def _settle(
         self, states: Sequence[StateWrite], replies: Sequence[Reply | CommandRefused]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from capacity.compiling import Bindings
+from capacity.mends import MENDS, mend
 from capacity.recipe import APT_PACKAGES, CHECKED, SERVED
 from capacity.source import pjproject_version
 from capacity.wheel import tag, write_wheel
@@ -54,6 +55,10 @@ def _own_tree(place: Path, version_mak: str, aconfigure: str = "") -> Path:
     for directory in ("pjlib/include/pj", "pjmedia/build"):
         (tree / directory).mkdir(parents=True)
     (tree / "pjmedia/build/Makefile").write_text("OBJS = bb10_dev.o bdimad_dev.o\n")
+    for each in MENDS:
+        (tree / each.file).parent.mkdir(parents=True, exist_ok=True)
+        with (tree / each.file).open("a") as file:
+            file.write(each.before)
     (tree / "version.mak").write_text(version_mak)
     (tree / "aconfigure").write_text(aconfigure)
     return tree
@@ -269,3 +274,23 @@ def test_pip_installs_the_wheel_and_every_file_is_as_it_was_packed(tmp_path: Pat
     told = subprocess.check_output([sys.executable, "-c", ask], env=alone, text=True)
     assert told.split()[0] == "2.17+capacity"
     assert (packages / "pjsua2" / extension.name).read_bytes() == bytes(1000)
+
+
+class TestMends:
+    def test_media_is_marked_as_started_before_its_first_read(self, tmp_path: Path) -> None:
+        tree = _own_tree(tmp_path, "")
+        mend(tree)
+        text = (tree / "pjmedia/src/pjmedia/transport_udp.c").read_text()
+        started, *failed = (
+            place
+            for place, line in enumerate(text.splitlines())
+            if "started" in line and "=" in line
+        )
+        assert len(failed) == 2
+        assert all(started < place for place in failed)
+
+    def test_a_tree_without_the_place_is_refused(self, tmp_path: Path) -> None:
+        tree = _own_tree(tmp_path, "")
+        mend(tree)
+        with pytest.raises(BuildError, match=r"transport_udp\.c is not as"):
+            mend(tree)

@@ -9,8 +9,10 @@ import asyncio
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 
 import numpy as np
@@ -244,6 +246,30 @@ TRIES_1000 = [8, pytest.param(1000, marks=[pytest.mark.nightly, pytest.mark.time
 TRIES = [8, pytest.param(250, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])]
 
 
+OFFERS = 60
+
+FLOOD = """
+import socket, struct, sys, time
+sender = socket.socket(fileno=int(sys.argv[1]))
+for number in range(1 << 24):
+    header = struct.pack("!BBHII", 0x80, 0, number & 0xFFFF, number * 160 & 0xFFFFFFFF, 7)
+    sender.sendto(header + bytes([255]) * 160, ("127.0.0.1", int(sys.argv[2])))
+    time.sleep(0.00005)
+"""
+
+
+@contextmanager
+def flooded(media: Media, to: int) -> Iterator[None]:
+    """Have RTP wait at a port at nearly every moment, sent by another process."""
+    own = media.rtp.fileno()
+    command = [sys.executable, "-c", FLOOD, str(own), str(to)]
+    with subprocess.Popen(command, pass_fds=[own]) as sender:
+        try:
+            yield
+        finally:
+            sender.kill()
+
+
 @pytest.mark.usefixtures("garbage_in_this_thread")
 @pytest.mark.parametrize("tries", TRIES)
 class TestThieves:
@@ -376,6 +402,23 @@ class TestFarEnds:
             one.media.close()
             one.media = Media("127.0.0.1")
             await one.hears_agent()
+
+    @pytest.mark.capacity
+    async def test_packets_that_wait_while_a_stream_is_made_anew_deafen_nobody(self) -> None:
+        """Guards the mend of `transport_udp.c`.
+
+        The fault's window is microseconds wide. In a build with `pj_thread_sleep(2)` between the
+        two reads of `transport_media_start` the second offer deafens without the mend, none with.
+        """
+        async with stage(sends=False) as (_, one, _rig):
+            kept = one.call.leg._pj_call
+            assert kept is not None
+            with flooded(one.media, one.to):
+                for offers in range(2, 2 + OFFERS):
+                    moved = {"address": f"127.0.0.{offers % 2 + 1}"}
+                    one.caller.invite(sdp(one.media.port, version=offers, **moved))
+                    await one.agreed(offers)
+                    await wait_until(lambda: kept.media_counts()[0], f"deaf after offer {offers}")
 
     async def test_media_from_a_relay_that_nothing_names_is_dropped_and_counted(self) -> None:
         async with stage(sends=True, says="127.99.0.1", media_host="127.0.0.8") as (_, one, rig):

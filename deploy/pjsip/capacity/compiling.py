@@ -5,6 +5,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from capacity.mends import mend
 from capacity.recipe import (
     CONFIG_SITE,
     CONFIGURE_FLAGS,
@@ -36,6 +37,7 @@ def compile_bindings(tree: Path, srtp: Path | None, variant: Variant, log: Log) 
     """
     site = CONFIG_SITE if srtp is None else CONFIG_SITE + WITH_OWN_SRTP
     (tree / "pjlib/include/pj/config_site.h").write_text(site)
+    mend(tree)
     _forget_removed_driver(tree / "pjmedia/build/Makefile")
     flags = {"CFLAGS": variant.c_flags, "CXXFLAGS": variant.c_flags}
     if srtp is not None:

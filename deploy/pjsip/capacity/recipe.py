@@ -105,7 +105,7 @@ RESAMPLER = EXTENSION_MAKEFILE.with_name("resample.c")
 def fingerprint() -> str:
     """Return ten hex digits that change whenever what is built would."""
     here = Path(__file__).resolve().parent
-    ours = (here / name for name in ("recipe.py", "compiling.py", "wheel.py"))
+    ours = (here / name for name in ("recipe.py", "mends.py", "compiling.py", "wheel.py"))
     digest = hashlib.sha256()
     for path in (*ours, EXTENSION_MAKEFILE, RESAMPLER):
         digest.update(path.read_bytes())

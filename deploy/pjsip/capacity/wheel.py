@@ -62,7 +62,7 @@ def write_wheel(
     information = f"pjsua2_python-{version}.dist-info"
     files = {
         "pjsua2/__init__.py": _PACKAGE.encode(),
-        "pjsua2/_pjproject_ref": f"{source}\n".encode(),
+        "pjsua2/_pjproject_ref": f"{source}, changed by deploy/pjsip/capacity/mends.py\n".encode(),
         "pjsua2/_version.py": f'__version__ = "{version}"\n'.encode(),
         "pjsua2/pjsua2.py": bindings.python.read_bytes(),
         f"pjsua2/{bindings.extension.name}": bindings.extension.read_bytes(),
