@@ -147,3 +147,30 @@ class TelephonyError(BridgeError):
     """PJSIP refused an operation."""
 
     outcome = Outcome.MEDIA_FAILED
+
+
+class NotPlaced(enum.StrEnum):
+    """Why the bridge itself places no call; a label of metrics, and a reason in records."""
+
+    TRUNK_FULL = "trunk_full"
+    """As many calls go on with the trunk as its limits allow."""
+    TRUNK_TOO_FAST = "trunk_too_fast"
+    """The trunk's calls a second are used up."""
+    TOO_MANY_HOPS = "too_many_hops"
+    """The call that would go on has no hop left (RFC 3261 section 16.3)."""
+
+
+class CallNotPlacedError(TelephonyError):
+    """No INVITE was sent, because the bridge may not send one just now.
+
+    Attributes:
+        reason: why.
+        trunk: that the call would have gone to; "" for none.
+    """
+
+    def __init__(self, reason: NotPlaced, trunk: str) -> None:
+        super().__init__(
+            f"no call was placed towards {trunk or 'an address of no trunk'}: {reason}"
+        )
+        self.reason = reason
+        self.trunk = trunk

@@ -56,7 +56,11 @@ from bridge.app.watches.registrations import Registrations
 from bridge.app.watches.sip_certificate import SipCertificate
 from bridge.app.watches.sip_messages import keep_writing_sip, write_sip
 from bridge.app.watches.troubles import Troubles
-from bridge.app.watches.turned_away import stray_packet_counter, turned_away_counter
+from bridge.app.watches.turned_away import (
+    not_placed_counter,
+    stray_packet_counter,
+    turned_away_counter,
+)
 from bridge.clock import NS_PER_MS, NS_PER_S, Clock
 from bridge.config.console import ConsoleSettings
 from bridge.config.models import load_models
@@ -208,6 +212,7 @@ class Gateway:
             refusal=self._reception.refusal,
             on_message=message_counter(trunk_of, metrics.sip),
             on_turned_away=turned_away_counter(trunk_of, metrics.sip),
+            on_not_placed=not_placed_counter(metrics.sip),
             on_stray_packets=stray_packet_counter(trunk_of, metrics.sip),
             trunk_secrets=trunk_secrets,
             media_ports=settings.media.ports,

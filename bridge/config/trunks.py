@@ -32,8 +32,9 @@ class SourceLimits(BaseModel):
 
     Attributes:
         requests_per_s: SIP requests of any kind; what is over it is dropped unread.
-        calls_per_s: new calls; what is over it is refused with 503.
-        max_calls: calls from it at once; what is over it is refused with 503.
+        calls_per_s: new calls; what is over it is refused with 503. As many may be placed there.
+        max_calls: calls at once, of a trunk both those from it and those placed there; a call from
+            it that is over is refused with 503, and none is placed there.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

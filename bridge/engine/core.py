@@ -68,6 +68,7 @@ from bridge.engine.timers import Timer
 from bridge.engine.tools import calls, mcp
 from bridge.engine.turns import State
 from bridge.engine.voice import dead_air, filler, speech
+from bridge.realtime import duplex_events as duplex
 from bridge.realtime import events
 from bridge.realtime.ids import ResponseId
 
@@ -132,12 +133,12 @@ LIFECYCLE: Mapping[type[Input], Handler] = MappingProxyType(
         events.McpToolsListed: mcp.on_tools_listed,
         events.ErrorReported: responses.on_error_reported,
         events.SessionUpdated: liveness.on_session_updated,
-        events.SessionClosed: recovery.on_session_closed,
-        events.VoiceDelta: voice.on_voice_delta,
-        events.VoiceTranscriptDelta: voice.on_voice_transcript,
-        events.WorkDelegated: delegation.on_work_delegated,
-        events.DelegatedCreated: delegation.on_delegated_created,
-        events.DelegatedDone: delegation.on_delegated_done,
+        duplex.SessionClosed: recovery.on_session_closed,
+        duplex.VoiceDelta: voice.on_voice_delta,
+        duplex.VoiceTranscriptDelta: voice.on_voice_transcript,
+        duplex.WorkDelegated: delegation.on_work_delegated,
+        duplex.DelegatedCreated: delegation.on_delegated_created,
+        duplex.DelegatedDone: delegation.on_delegated_done,
         HoldChanged: turn.on_hold_changed,
         ProcessStopped: dead_air.on_process_stopped,
         AudioStopped: lifecycle.on_audio_stopped,
@@ -172,8 +173,8 @@ TALK: Mapping[type[Input], Handler] = MappingProxyType(
         events.TranscriptDone: responses.on_transcript_done,
         events.ResponseDone: responses.on_response_done,
         events.OutputItemDone: calls.on_output_item_done,
-        events.DelegatedItemDone: calls.on_delegated_item_done,
-        events.CallerTranscriptDelta: words.on_caller_transcript,
+        duplex.DelegatedItemDone: calls.on_delegated_item_done,
+        duplex.CallerTranscriptDelta: words.on_caller_transcript,
         events.McpCallChanged: mcp.on_call_changed,
         events.OutputItemAdded: mcp.on_output_item_added,
         ToolFinished: calls.on_tool_finished,
@@ -241,10 +242,10 @@ IGNORED: Mapping[type[Input], str] = MappingProxyType(
         events.McpArgumentsDone: _BY_SERVER,
         events.OutputBufferChanged: _OTHER_TRANSPORT,
         events.DtmfReceived: _OTHER_TRANSPORT,
-        events.DelegatedProgressed: _LATER_WHOLE,
-        events.ContextAppended: "what comes of it is heard",
-        events.SessionTimeUsed: "a full-duplex session is billed by its time, which is known here",
-        events.NoticeGiven: "no error",
+        duplex.DelegatedProgressed: _LATER_WHOLE,
+        duplex.ContextAppended: "what comes of it is heard",
+        duplex.SessionTimeUsed: "a full-duplex session is billed by its time, which is known here",
+        duplex.NoticeGiven: "no error",
     }
 )
 """Inputs that the core leaves alone, and why."""
@@ -336,14 +337,14 @@ class CallCore:
         if stream is not None and stream == self._streaming:
             return []
         effects = [effect for watch in WATCHES for effect in watch(self._call, event, now_ns)]
-        streams = isinstance(event, events.AudioDelta | events.VoiceDelta) and not effects
+        streams = isinstance(event, events.AudioDelta | duplex.VoiceDelta) and not effects
         self._streaming = stream if streams else None
         return effects
 
 
 def _stream_of(event: Input, done: Sequence[Effect]) -> ResponseId | None:
     """Return the stream that a piece of the agent's belongs to, if it is only more of it."""
-    if isinstance(event, events.VoiceDelta):
+    if isinstance(event, duplex.VoiceDelta):
         return _VOICE if all(isinstance(effect, PlayAudio) for effect in done) else None
     return event.response_id if isinstance(event, _PIECES) else None
 

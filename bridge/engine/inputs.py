@@ -210,10 +210,12 @@ class PersonLeft:
     Attributes:
         sip_code: last SIP status of its INVITE; why, where it was not answered.
         lost: they went without a BYE: no RTP comes, or no answer.
+        not_placed: why the bridge placed no call; "" where it has.
     """
 
     sip_code: int
     lost: bool = False
+    not_placed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

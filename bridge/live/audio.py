@@ -30,7 +30,8 @@ from bridge.live.recording import CallRecording
 from bridge.live.records.record import CallRecord
 from bridge.live.services import Services
 from bridge.live.upstream.sessions import Upstream
-from bridge.realtime.events import AudioDelta, VoiceDelta
+from bridge.realtime.duplex_events import VoiceDelta
+from bridge.realtime.events import AudioDelta
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import AudioFormat
 from bridge.telemetry.labels import Path

@@ -31,7 +31,7 @@ from bridge.engine.inputs import (
     TransferFailed,
     TransferProgressed,
 )
-from bridge.errors import TelephonyError
+from bridge.errors import CallNotPlacedError, TelephonyError
 from bridge.live.filler import filler_audio
 from bridge.live.person import FirstVoice, Person
 from bridge.live.phrases import Phrases
@@ -39,6 +39,7 @@ from bridge.sip.trace import PERSON
 from bridge.telemetry.logs import call_context
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.leg import Leg, TransferProgress
+from bridge.telephony.max_forwards import hops_onward
 from bridge.telephony.pump import Pump
 
 log = structlog.get_logger(__name__)
@@ -144,10 +145,12 @@ class Handoffs:
     def _dial(self, effect: DialPerson) -> None:
         headers = self._headers(effect.summary)
         try:
-            leg = self._endpoint.dial(effect.to, headers)
+            hops = hops_onward(self._leg.headers)
+            leg = self._endpoint.dial(effect.to, headers, hops=hops)
         except TelephonyError as error:
             log.warning("person_not_dialled", error=error.what)
-            self._feed(PersonLeft(_NOT_SENT))
+            reason = error.reason if isinstance(error, CallNotPlacedError) else ""
+            self._feed(PersonLeft(_NOT_SENT, not_placed=reason))
             return
         leg.passed = self._passed
         log.info("person_dialled", person_call_id=leg.call_id)

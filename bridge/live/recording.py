@@ -20,12 +20,7 @@ from bridge.clock import NS_PER_MS, Clock
 from bridge.engine.effects import Effect, PauseRecording, RecordingHold, ResumeRecording
 from bridge.engine.news import CallerTurnBegan
 from bridge.live.filler import FILLER_ITEM
-from bridge.realtime.events import (
-    ServerEvent,
-    SpeechStarted,
-    SpeechStopped,
-    TranscriptDelta,
-)
+from bridge.realtime.events import ServerEvent, SpeechStarted, SpeechStopped, TranscriptDelta
 from bridge.realtime.ids import ItemId
 from bridge.telemetry.logs import call_context
 from bridge.telemetry.metrics import MediaMetrics

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bridge.realtime.commands import ClearInput, Command, CreateItem, CreateResponse
+from bridge.realtime.event_values import ResponseStatus
 from bridge.realtime.events import (
     AudioDelta,
     InputCleared,
@@ -26,7 +27,6 @@ from bridge.realtime.events import (
     OutputItemDone,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
     ServerEvent,
     SpeechStarted,
     TranscriptDelta,

@@ -11,12 +11,7 @@ from typing import Protocol
 
 from bridge.realtime.commands import Command, EndSession, StartSession, UpdateSession
 from bridge.realtime.confirmed import Difference
-from bridge.realtime.events import (
-    ConversationCreated,
-    ServerEvent,
-    SessionCreated,
-    SessionUpdated,
-)
+from bridge.realtime.events import ConversationCreated, ServerEvent, SessionCreated, SessionUpdated
 from bridge.realtime.flavour import PLAIN, Flavour
 from bridge.realtime.items import PartKind
 from bridge.realtime.session_config import SessionConfig, SessionInfo

@@ -2,102 +2,41 @@
 
 A closed union of frozen dataclasses (:data:`ServerEvent`), named in the past tense. Dialects decode
 into these and nothing above `bridge/realtime/` sees wire names. Every field's source is
-`PROTOCOL.md` section 3. ``event_id`` is None where the wire has none.
+`PROTOCOL.md` section 3.
 """
 
-import enum
 from dataclasses import dataclass, field
 
+from bridge.realtime.duplex_events import DuplexEvent
+from bridge.realtime.event_values import ApiError, Event, Phase, RateLimit, ResponseStatus, Usage
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import ContentPart, Item
 from bridge.realtime.session_config import AudioFormat, SessionInfo
 
 
-class ResponseStatus(enum.StrEnum):
-    """How a response stands or ended."""
-
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-    INCOMPLETE = "incomplete"
-    OTHER = "other"
-    """It ended in a way that is not known here: what came of it counts."""
-
-
-class Phase(enum.StrEnum):
-    """How far a server-run operation (MCP) has come."""
-
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens billed for a response or a transcription; ``seconds`` where billed by time."""
-
-    input_text: int = 0
-    input_audio: int = 0
-    input_image: int = 0
-    cached_text: int = 0
-    cached_audio: int = 0
-    cached_image: int = 0
-    output_text: int = 0
-    output_audio: int = 0
-    total: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ApiError:
-    """An error as the API words it. ``message`` may quote content: never log it unredacted."""
-
-    type: str
-    message: str
-    code: str | None = None
-    param: str | None = None
-    client_event_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """One entry of the server's rate limits."""
-
-    name: str
-    limit: int
-    remaining: int
-    reset_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Event:
-    event_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionCreated(_Event):
+class SessionCreated(Event):
     """The session exists, or (Live) was started as we asked; the first event of a connection."""
 
     session: SessionInfo
 
 
 @dataclass(frozen=True, slots=True)
-class SessionUpdated(_Event):
+class SessionUpdated(Event):
     """Our settings were taken."""
 
     session: SessionInfo
 
 
 @dataclass(frozen=True, slots=True)
-class ConversationCreated(_Event):
+class ConversationCreated(Event):
     """In both schemas, not seen on the wire."""
 
     conversation_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class ItemAdded(_Event):
+class ItemAdded(Event):
     """An item entered the conversation (beta calls it created)."""
 
     item: Item
@@ -105,7 +44,7 @@ class ItemAdded(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ItemDone(_Event):
+class ItemDone(Event):
     """An item is complete (GA only)."""
 
     item: Item
@@ -113,14 +52,14 @@ class ItemDone(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ItemRetrieved(_Event):
+class ItemRetrieved(Event):
     """The server's copy of an item that we asked for."""
 
     item: Item
 
 
 @dataclass(frozen=True, slots=True)
-class ItemTruncated(_Event):
+class ItemTruncated(Event):
     """Audio and transcript beyond ``audio_end_ms`` are gone from the conversation."""
 
     item_id: ItemId
@@ -129,14 +68,14 @@ class ItemTruncated(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ItemDeleted(_Event):
+class ItemDeleted(Event):
     """An item left the conversation."""
 
     item_id: ItemId
 
 
 @dataclass(frozen=True, slots=True)
-class InputTranscriptDelta(_Event):
+class InputTranscriptDelta(Event):
     """A piece of what the caller said; may come at any time after the commit."""
 
     item_id: ItemId
@@ -145,7 +84,7 @@ class InputTranscriptDelta(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class InputTranscriptCompleted(_Event):
+class InputTranscriptCompleted(Event):
     """All of what the caller said in one item."""
 
     item_id: ItemId
@@ -155,7 +94,7 @@ class InputTranscriptCompleted(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class InputTranscriptFailed(_Event):
+class InputTranscriptFailed(Event):
     """The caller's item could not be transcribed."""
 
     item_id: ItemId
@@ -164,7 +103,7 @@ class InputTranscriptFailed(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class InputTranscriptSegment(_Event):
+class InputTranscriptSegment(Event):
     """A diarized piece of the caller's item (GA only)."""
 
     item_id: ItemId
@@ -176,7 +115,7 @@ class InputTranscriptSegment(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class InputCommitted(_Event):
+class InputCommitted(Event):
     """The input buffer became a user item."""
 
     item_id: ItemId
@@ -184,12 +123,12 @@ class InputCommitted(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class InputCleared(_Event):
+class InputCleared(Event):
     """The input buffer was thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted(_Event):
+class SpeechStarted(Event):
     """The caller began to speak; the clock is audio received in this session.
 
     Attributes:
@@ -201,7 +140,7 @@ class SpeechStarted(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStopped(_Event):
+class SpeechStopped(Event):
     """The caller stopped speaking; ``audio_end_ms`` is None where the server doesn't say when."""
 
     item_id: ItemId
@@ -209,7 +148,7 @@ class SpeechStopped(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class InputTimedOut(_Event):
+class InputTimedOut(Event):
     """The caller stayed silent for the idle time (GA only)."""
 
     item_id: ItemId
@@ -218,7 +157,7 @@ class InputTimedOut(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class DtmfReceived(_Event):
+class DtmfReceived(Event):
     """A key was pressed on a call that the server itself holds (GA, SIP only)."""
 
     digit: str
@@ -226,7 +165,7 @@ class DtmfReceived(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseCreated(_Event):
+class ResponseCreated(Event):
     """The model began a response; one beside the default conversation has no conversation_id."""
 
     response_id: ResponseId
@@ -235,7 +174,7 @@ class ResponseCreated(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseDone(_Event):
+class ResponseDone(Event):
     """A response ended.
 
     Attributes:
@@ -254,7 +193,7 @@ class ResponseDone(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class OutputItemAdded(_Event):
+class OutputItemAdded(Event):
     """A response began an item."""
 
     response_id: ResponseId
@@ -263,7 +202,7 @@ class OutputItemAdded(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class OutputItemDone(_Event):
+class OutputItemDone(Event):
     """A response finished an item."""
 
     response_id: ResponseId
@@ -272,7 +211,7 @@ class OutputItemDone(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Content(_Event):
+class _Content(Event):
     response_id: ResponseId
     item_id: ItemId
     output_index: int = 0
@@ -339,7 +278,7 @@ class TranscriptDone(_Content):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionArgumentsDelta(_Event):
+class FunctionArgumentsDelta(Event):
     """A piece of a tool call's arguments."""
 
     response_id: ResponseId
@@ -350,7 +289,7 @@ class FunctionArgumentsDelta(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionArgumentsDone(_Event):
+class FunctionArgumentsDone(Event):
     """A tool call's arguments are complete. ``name`` is None where the dialect omits it."""
 
     response_id: ResponseId
@@ -362,14 +301,14 @@ class FunctionArgumentsDone(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimitsUpdated(_Event):
+class RateLimitsUpdated(Event):
     """What is left of the limits."""
 
     limits: tuple[RateLimit, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class OutputBufferChanged(_Event):
+class OutputBufferChanged(Event):
     """The server's own playout started, stopped or was cleared (WebRTC and SIP only)."""
 
     response_id: ResponseId
@@ -377,7 +316,7 @@ class OutputBufferChanged(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class McpToolsListed(_Event):
+class McpToolsListed(Event):
     """Listing an MCP server's tools began, worked or failed (GA only)."""
 
     item_id: ItemId
@@ -385,7 +324,7 @@ class McpToolsListed(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class McpArgumentsDelta(_Event):
+class McpArgumentsDelta(Event):
     """A piece of an MCP call's arguments (GA only)."""
 
     response_id: ResponseId
@@ -395,7 +334,7 @@ class McpArgumentsDelta(_Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class McpArgumentsDone(_Event):
+class McpArgumentsDone(Event):
     """An MCP call's arguments are complete (GA only)."""
 
     response_id: ResponseId
@@ -405,7 +344,7 @@ class McpArgumentsDone(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class McpCallChanged(_Event):
+class McpCallChanged(Event):
     """An MCP call began, worked or failed; the wire gives no response_id (GA only)."""
 
     item_id: ItemId
@@ -414,130 +353,14 @@ class McpCallChanged(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class VoiceDelta(_Event):
-    """A piece of the agent's voice as a full-duplex service streams it, its silences included.
-
-    It belongs to no response and to no item, and no event says where an utterance begins or ends.
-    Out of base64, in the session's format, as in :class:`AudioDelta` (Live only).
-    """
-
-    audio: bytes
-    audio_format: AudioFormat = AudioFormat.PCM_24KHZ
-
-
-@dataclass(frozen=True, slots=True)
-class VoiceTranscriptDelta(_Event):
-    """A piece of what the agent says, by its time in the session; no event ends it (Live only)."""
-
-    delta: str
-    start_ms: int
-    end_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class CallerTranscriptDelta(_Event):
-    """A piece of what the caller says, by its time in the session; no event ends it (Live only)."""
-
-    delta: str
-    start_ms: int
-    end_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkDelegated(_Event):
-    """The voice model gave work away: to a backend of the service's, or to us (Live only).
-
-    Attributes:
-        target: ``responses``, ``client`` (us) or ``decisions``.
-    """
-
-    delegation_id: str
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class DelegatedCreated(_Event):
-    """The backend began a response; ``delegation_id`` is None where nobody delegated it."""
-
-    response_id: ResponseId
-    delegation_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DelegatedItemDone(_Event):
-    """The backend finished an item of its present response, which the wire does not name."""
-
-    item: Item
-    delegation_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DelegatedDone(_Event):
-    """The backend's response ended; calls of one that failed take no output any more."""
-
-    response_id: ResponseId
-    status: ResponseStatus
-    delegation_id: str | None = None
-    error_code: str | None = None
-    usage: Usage | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DelegatedProgressed(_Event):
-    """Any other event of a backend's response; ``progress`` is its type (Live only)."""
-
-    progress: str
-    delegation_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ContextAppended(_Event):
-    """What we appended is in the session's context, spoken or not (Live only)."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionTimeUsed(_Event):
-    """What the session has used so far, in all (Live only).
-
-    Attributes:
-        seconds: of audio, which is what it is billed by.
-        context_ratio: of the model's context that is full, 0 to 1.
-    """
-
-    seconds: float
-    context_ratio: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SessionClosed(_Event):
-    """The session is over, and the connection will be (Live only).
-
-    Attributes:
-        reason: ``close_requested``, ``expired``, ``content``, ``remote_hangup``,
-            ``connection_lost``.
-        seconds: of audio, in all.
-    """
-
-    reason: str
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class NoticeGiven(_Event):
-    """The service mentions something that is no error (Live only)."""
-
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorReported(_Event):
+class ErrorReported(Event):
     """The server objected to something; the session mostly stays open."""
 
     error: ApiError
 
 
 @dataclass(frozen=True, slots=True)
-class UnknownEvent(_Event):
+class UnknownEvent(Event):
     """An event that the dialect does not know: counted, never fatal, never kept."""
 
     type: str
@@ -545,7 +368,7 @@ class UnknownEvent(_Event):
 
 
 @dataclass(frozen=True, slots=True)
-class QuietEvent(_Event):
+class QuietEvent(Event):
     """An event of the server's own that says nothing of the talk, like a ping: never kept."""
 
     type: str
@@ -590,18 +413,7 @@ ServerEvent = (
     | McpArgumentsDelta
     | McpArgumentsDone
     | McpCallChanged
-    | VoiceDelta
-    | VoiceTranscriptDelta
-    | CallerTranscriptDelta
-    | WorkDelegated
-    | DelegatedCreated
-    | DelegatedItemDone
-    | DelegatedDone
-    | DelegatedProgressed
-    | ContextAppended
-    | SessionTimeUsed
-    | SessionClosed
-    | NoticeGiven
+    | DuplexEvent
     | ErrorReported
     | UnknownEvent
     | QuietEvent

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from bridge.errors import BridgeError, ConfigError, Fault, ProtocolError, UpstreamError
-from bridge.realtime.events import ApiError, ResponseDone, ResponseStatus
+from bridge.realtime.event_values import ApiError, ResponseStatus
+from bridge.realtime.events import ResponseDone
 
 
 class Layer(enum.StrEnum):
@@ -97,6 +98,7 @@ class Failure:
 
 _BLIP = Row(Layer.CONNECTION, Fault.PROVIDER, Cure.RECONNECT)
 _NO_DESCRIPTORS = Row(Layer.HOST, Fault.BRIDGE, Cure.RECONNECT, wait_ms=1_000)
+_OUR_LIMIT = Row(Layer.HOST, Fault.CONFIG, Cure.RECONNECT, wait_ms=1_000)
 _OUR_NETWORK = Row(Layer.CONNECTION, Fault.BRIDGE, Cure.RECONNECT)
 _BUSY = Row(Layer.CONNECTION, Fault.PROVIDER, Cure.RECONNECT, wait_ms=1_000)
 _WRONG_URL = Row(Layer.CONNECTION, Fault.CONFIG, Cure.GIVE_UP, permanent=True)
@@ -201,6 +203,9 @@ _LOSS: Mapping[str, Row] = {
     "close_3000": _REFUSED_KEY,
     # The agent of an arm by SIP (words of `bridge/engine/handoff/`, and SIP statuses).
     "no_answer": Row(Layer.CONNECTION, Fault.PROVIDER, Cure.GIVE_UP),
+    "trunk_full": _OUR_LIMIT,
+    "trunk_too_fast": _OUR_LIMIT,
+    "too_many_hops": Row(Layer.HOST, Fault.CONFIG, Cure.GIVE_UP),
     "agent_left": _BLIP,
     "agent_lost": Row(Layer.CONNECTION, Fault.PROVIDER, Cure.GIVE_UP),
     "sip_401": _DEAD_KEY,

@@ -12,6 +12,7 @@ from bridge.realtime.commands import (
     UpdateSession,
 )
 from bridge.realtime.confirmed import Difference, differences, pick
+from bridge.realtime.event_values import Phase
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
@@ -24,7 +25,6 @@ from bridge.realtime.events import (
     McpArgumentsDone,
     McpCallChanged,
     McpToolsListed,
-    Phase,
     SessionCreated,
     SessionUpdated,
     TextDelta,

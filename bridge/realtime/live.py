@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 import pybase64
 
 from bridge.realtime import commands as say
+from bridge.realtime import duplex_events as duplex
 from bridge.realtime import events
 from bridge.realtime.confirmed import Difference, differences, pick
 from bridge.realtime.dialect import Awaited, ServiceTraits
-from bridge.realtime.events import ApiError, ResponseStatus, Usage
+from bridge.realtime.event_values import ApiError, ResponseStatus, Usage
 from bridge.realtime.items import (
     FunctionCallOutput,
     Item,
@@ -97,7 +98,7 @@ _of_delegation: Mapping[str, Reader[object]] = {"delegation_id": optional_str}
 
 def _delegated_done(status: ResponseStatus, details: str) -> EventRow:
     return event(
-        events.DelegatedDone,
+        duplex.DelegatedDone,
         response_id=_response_id,
         status=constant(status),
         error_code=_of_response(at(details, optional(nested(_code_of)))),
@@ -113,28 +114,28 @@ def _words(kind: type[events.ServerEvent]) -> EventRow:
 _EVENTS = {
     "session.started": event(events.SessionCreated, session=_session),
     "session.updated": event(events.SessionUpdated, session=_session),
-    "session.closed": event(events.SessionClosed, reason=require_str, seconds=_seconds),
+    "session.closed": event(duplex.SessionClosed, reason=require_str, seconds=_seconds),
     "session.usage.updated": event(
-        events.SessionTimeUsed,
+        duplex.SessionTimeUsed,
         seconds=_seconds,
         context_ratio=inside_if_any("context_window", at("usage_ratio", optional(require_number))),
     ),
-    "session.output_audio.delta": event(events.VoiceDelta, audio=at("delta", require_base64)),
-    "session.output_transcript.delta": _words(events.VoiceTranscriptDelta),
-    "session.input_transcript.delta": _words(events.CallerTranscriptDelta),
-    "session.instructions.appended": event(events.ContextAppended),
-    "session.thinking.appended": event(events.ContextAppended),
-    "session.commentary.appended": event(events.ContextAppended),
+    "session.output_audio.delta": event(duplex.VoiceDelta, audio=at("delta", require_base64)),
+    "session.output_transcript.delta": _words(duplex.VoiceTranscriptDelta),
+    "session.input_transcript.delta": _words(duplex.CallerTranscriptDelta),
+    "session.instructions.appended": event(duplex.ContextAppended),
+    "session.thinking.appended": event(duplex.ContextAppended),
+    "session.commentary.appended": event(duplex.ContextAppended),
     "session.delegation.created": event(
-        events.WorkDelegated,
+        duplex.WorkDelegated,
         delegation_id=inside("delegation", at("id", require_str)),
         target=inside("delegation", require_str),
     ),
     f"{NESTED}/response.created": event(
-        events.DelegatedCreated, response_id=_response_id, **_of_delegation
+        duplex.DelegatedCreated, response_id=_response_id, **_of_delegation
     ),
     f"{NESTED}/response.output_item.done": event(
-        events.DelegatedItemDone, item=inside("event", nested(_item)), **_of_delegation
+        duplex.DelegatedItemDone, item=inside("event", nested(_item)), **_of_delegation
     ),
     f"{NESTED}/response.completed": _delegated_done(ResponseStatus.COMPLETED, "error"),
     f"{NESTED}/response.incomplete": _delegated_done(
@@ -142,12 +143,12 @@ _EVENTS = {
     ),
     f"{NESTED}/response.failed": _delegated_done(ResponseStatus.FAILED, "error"),
     NESTED: event(
-        events.DelegatedProgressed,
+        duplex.DelegatedProgressed,
         progress=inside("event", at("type", require_str)),
         **_of_delegation,
     ),
     "error": event(events.ErrorReported, error=nested(_error)),
-    "info": event(events.NoticeGiven, code=require_str),
+    "info": event(duplex.NoticeGiven, code=require_str),
 }
 
 _ABSENT: frozenset[type[events.ServerEvent]] = frozenset(

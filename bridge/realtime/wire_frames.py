@@ -14,14 +14,8 @@ import pybase64
 from bridge.errors import ProtocolError
 from bridge.realtime.commands import AppendAudio, Command, StartSession, UpdateSession
 from bridge.realtime.dialect import Awaited, ServiceTraits
-from bridge.realtime.events import (
-    AudioDelta,
-    QuietEvent,
-    ServerEvent,
-    SessionUpdated,
-    UnknownEvent,
-    VoiceDelta,
-)
+from bridge.realtime.duplex_events import VoiceDelta
+from bridge.realtime.events import AudioDelta, QuietEvent, ServerEvent, SessionUpdated, UnknownEvent
 from bridge.realtime.flavour import PLAIN, Flavour
 from bridge.realtime.ids import ItemId
 from bridge.realtime.session_config import SessionConfig

@@ -21,17 +21,25 @@ from bridge.realtime.commands import (
     StartSession,
     TruncateItem,
 )
-from bridge.realtime.events import (
-    ApiError,
+from bridge.realtime.duplex_events import (
     CallerTranscriptDelta,
-    ContentPartAdded,
-    ContentPartDone,
     ContextAppended,
-    ConversationCreated,
     DelegatedCreated,
     DelegatedDone,
     DelegatedItemDone,
     DelegatedProgressed,
+    NoticeGiven,
+    SessionClosed,
+    SessionTimeUsed,
+    VoiceDelta,
+    VoiceTranscriptDelta,
+    WorkDelegated,
+)
+from bridge.realtime.event_values import ApiError, RateLimit, ResponseStatus, Usage
+from bridge.realtime.events import (
+    ContentPartAdded,
+    ContentPartDone,
+    ConversationCreated,
     ErrorReported,
     FunctionArgumentsDelta,
     FunctionArgumentsDone,
@@ -44,24 +52,15 @@ from bridge.realtime.events import (
     ItemDeleted,
     ItemRetrieved,
     ItemTruncated,
-    NoticeGiven,
     OutputBufferChanged,
     OutputItemAdded,
     OutputItemDone,
-    RateLimit,
     RateLimitsUpdated,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
     ServerEvent,
-    SessionClosed,
-    SessionTimeUsed,
     SpeechStarted,
     SpeechStopped,
-    Usage,
-    VoiceDelta,
-    VoiceTranscriptDelta,
-    WorkDelegated,
 )
 from bridge.realtime.items import Item
 from bridge.realtime.wire import (

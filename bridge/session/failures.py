@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.http11 import Response
 
 from bridge.errors import UpstreamError
-from bridge.realtime.events import ApiError
+from bridge.realtime.event_values import ApiError
 from bridge.realtime.failures import classify, code_of_end
 from bridge.session.access import NO_KEY, Access
 from bridge.session.connection import Closure

@@ -20,17 +20,16 @@ from bridge.descriptors import out_of_descriptors
 from bridge.errors import ProtocolError, UpstreamError
 from bridge.realtime.commands import AppendAudio, Command, StartSession, UpdateSession
 from bridge.realtime.dialect import Awaited, Dialect, OpeningEvent
+from bridge.realtime.duplex_events import SessionClosed, VoiceDelta
 from bridge.realtime.events import (
     AudioDelta,
     ConversationCreated,
     ErrorReported,
     QuietEvent,
     ServerEvent,
-    SessionClosed,
     SessionCreated,
     SessionUpdated,
     UnknownEvent,
-    VoiceDelta,
 )
 from bridge.realtime.items import Item
 from bridge.realtime.session_config import AudioFormat, SessionConfig, SessionInfo

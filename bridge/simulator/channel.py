@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TypeVar
 
-from bridge.realtime.events import ApiError, ErrorReported, ServerEvent
+from bridge.realtime.event_values import ApiError
+from bridge.realtime.events import ErrorReported, ServerEvent
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig, SessionConfig
 from bridge.simulator.dialect_wire import Wire

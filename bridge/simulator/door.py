@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from aiohttp import web
 
-from bridge.realtime.events import ApiError
+from bridge.realtime.event_values import ApiError
 from bridge.realtime.session_config import SessionKind
 from bridge.simulator.faults import Drop, Refuse, Stall
 from bridge.simulator.outbox import cut

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
+from bridge.realtime.event_values import ResponseStatus, Usage
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
@@ -22,13 +23,11 @@ from bridge.realtime.events import (
     OutputItemDone,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
     ServerEvent,
     TextDelta,
     TextDone,
     TranscriptDelta,
     TranscriptDone,
-    Usage,
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (

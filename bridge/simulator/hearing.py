@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.realtime.event_values import ApiError, Usage
 from bridge.realtime.events import (
-    ApiError,
     InputTranscriptCompleted,
     InputTranscriptDelta,
     InputTranscriptFailed,
-    Usage,
 )
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import ContentPart, Message, PartKind

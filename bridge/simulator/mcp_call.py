@@ -7,13 +7,8 @@ call's run, and its end. No I/O and no clock, as in :mod:`bridge.simulator.gener
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bridge.realtime.events import (
-    McpArgumentsDelta,
-    McpArgumentsDone,
-    McpCallChanged,
-    Phase,
-    ServerEvent,
-)
+from bridge.realtime.event_values import Phase
+from bridge.realtime.events import McpArgumentsDelta, McpArgumentsDone, McpCallChanged, ServerEvent
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import McpApprovalRequest, McpCall
 from bridge.simulator.conversation import text_tokens

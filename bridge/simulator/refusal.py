@@ -1,6 +1,6 @@
 """The server's refusal of a request, as the exception that an ``error`` event is made from."""
 
-from bridge.realtime.events import ApiError
+from bridge.realtime.event_values import ApiError
 
 
 class EventRefused(Exception):

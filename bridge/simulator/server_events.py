@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bridge.realtime import events as e
+from bridge.realtime.event_values import ApiError, Usage
 from bridge.simulator.dialects import DIALECTS, DialectTable
 from bridge.simulator.server_items import write_event_part, write_item
 from bridge.simulator.server_responses import write_created, write_done
@@ -77,7 +78,7 @@ def _text_delta(delta: str, dialect: DialectTable) -> WireObject:
     return {"delta": delta, "obfuscation": secrets.token_urlsafe(8)}
 
 
-def _error(error: e.ApiError, **event_id: object) -> WireObject:
+def _error(error: ApiError, **event_id: object) -> WireObject:
     return {
         "type": error.type,
         "code": error.code,
@@ -87,7 +88,7 @@ def _error(error: e.ApiError, **event_id: object) -> WireObject:
     }
 
 
-def _duration(usage: e.Usage | None) -> WireObject:
+def _duration(usage: Usage | None) -> WireObject:
     return {"type": "duration", "seconds": usage.seconds if usage else 0}
 
 

@@ -4,6 +4,7 @@
 """
 
 from bridge.realtime import events as e
+from bridge.realtime.event_values import ResponseStatus, Usage
 from bridge.realtime.session_config import ResponseConfig
 from bridge.simulator.dialects import DialectTable
 from bridge.simulator.server_items import write_item
@@ -102,7 +103,7 @@ def _outcome(event: e.ResponseDone, dialect: DialectTable) -> WireObject:
     if event.error_code is not None:
         kind, message = _FAILURES.get(event.error_code, _FAILED)
         details["error"] = {"type": kind, "code": event.error_code, "message": message}
-    completed = event.status is e.ResponseStatus.COMPLETED
+    completed = event.status is ResponseStatus.COMPLETED
     return {
         "status": event.status.value,
         "status_details": None if completed else details,
@@ -110,7 +111,7 @@ def _outcome(event: e.ResponseDone, dialect: DialectTable) -> WireObject:
     }
 
 
-def _usage(usage: e.Usage, dialect: DialectTable) -> WireObject:
+def _usage(usage: Usage, dialect: DialectTable) -> WireObject:
     """Write the tokens of a response; GA counts images, too."""
     images, cached_images = (
         ({"image_tokens": usage.input_image}, {"image_tokens": usage.cached_image})

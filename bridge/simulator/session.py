@@ -14,8 +14,8 @@ from aiohttp import WSCloseCode
 from numpy.typing import NDArray
 
 from bridge.realtime import commands as c
+from bridge.realtime.event_values import ApiError, Phase
 from bridge.realtime.events import (
-    ApiError,
     InputCleared,
     InputCommitted,
     InputTimedOut,
@@ -25,7 +25,6 @@ from bridge.realtime.events import (
     ItemRetrieved,
     ItemTruncated,
     McpToolsListed,
-    Phase,
     SessionCreated,
     SessionUpdated,
     SpeechStarted,

@@ -21,6 +21,7 @@ from ipaddress import IPv6Address
 from typing import Literal, Self
 
 from bridge.clock import NS_PER_S
+from bridge.errors import NotPlaced
 from bridge.sip.users import DigestFault, PresentedRequest, Users
 
 Strangers = Literal["refuse", "drop", "answer"]
@@ -153,10 +154,11 @@ def _bucket(per_s: float | None) -> TokenBucket | None:
 
 @dataclass(slots=True)
 class _Meter:
-    """One source's requests, and its new calls."""
+    """One source's requests, its new calls, and those that are placed there."""
 
     requests: TokenBucket | None
     calls: TokenBucket | None
+    dialled: TokenBucket | None
     max_calls: int | None
     challenges: TokenBucket = field(
         default_factory=lambda: TokenBucket(CHALLENGES_PER_S, CHALLENGES_PER_S * BURST_S)
@@ -168,7 +170,8 @@ class _Meter:
 
     @classmethod
     def of(cls, limits: SourceBounds) -> Self:
-        return cls(_bucket(limits.requests_per_s), _bucket(limits.calls_per_s), limits.max_calls)
+        calls, dialled = _bucket(limits.calls_per_s), _bucket(limits.calls_per_s)
+        return cls(_bucket(limits.requests_per_s), calls, dialled, limits.max_calls)
 
 
 class RequestSources:
@@ -289,7 +292,7 @@ class RequestSources:
         Args:
             host: the address that it came from.
             now_ns: monotonic.
-            calls: of the same trunk, or stranger, that go on.
+            calls: with the same trunk, or stranger, that go on.
             trunk: of a user; "" where the address says which.
         """
         meter = self._of_trunks.get(trunk) if trunk else self._meter(host)
@@ -298,6 +301,23 @@ class RequestSources:
         if meter.max_calls is not None and calls >= meter.max_calls:
             return False
         return meter.calls is None or meter.calls.take(now_ns)
+
+    def judge_dial(self, trunk: str, now_ns: int, *, calls: int) -> NotPlaced | None:
+        """Count a call that is about to be placed; return why it may not be, None where it may.
+
+        Args:
+            trunk: that it goes to; one without limits takes any.
+            now_ns: monotonic.
+            calls: with the trunk that go on, either way.
+        """
+        meter = self._of_trunks.get(trunk)
+        if meter is None:
+            return None
+        if meter.max_calls is not None and calls >= meter.max_calls:
+            return NotPlaced.TRUNK_FULL
+        if meter.dialled is not None and not meter.dialled.take(now_ns):
+            return NotPlaced.TRUNK_TOO_FAST
+        return None
 
     def _meter(self, host: str) -> _Meter | None:
         """Return the meter of a trunk or of a stranger's address; None for this machine's."""

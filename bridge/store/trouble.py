@@ -122,7 +122,7 @@ async def diagnose(
     # By TLS 1.3 a client's certificate is judged after the handshake.
     hung_up = found.trouble is Trouble.UNREACHABLE and address.tls
     if hung_up and await _speaks_tls(place, timeout_s):
-        says = "hangs up after the handshake, as who misses or mistrusts our certificate does"
+        says = "hangs up after the handshake: it has no certificate of ours, or mistrusts it"
         return Diagnosis(Trouble.CLIENT_CERTIFICATE, says)
     if not address.tls and await _speaks_tls(place, timeout_s):
         return Diagnosis(Trouble.TLS_WANTED, "takes connections with TLS alone")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from bridge.config.models import Model, Price
-from bridge.realtime.events import Usage
+from bridge.realtime.event_values import Usage
 from bridge.telemetry.labels import BilledToken, Modality
 
 Tokens = Mapping[tuple[BilledToken, Modality], int]

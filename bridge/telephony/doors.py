@@ -22,6 +22,7 @@ from bridge.clock import SystemClock
 from bridge.config.sip import MediaTerms, SipSettings
 from bridge.config.sip_in_force import SipInForce
 from bridge.config.trunks import Trunk
+from bridge.errors import NotPlaced
 from bridge.sip.addresses import Address, AddressError
 from bridge.sip.sources import RequestSources, SourceBounds
 from bridge.sip.users import Users
@@ -60,7 +61,7 @@ class DoorKeeper(Protocol):
     on_turned_away: OnTurnedAway
 
     def calls_from(self, host: str, trunk: str) -> int:
-        """Count the calls that came from a trunk, or from a host's source where it is of none."""
+        """Count the calls with a trunk, or from a host's source where it is of none."""
 
     def find_call(self, sip_call_id: str) -> PjCall | None:
         """Find a call by its dialog's Call-ID."""
@@ -157,6 +158,11 @@ class Doors:
         encrypted = any(trunk.srtp != "off" for trunk in self._sip.settings.trunks.values())
         if encrypted and self._crypto is None:
             self._crypto = CryptoDoor(self._symbols)
+
+    def judge_dial(self, trunk: str) -> NotPlaced | None:
+        """Count a call that is about to be placed to a trunk; return why it may not be."""
+        calls = self._keeper.calls_from("", trunk)
+        return self._sources.judge_dial(trunk, SystemClock().now_ns(), calls=calls)
 
     def take_trunks(self) -> None:
         """Judge by the trunks that are in force now."""

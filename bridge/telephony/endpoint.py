@@ -19,7 +19,7 @@ import structlog
 from bridge.clock import SystemClock
 from bridge.config.sip import SipSettings
 from bridge.config.sip_in_force import SipInForce
-from bridge.errors import InfrastructureError, TelephonyError
+from bridge.errors import CallNotPlacedError, InfrastructureError, NotPlaced, TelephonyError
 from bridge.sip.addresses import Address, AddressError, called_by
 from bridge.sip.dialog import Dialog
 from bridge.sip.numbers import NumberFormat
@@ -39,6 +39,7 @@ from bridge.telephony.headers import Headers, read_headers, request_uri
 from bridge.telephony.left_calls import LeftCalls, StatelessRequests
 from bridge.telephony.leg import FarEnd, Leg, LegState, add_headers, audio_only
 from bridge.telephony.library import LibraryInfo, import_pjsua2, load_symbols
+from bridge.telephony.max_forwards import MOST_HOPS, request_hops
 from bridge.telephony.memory_layout import memory_ports_problem
 from bridge.telephony.memory_ports import MemoryPorts
 from bridge.telephony.pj_call import CallOwner, PjCall
@@ -102,6 +103,7 @@ class SipEndpoint:
         refusal: see :class:`bridge.telephony.admission.AdmissionDoor`; by default all are let in.
         on_message: see :class:`bridge.telephony.sip_messages.SipMessages`; None: nobody asks.
         on_turned_away: see :class:`bridge.telephony.source_door.SourceDoor`.
+        on_not_placed: called with the trunk, "" for none, of a call that may not be placed.
         on_stray_packets: called with the host of a far end and the number of packets that came to
             its RTP and RTCP from elsewhere and were dropped.
         trunk_secrets: by trunk, for those with credentials.
@@ -127,6 +129,7 @@ class SipEndpoint:
         refusal: Refusal = lambda method: None,
         on_message: Callable[[SipMessage, bool], None] | None = None,
         on_turned_away: OnTurnedAway = lambda host, method, reason: None,
+        on_not_placed: Callable[[str, NotPlaced], None] = lambda trunk, reason: None,
         on_stray_packets: OnDropped = lambda host, packets: None,
         trunk_secrets: Mapping[str, str] = MappingProxyType({}),
         media_ports: MediaPortsKind = "auto",
@@ -142,6 +145,7 @@ class SipEndpoint:
         self._failed: list[int] = []
         self.sip = SipInForce(settings)
         self._on_incoming = on_incoming
+        self._on_not_placed = on_not_placed
         self.refusal = refusal
         self.on_message = on_message
         self.on_turned_away = on_turned_away
@@ -286,7 +290,12 @@ class SipEndpoint:
         return True
 
     def dial(
-        self, uri: str, headers: Mapping[str, str] | None = None, *, caller: str | None = None
+        self,
+        uri: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        caller: str | None = None,
+        hops: int = MOST_HOPS,
     ) -> Leg:
         """Place a call.
 
@@ -295,12 +304,15 @@ class SipEndpoint:
             headers: of the INVITE, beside the usual ones.
             caller: user part of the From header; None for the trunk's ``caller_id``, or the user
                 that is registered with it, or the gateway's own.
+            hops: its Max-Forwards; below 0 for a call that may go on no further.
 
         Raises:
+            CallNotPlacedError: the trunk's limits are reached, or there is no hop left.
             TelephonyError: the URI is no SIP URI, or PJSIP can't send the INVITE.
         """
         account = self._accounts.towards(uri)
         trunk = self._settings.trunk_towards(uri)
+        self._may_dial(trunk, hops)
         identity = self._identity(caller, trunk) or account.identity
         uri = routed(self.with_its_number(uri), self._settings.trunks.get(trunk))
         leg = Leg(self.ports, called=called_by(uri), from_uri=identity, to_uri=uri)
@@ -319,7 +331,8 @@ class SipEndpoint:
         if identity != account.identity:
             parameters.txOption.localUri = identity
         try:
-            call.makeCall(uri, parameters)
+            with request_hops(self._symbols, hops):
+                call.makeCall(uri, parameters)
         except pj.Error as error:
             self._calls.over(call)
             self._forget(leg)
@@ -328,6 +341,14 @@ class SipEndpoint:
             self._port_draw.next()
         leg.sip_call_id = leg.sip_call_id or call.sip_call_id
         return leg
+
+    def _may_dial(self, trunk: str, hops: int) -> None:
+        reason = NotPlaced.TOO_MANY_HOPS if hops < 0 else None
+        if reason is None and self._doors is not None:
+            reason = self._doors.judge_dial(trunk)
+        if reason is not None:
+            self._on_not_placed(trunk, reason)
+            raise CallNotPlacedError(reason, trunk)
 
     def with_its_number(self, uri: str) -> str:
         """Return a URI whose number is written as the trunk that it leads to has them."""
@@ -437,12 +458,11 @@ class SipEndpoint:
                 leg.reject(500, "Internal Error")
 
     def calls_from(self, host: str, trunk: str) -> int:
-        """Count the calls that came from a trunk, or from a host's source where it is of none."""
-        inbound = (leg for leg in self.legs if not leg.outbound)
+        """Count the calls with a trunk, or from a host's source where it is of none."""
         if trunk:
-            return sum(leg.trunk == trunk for leg in inbound)
+            return sum(leg.trunk == trunk for leg in self.legs)
         source = counted_by(host)
-        return sum(counted_by(leg.source) == source for leg in inbound)
+        return sum(counted_by(leg.source) == source for leg in self.legs if not leg.outbound)
 
     def _sender_trunk(self) -> str:
         """Return the trunk of the request that is just being received, "" for none."""

@@ -8,8 +8,9 @@ two methods of pjsua2's C++ classes that SWIG leaves out, by their names in the 
 import ctypes
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from bridge.errors import InfrastructureError, TelephonyError
 
@@ -77,6 +78,23 @@ class PjString(ctypes.Structure):
         string = cls(ctypes.addressof(buffer), len(text))
         string.buffer = buffer
         return string
+
+
+class PjHeader(ctypes.Structure):
+    """The members that every SIP header begins with: `PJSIP_DECL_HDR_MEMBER` (pjsip/sip_msg.h)."""
+
+    _fields_: ClassVar[Sequence[tuple[str, type]]] = (
+        ("prev", ctypes.c_void_p),
+        ("next", ctypes.c_void_p),
+        ("type", ctypes.c_int),
+        ("name", PjString),
+        ("short_name", PjString),
+        ("vptr", ctypes.c_void_p),
+    )
+
+    def is_named(self, name: bytes) -> bool:
+        """Return whether its name is this one, as PJSIP itself writes it."""
+        return ctypes.string_at(self.name.ptr, self.name.slen) == name
 
 
 def load_symbols() -> ctypes.CDLL:

@@ -16,7 +16,7 @@ import structlog
 from bridge.sip.dialog import uri_of_contact
 from bridge.telephony.dialogs import has_dialog
 from bridge.telephony.guarding import guarded
-from bridge.telephony.library import PjString
+from bridge.telephony.library import PjHeader, PjString
 from bridge.telephony.pj_call import PjCall
 from bridge.telephony.received_message import MessageFinder, ReceivedText
 from bridge.telephony.replies import Replies
@@ -242,16 +242,10 @@ _ALLOW = 4
 _MOST_VALUES = 64
 
 
-class _ArrayHeader(ctypes.Structure):
+class _ArrayHeader(PjHeader):
     """`pjsip_generic_array_hdr` (pjsip/sip_msg.h)."""
 
     _fields_ = (
-        ("prev", ctypes.c_void_p),
-        ("next", ctypes.c_void_p),
-        ("type", ctypes.c_int),
-        ("name", PjString),
-        ("short_name", PjString),
-        ("vptr", ctypes.c_void_p),
         ("count", ctypes.c_uint),
         ("values", PjString * _MOST_VALUES),
     )
@@ -272,7 +266,7 @@ def _allow_only(lib: ctypes.CDLL, served: Collection[str]) -> None:
     if not address:
         return
     header = _ArrayHeader.from_address(address)
-    if ctypes.string_at(header.name.ptr, header.name.slen) != b"Allow":
+    if not header.is_named(b"Allow"):
         log.warning("allow_not_changed")
         return
     listed = [(each.ptr, each.slen) for each in header.values[: header.count]]

@@ -158,10 +158,14 @@ class TcpDoor:
     def _filter(self) -> None:
         program = struct.pack("HP", 1, ctypes.addressof(self._drop_all))
         for listener in self._listeners:
-            if self._shut:
-                listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
-            else:
-                listener.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+            try:
+                if self._shut:
+                    listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+                else:
+                    with suppress(FileNotFoundError):  # it could not be shut
+                        listener.setsockopt(socket.SOL_SOCKET, _DETACH_FILTER, 0)
+            except PermissionError:  # Linux 6.18 refuses it, of TCP sockets alone
+                log.warning("tcp_door_not_shut", remedy="give the gateway CAP_NET_ADMIN")
 
     def _evict(self) -> None:
         """Close connections; PJSIP finds them closed at its next event."""

@@ -35,6 +35,11 @@ FLAG = "out-flag"
 BARE = {"instructions": "At the vendor's.", "language": "en"}
 GREETS = {**BARE, "greeting": "Hello."}
 SORRY = "We are sorry."
+VENDOR_TRUNK = {
+    "addresses": ["192.0.2.1"],
+    "domains": ["localhost"],
+    "limits": {"max_calls": 1},
+}
 FALLBACK = {"say": SORRY, "before_answer": "answer"}
 
 
@@ -67,6 +72,7 @@ def office(
     plans = directory / "dialplans"
     write_dialplan(plans, BARE, name="out", called="out", arm="out", pass_headers=["X-Account"])
     write_dialplan(plans, BARE, name="sorry", called="sorry", arm="out", fallback=FALLBACK)
+    write_dialplan(plans, BARE, name="capped", called="capped", arm="capped", fallback=FALLBACK)
     write_dialplan(plans, BARE, name="sent", called="sent", arm="sent", fallback=FALLBACK)
     write_dialplan(
         plans,
@@ -87,7 +93,9 @@ def office(
         arms={
             "out": {"sip": uri, "ring_s": 4, "silent_s": 1.5},
             "sent": {"sip": uri, "by": "refer"},
+            "capped": {"sip": f"sip:agent@localhost:{port}"},
         },
+        sip={"trunks": {"vendor": VENDOR_TRUNK}},
         rollouts={
             FLAG: {
                 "control": ARM,
@@ -101,15 +109,16 @@ def office(
 
 @asynccontextmanager
 async def calling(
-    office: Office, called: str, more: str = "", refer: str = "603 Decline"
+    office: Office, called: str, more: str = "", refer: str = "603 Decline", hops: int = 70
 ) -> AsyncIterator["Talk"]:
-    """Place a call; ``refer`` is the answer to a REFER."""
+    """Place a call; ``refer`` is the answer to a REFER, ``hops`` the INVITE's Max-Forwards."""
     async with (
         CallsInRedis(office.redis_url) as calls,
         RtpCaller(office.gateway.sip_port) as caller,
     ):
         await calls.until_idle(office.gateway.node)  # the test before has not looked there
         caller.on_refer = lambda request: caller.respond(request, refer)
+        caller.max_forwards = hops
         caller.invite(called, f"X-Account: 4711\r\n{more}Supported: 100rel")
         yield Talk(office, caller, calls)
 
@@ -470,3 +479,42 @@ async def test_a_call_that_left_a_bridge_does_not_leave_it_again(office: Office)
     async with office.vendor() as vendor, calling(office, "out", more) as talk:
         assert await talk.caller.answered() == 482
         assert not vendor.invites
+
+
+@pytest.mark.parametrize("hops", [1, 12])
+async def test_the_agents_call_has_one_hop_less_than_the_callers(office: Office, hops: int) -> None:
+    async with office.vendor(486) as vendor, calling(office, "out", hops=hops) as talk:
+        invite = await vendor.called()
+        assert await talk.caller.answered() == 503
+        await office.gateway.until_active(0)
+    assert invite.header("Max-Forwards") == str(hops - 1)
+
+
+async def test_a_call_without_a_hop_left_is_refused_where_it_would_go_on(office: Office) -> None:
+    async with office.vendor() as vendor, calling(office, "out", hops=0) as talk:
+        assert await talk.caller.answered() == 483
+        assert talk.caller.final.startswith("SIP/2.0 483 Too Many Hops")
+        assert not vendor.invites
+
+
+async def test_a_call_over_the_trunks_limit_stays_and_says_why(office: Office) -> None:
+    async with office.vendor() as vendor, calling(office, "capped") as first:
+        await first.begun()
+        assert await first.caller.answered() == 200
+        await joined(first, vendor)
+        async with RtpCaller(office.gateway.sip_port) as second:
+            second.invite("capped")
+            assert await second.answered() == 200
+            await second.until(lambda: any(each.loud for each in second.heard))
+            await second.hang_up()
+        await first.hears(VENDOR_HZ)
+        await first.caller.hang_up()
+        await asyncio.wait_for(vendor.call.ended.wait(), 60)
+        kept = await first.over()
+        records = await office.gateway.records(2)
+        metrics = await office.gateway.metrics()
+    [refused] = [each for each in records if each["route"] == "capped" and each != kept]
+    assert {each["code"] for each in refused["failures"]} == {"trunk_full"}
+    assert len(vendor.invites) == 1
+    assert (kept["outcome"], kept["failures"]) == ("completed", [])
+    assert metrics.value("bridge_calls_not_placed_total", reason="trunk_full", trunk="vendor") >= 1

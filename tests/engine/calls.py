@@ -8,12 +8,12 @@ from bridge.engine.core import CallCore, CallPolicy
 from bridge.engine.effects import Effect
 from bridge.engine.inputs import CallAnswered, CallOffered, Input, SessionReady
 from bridge.engine.media import AudioAppended, PlayoutFlushed
+from bridge.realtime.event_values import ResponseStatus
 from bridge.realtime.events import (
     AudioDelta,
     OutputItemDone,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
     SpeechStarted,
     SpeechStopped,
     TranscriptDelta,

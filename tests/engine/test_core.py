@@ -56,8 +56,8 @@ from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse, TruncateItem
+from bridge.realtime.event_values import ApiError, ResponseStatus
 from bridge.realtime.events import (
-    ApiError,
     AudioDelta,
     AudioDone,
     ErrorReported,
@@ -66,7 +66,6 @@ from bridge.realtime.events import (
     InputTranscriptCompleted,
     InputTranscriptFailed,
     ResponseCreated,
-    ResponseStatus,
     UnknownEvent,
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId

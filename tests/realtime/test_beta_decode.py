@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from bridge.realtime.event_values import ApiError, RateLimit, ResponseStatus, Usage
 from bridge.realtime.events import (
-    ApiError,
     AudioDelta,
     AudioDone,
     ContentPartAdded,
@@ -26,11 +26,9 @@ from bridge.realtime.events import (
     OutputBufferChanged,
     OutputItemAdded,
     OutputItemDone,
-    RateLimit,
     RateLimitsUpdated,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
     ServerEvent,
     SessionCreated,
     SessionUpdated,
@@ -40,7 +38,6 @@ from bridge.realtime.events import (
     TextDone,
     TranscriptDelta,
     TranscriptDone,
-    Usage,
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.conversation import NOT_TRANSCRIBED, ConversationLog, cut_text
+from bridge.realtime.event_values import ResponseStatus
 from bridge.realtime.events import (
     AudioDelta,
     InputCleared,
@@ -13,7 +14,6 @@ from bridge.realtime.events import (
     OutputItemDone,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
     ServerEvent,
     SpeechStarted,
     TranscriptDelta,

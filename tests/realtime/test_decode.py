@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 from bridge.errors import ProtocolError
 from bridge.realtime import beta, ga
 from bridge.realtime.commands import ContinueDelegated
+from bridge.realtime.event_values import ApiError
 from bridge.realtime.events import (
-    ApiError,
     ErrorReported,
     QuietEvent,
     ServerEvent,

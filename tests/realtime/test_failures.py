@@ -5,7 +5,8 @@ from types import ModuleType
 import pytest
 
 from bridge.errors import ConfigError, Fault, ProtocolError, TelephonyError, UpstreamError
-from bridge.realtime.events import ApiError, ResponseDone, ResponseStatus
+from bridge.realtime.event_values import ApiError, ResponseStatus
+from bridge.realtime.events import ResponseDone
 from bridge.realtime.failures import (
     DEFAULTS,
     TABLE,

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from bridge.realtime.event_values import ApiError, Phase, RateLimit, ResponseStatus, Usage
 from bridge.realtime.events import (
-    ApiError,
     AudioDelta,
     AudioDone,
     ContentPartAdded,
@@ -35,12 +35,9 @@ from bridge.realtime.events import (
     OutputBufferChanged,
     OutputItemAdded,
     OutputItemDone,
-    Phase,
-    RateLimit,
     RateLimitsUpdated,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
     ServerEvent,
     SessionCreated,
     SessionUpdated,
@@ -50,7 +47,6 @@ from bridge.realtime.events import (
     TextDone,
     TranscriptDelta,
     TranscriptDone,
-    Usage,
 )
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import (

@@ -9,9 +9,10 @@ from openai.types.live.session_config import SessionConfig as OfficialSession
 
 from bridge.errors import ProtocolError
 from bridge.realtime import commands as say
+from bridge.realtime import duplex_events as duplex
 from bridge.realtime import events
 from bridge.realtime.confirmed import Harm
-from bridge.realtime.events import Usage
+from bridge.realtime.event_values import Usage
 from bridge.realtime.items import (
     ContentPart,
     FunctionCall,
@@ -190,7 +191,7 @@ def test_voice_is_read_the_short_way_and_the_long_one() -> None:
     for times in (1, 400):
         frame = {"type": "session.output_audio.delta", "delta": "AQID" * times}
         assert_official("live", "server", frame)
-        assert LIVE.decode(json.dumps(frame)) == events.VoiceDelta(b"\x01\x02\x03" * times)
+        assert LIVE.decode(json.dumps(frame)) == duplex.VoiceDelta(b"\x01\x02\x03" * times)
     with pytest.raises(ProtocolError) as caught:
         LIVE.decode('{"type":"session.output_audio.delta","delta":"!"}')
     assert caught.value.loses_audio
@@ -199,13 +200,13 @@ def test_voice_is_read_the_short_way_and_the_long_one() -> None:
 def test_words_endings_and_use_are_read() -> None:
     span = {"start_ms": 200, "end_ms": 400}
     heard = told("session.input_transcript.delta", delta=" yes", **span)
-    assert heard == events.CallerTranscriptDelta(" yes", 200, 400, event_id="event_1")
+    assert heard == duplex.CallerTranscriptDelta(" yes", 200, 400, event_id="event_1")
     said = told("session.output_transcript.delta", delta=" no", **span)
-    assert said == events.VoiceTranscriptDelta(" no", 200, 400, event_id="event_1")
+    assert said == duplex.VoiceTranscriptDelta(" no", 200, 400, event_id="event_1")
     used = told("session.usage.updated", usage={"seconds": 15.5})
-    assert used == events.SessionTimeUsed(15.5, event_id="event_1")
+    assert used == duplex.SessionTimeUsed(15.5, event_id="event_1")
     frame = {"type": "session.closed", "reason": "expired", "usage": {"seconds": 60.0}}
-    assert LIVE.decode(json.dumps(frame)) == events.SessionClosed("expired", 60.0)
+    assert LIVE.decode(json.dumps(frame)) == duplex.SessionClosed("expired", 60.0)
 
 
 def test_error_names_our_command() -> None:
@@ -222,11 +223,11 @@ def nested(event: Event, delegation: str | None = "item_1") -> events.ServerEven
 
 def test_backend_is_read_through_its_envelope() -> None:
     created = nested({"type": "response.created", "response": {"id": "resp_1"}})
-    assert isinstance(created, events.DelegatedCreated)
+    assert isinstance(created, duplex.DelegatedCreated)
     assert (created.response_id, created.delegation_id) == ("resp_1", "item_1")
     call = {"type": "function_call", "call_id": "c_1", "name": "find", "arguments": "{}"}
     done = nested({"type": "response.output_item.done", "item": call}, None)
-    assert isinstance(done, events.DelegatedItemDone)
+    assert isinstance(done, duplex.DelegatedItemDone)
     assert isinstance(done.item, FunctionCall)
     usage = {
         "input_tokens": 9,
@@ -235,15 +236,15 @@ def test_backend_is_read_through_its_envelope() -> None:
         "total_tokens": 12,
     }
     ended = nested({"type": "response.completed", "response": {"id": "resp_1", "usage": usage}})
-    assert isinstance(ended, events.DelegatedDone)
+    assert isinstance(ended, duplex.DelegatedDone)
     assert ended.usage == Usage(input_text=9, cached_text=4, output_text=3, total=12)
     failed = nested(
         {"type": "response.failed", "response": {"id": "r", "error": {"code": "server_error"}}}
     )
-    assert isinstance(failed, events.DelegatedDone)
+    assert isinstance(failed, duplex.DelegatedDone)
     assert failed.error_code == "server_error"
     other = nested({"type": "response.output_text.delta", "delta": "x"})
-    assert other == events.DelegatedProgressed("response.output_text.delta", "item_1")
+    assert other == duplex.DelegatedProgressed("response.output_text.delta", "item_1")
 
 
 @pytest.mark.parametrize("inner", [None, 3, [], {}, {"type": 7}, {"type": "response.completed"}])

@@ -10,14 +10,13 @@ from bridge.errors import ProtocolError, UpstreamError
 from bridge.realtime.backoff import Backoff
 from bridge.realtime.commands import CreateItem
 from bridge.realtime.conversation import ConversationLog
+from bridge.realtime.event_values import ApiError, ResponseStatus
 from bridge.realtime.events import (
-    ApiError,
     AudioDelta,
     InputCommitted,
     InputTranscriptCompleted,
     OutputItemDone,
     ResponseDone,
-    ResponseStatus,
     SpeechStarted,
 )
 from bridge.realtime.failures import (

@@ -33,7 +33,7 @@ import sys
 if "serve" in sys.argv:
     from bridge.realtime import ga
     from bridge.realtime.commands import TruncateItem
-    from bridge.realtime.events import AudioDelta, ResponseDone
+    from bridge.realtime.events import (AudioDelta, ResponseDone)
     from dataclasses import replace
     import time
 """

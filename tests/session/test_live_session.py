@@ -8,7 +8,7 @@ from websockets.asyncio.server import ServerConnection
 from bridge.clock import SystemClock
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import AppendAudio, CreateResponse
-from bridge.realtime.events import SessionClosed, VoiceDelta
+from bridge.realtime.duplex_events import SessionClosed, VoiceDelta
 from bridge.realtime.items import ContentPart, Message, PartKind, Role
 from bridge.realtime.live import LiveDialect
 from bridge.realtime.session_config import Backend, SessionConfig

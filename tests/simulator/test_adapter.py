@@ -9,6 +9,7 @@ import pytest
 from bridge.realtime import commands as c
 from bridge.realtime.beta import BetaDialect
 from bridge.realtime.dialect import Dialect
+from bridge.realtime.event_values import ResponseStatus
 from bridge.realtime.events import (
     AudioDelta,
     ErrorReported,
@@ -18,7 +19,6 @@ from bridge.realtime.events import (
     ItemDone,
     RateLimitsUpdated,
     ResponseDone,
-    ResponseStatus,
     ServerEvent,
     SessionUpdated,
     TranscriptDelta,

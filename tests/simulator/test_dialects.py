@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 
 from bridge.realtime import events as e
+from bridge.realtime.duplex_events import DuplexEvent
 from bridge.realtime.session_config import SessionKind
 from bridge.simulator.dialect_wire import Wire
 from bridge.simulator.dialects import DIALECTS
@@ -25,11 +26,7 @@ NEVER_MADE = {
 """``rate_limits.updated`` is written with the responses that it belongs to."""
 
 
-LIVE_ALONE = {
-    *(e.VoiceDelta, e.VoiceTranscriptDelta, e.CallerTranscriptDelta, e.WorkDelegated),
-    *(e.DelegatedCreated, e.DelegatedItemDone, e.DelegatedDone, e.DelegatedProgressed),
-    *(e.ContextAppended, e.SessionTimeUsed, e.SessionClosed, e.NoticeGiven),
-}
+LIVE_ALONE = frozenset(get_args(DuplexEvent))
 """GPT-Live is no spelling of the Realtime API, and is served apart."""
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.store.client import RedisLink, RedisUnavailableError
+from bridge.store.client import RedisLink
 from bridge.store.trouble import Trouble
 from tests.support.certificates import Authority
-from tests.support.redis_servers import RedisServer, redis_server
+from tests.support.redis_servers import RedisServer, redis_server, trouble_of
 
 pytestmark = pytest.mark.redis
 
@@ -31,14 +31,6 @@ def serving(
 
 def url_of(server: RedisServer, authority: Authority, options: str = "") -> str:
     return f"rediss://127.0.0.1:{server.port}?ssl_ca_certs={authority.cert_file}{options}"
-
-
-async def trouble_of(url: str) -> RedisUnavailableError:
-    link = RedisLink(url, timeout_s=2)
-    with pytest.raises(RedisUnavailableError) as raised:
-        await link.ask(["PING"])
-    await link.aclose()
-    return raised.value
 
 
 async def test_a_certificate_of_the_named_authority(authority: Authority) -> None:

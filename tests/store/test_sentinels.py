@@ -13,7 +13,7 @@ from bridge.store.calls import CallStore
 from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.trouble import Trouble
 from tests.support.redis_sentinels import Watched, watched
-from tests.support.redis_servers import RedisServer, redis_server
+from tests.support.redis_servers import RedisServer, redis_server, trouble_of
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.redis, pytest.mark.xdist_group("sentinels")]
@@ -155,14 +155,6 @@ async def test_names_and_passwords(tmp_path: Path) -> None:
         password.write_text("hunter4\n")
         assert await link.ask(["ACL", "WHOAMI"]) == "bridge"
         await link.aclose()
-
-
-async def trouble_of(url: str) -> RedisUnavailableError:
-    link = RedisLink(url, timeout_s=1)
-    with pytest.raises(RedisUnavailableError) as raised:
-        await link.ask(["PING"])
-    await link.aclose()
-    return raised.value
 
 
 async def test_what_is_wrong_with_sentinels(servers: Watched, tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from bridge.store.client import RedisLink, RedisUnavailableError
 from tests.support.ports import free_port
 from tests.support.programs import need_program
 from tests.support.waiting import PATIENCE_S
@@ -84,3 +87,12 @@ def redis_server(*arguments: str, tls: tuple[Path, Path] | None = None) -> Itera
         yield server
     finally:
         server.close()
+
+
+async def trouble_of(url: str) -> RedisUnavailableError:
+    """Ask a Redis that can't be had; return the error."""
+    link = RedisLink(url, timeout_s=2)
+    with pytest.raises(RedisUnavailableError) as raised:
+        await link.ask(["PING"])
+    await link.aclose()
+    return raised.value

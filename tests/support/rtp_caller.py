@@ -76,6 +76,7 @@ class RtpCaller:
         port: of the gateway.
         ended: the gateway sent BYE. It is answered unless ``answers_bye`` is False.
         bye: that BYE as it came.
+        max_forwards: of its requests.
         refers: REFERs as they came; ``on_refer`` takes each, and has to answer it.
     """
 
@@ -95,6 +96,7 @@ class RtpCaller:
         self.ended = asyncio.Event()
         self.bye = ""
         self.answers_bye = True
+        self.max_forwards = 70
         self.refers: list[str] = []
         self.on_refer: Callable[[str], None] = lambda refer: self.respond(refer, "603 Decline")
         self._number = next(_numbers)
@@ -263,7 +265,7 @@ class RtpCaller:
             f"Call-ID: {self.call_id}",
             f"CSeq: {sequence} {method}",
             f"Contact: <sip:test@{self._host}:{self._sip_port}>",
-            "Max-Forwards: 70",
+            f"Max-Forwards: {self.max_forwards}",
             *(f"Route: {route}" for route in self._routes),
             more,
         ]

@@ -172,9 +172,16 @@ class TlsServer:
         self.port = 0
         self.requests: list[str] = []
         self._answer = answer
+        self._connections: list[asyncio.StreamWriter] = []
+
+    def cut_connections(self) -> None:
+        """End what is connected: a client would go on using it for the next server's calls."""
+        for writer in self._connections:
+            writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
+        self._connections.append(writer)
         while message := await read_message(reader):
             self.requests.append(message)
             method = message.partition(" ")[0]
@@ -204,11 +211,13 @@ async def tls_server(
     shown: tuple[Path, Path],
     answer: Callable[[str], tuple[str, str]] = lambda offer: ("200 OK", sdp()),
     clients_of: Path | None = None,
+    port: int = 0,
 ) -> AsyncIterator[TlsServer]:
     """Run a SIP server over TLS on 127.0.0.1.
 
     Args:
         clients_of: authority that must have signed the clients' certificates; None for any client.
+        port: to listen on; 0 for any.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*shown)
@@ -216,9 +225,10 @@ async def tls_server(
         context.load_verify_locations(clients_of)
         context.verify_mode = ssl.CERT_REQUIRED
     server = TlsServer(answer)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", port, ssl=context)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server
     finally:
         listening.close()
+        server.cut_connections()

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.config.models import load_models
-from bridge.realtime.events import Usage
+from bridge.realtime.event_values import Usage
 from bridge.telemetry.costs import cost_usd, tokens_of
 from bridge.telemetry.labels import BilledToken, Modality
 

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.clock import NS_PER_MS, NS_PER_S
-from bridge.errors import Fault, Outcome
+from bridge.errors import Fault, NotPlaced, Outcome
 from bridge.live.records.summary import ToolRun
 from bridge.session import tokens
 from bridge.sip.sources import TurnedAway
@@ -113,6 +113,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_trunk_registered": ("trunk", ""),
     "bridge_trunk_register_answers_total": ("trunk code", ""),
     "bridge_sip_turned_away_total": ("reason trunk", ""),
+    "bridge_calls_not_placed_total": ("reason trunk", ""),
     "bridge_rtp_stray_packets_total": ("trunk", ""),
     "bridge_queue_waiting": ("queue", ""),
     "bridge_queue_oldest_timestamp_seconds": ("queue", ""),
@@ -242,6 +243,7 @@ def used(metrics: Metrics) -> Metrics:
     metrics.sip.set_registered("carrier-a", registered=True)
     metrics.sip.register_answered("carrier-a", "200")
     metrics.sip.turned_away(TurnedAway.CREDENTIALS, trunk="")
+    metrics.sip.not_placed(NotPlaced.TRUNK_FULL, trunk="")
     metrics.sip.dropped_rtp(3, trunk="")
     metrics.queues.joined("billing", NS_PER_S)
     metrics.queues.left("billing", NS_PER_S, 1)

@@ -6,6 +6,7 @@ audio is ever loud, for the far ends here send silence.
 """
 
 import asyncio
+import os
 import re
 import socket
 import struct
@@ -14,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,6 +250,38 @@ TRIES = [8, pytest.param(250, marks=[pytest.mark.nightly, pytest.mark.timeout(60
 
 OFFERS = 60
 
+SLOW_START = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static __thread int slow;
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
+{
+    int (*usual)(int, int, int, struct epoll_event *) = dlsym(RTLD_NEXT, "epoll_ctl");
+    if (operation == EPOLL_CTL_ADD && syscall(SYS_gettid) == getpid())
+        slow = 6;
+    return usual(epoll, operation, fd, event);
+}
+
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    static int (*usual)(pthread_mutex_t *);
+    if (!usual)
+        usual = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+    int result = usual(mutex);
+    if (slow > 0 && slow--)
+        usleep(500);
+    return result;
+}
+"""
+"""Holds a process's first thread up whenever it has asked epoll for something and let go of the
+locks: between the first reads of RTP and of RTCP, where it would be through in microseconds."""
+
 FLOOD = """
 import socket, struct, sys, time
 sender = socket.socket(fileno=int(sys.argv[1]))
@@ -405,11 +439,6 @@ class TestFarEnds:
 
     @pytest.mark.capacity
     async def test_packets_that_wait_while_a_stream_is_made_anew_deafen_nobody(self) -> None:
-        """Guards the mend of `transport_udp.c`.
-
-        The fault's window is microseconds wide. In a build with `pj_thread_sleep(2)` between the
-        two reads of `transport_media_start` the second offer deafens without the mend, none with.
-        """
         async with stage(sends=False) as (_, one, _rig):
             kept = one.call.leg._pj_call
             assert kept is not None
@@ -419,6 +448,22 @@ class TestFarEnds:
                     one.caller.invite(sdp(one.media.port, version=offers, **moved))
                     await one.agreed(offers)
                     await wait_until(lambda: kept.media_counts()[0], f"deaf after offer {offers}")
+
+    @pytest.mark.capacity
+    def test_a_slow_start_of_media_deafens_nobody(self, tmp_path: Path) -> None:
+        """Without the mend of PJSIP's source the second offer deafens the call here."""
+        source, library = tmp_path / "slow.c", tmp_path / "slow.so"
+        source.write_text(SLOW_START)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source], check=True)
+        flooded_call = TestFarEnds.test_packets_that_wait_while_a_stream_is_made_anew_deafen_nobody
+        named = f"{__file__}::TestFarEnds::{flooded_call.__name__}"
+        ran = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", named],
+            env=os.environ | {"LD_PRELOAD": str(library)},
+            capture_output=True,
+            text=True,
+        )
+        assert "1 passed" in ran.stdout, ran.stdout[-3000:]
 
     async def test_media_from_a_relay_that_nothing_names_is_dropped_and_counted(self) -> None:
         async with stage(sends=True, says="127.99.0.1", media_host="127.0.0.8") as (_, one, rig):

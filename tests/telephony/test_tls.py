@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import structlog
 
 from bridge.sip.sources import TurnedAway
 from bridge.telephony import doors
@@ -340,6 +341,42 @@ async def test_unfinished_handshakes_are_bounded_and_ended(
         finally:
             for each in mute:
                 each.close()
+
+
+class _Unfiltered:
+    """A listening socket of a process that may not put a filter on it."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.close = listener.close
+
+    def setsockopt(self, *arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+
+async def test_a_door_that_may_not_be_shut_is_logged_and_calls_go_on(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doors, "MOST", 8)
+    with structlog.testing.capture_logs() as logged:
+        async with running(tls=with_tls(authority)) as rig:
+            guarding = rig.endpoint._doors
+            assert guarding is not None
+            door = guarding._tcp
+            assert door is not None
+            monkeypatch.setattr(door, "_listeners", [_Unfiltered(each) for each in door._listeners])
+            mute = [socket.socket() for _ in range(40)]
+            try:
+                await asyncio.to_thread(_connect_all, mute, ("127.0.0.1", tls_port(rig)))
+                await wait_until(
+                    lambda: any(each["event"] == "tcp_door_not_shut" for each in logged),
+                    "it is not logged",
+                )
+                async with RawSip(rig.endpoint.port) as sip:
+                    talk = sip.talk()
+                    assert (await talk.ask("OPTIONS")).code == 200
+            finally:
+                for each in mute:
+                    each.close()
 
 
 def _connect_all(sockets: list[socket.socket], place: tuple[str, int]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.errors import Fault, Outcome
+from bridge.errors import Fault, NotPlaced, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ class InviteRefused:
 NO_ROUTE = InviteRefused(404, "No Dialplan", Outcome.REJECTED_NO_ROUTE, "no_route", Fault.CONFIG)
 LOOP = InviteRefused(482, "Loop Detected", Outcome.REJECTED_NO_ROUTE, "loop", Fault.CONFIG)
 """RFC 3261 section 21.4.20: it left a bridge before, and would leave it again."""
+TOO_MANY_HOPS = InviteRefused(
+    483, "Too Many Hops", Outcome.REJECTED_NO_ROUTE, NotPlaced.TOO_MANY_HOPS, Fault.CONFIG
+)
+"""RFC 3261 section 16.3: it would go on, and may not."""
 LINE_FULL = InviteRefused(503, "Line Full", Outcome.REJECTED_BUSY, "line_full", Fault.NONE)
 
 

@@ -8,7 +8,14 @@ import structlog
 
 from bridge.app.dialplans.in_force import DialplansInForce
 from bridge.app.dialplans.plans import describe
-from bridge.app.door.intake import LINE_FULL, LOOP, NO_ROUTE, Intake, InviteRefused
+from bridge.app.door.intake import (
+    LINE_FULL,
+    LOOP,
+    NO_ROUTE,
+    TOO_MANY_HOPS,
+    Intake,
+    InviteRefused,
+)
 from bridge.app.rollouts.in_force import Rollouts
 from bridge.config.sip import SipSettings
 from bridge.errors import Fault, Outcome
@@ -18,6 +25,7 @@ from bridge.live.services import Services
 from bridge.routing.modes import Mode
 from bridge.telemetry.metrics.calls import CallMetrics
 from bridge.telephony.leg import Leg
+from bridge.telephony.max_forwards import hops_onward
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +89,9 @@ class Reception:
         route = None if services is None else plans.route(call, self.going_on, self._rollouts())
         if route is None or services is None:
             self._refuse(leg, NO_ROUTE)
+            return
+        if route.arm.agent is not None and hops_onward(leg.headers) < 0:
+            self._refuse(leg, TOO_MANY_HOPS)
             return
         if left_a_bridge(leg.headers):
             if route.arm.agent is not None:

@@ -1,4 +1,4 @@
-"""Counts and logs what strangers send in vain: SIP requests, and packets to calls' RTP ports.
+"""Counts and logs what comes to nothing: strangers' requests and packets, calls not placed.
 
 The log line of a request is what fail2ban reads (`deploy/fail2ban/`); floods are kept out of the
 log by :mod:`bridge.telemetry.log_limits`.
@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
+from bridge.errors import NotPlaced
 from bridge.sip.sources import TurnedAway
 from bridge.telemetry.metrics.sip import SipMetrics
 
@@ -27,6 +28,16 @@ def turned_away_counter(
         metrics.turned_away(reason, trunk=trunk_of(source))
         level = logging.DEBUG if reason in _IN_ORDER else logging.WARNING
         log.log(level, "sip_turned_away", source=source, method=method, reason=reason.value)
+
+    return count
+
+
+def not_placed_counter(metrics: SipMetrics) -> Callable[[str, NotPlaced], None]:
+    """Return what counts a call that may not be placed: given its trunk, "" for none, and why."""
+
+    def count(trunk: str, reason: NotPlaced) -> None:
+        metrics.not_placed(reason, trunk=trunk)
+        log.warning("call_not_placed", trunk=trunk, reason=reason.value)
 
     return count
 

@@ -13,7 +13,9 @@ from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.engine.voice.filler import stop_filler
-from bridge.realtime.events import AudioDelta, ResponseDone, ResponseStatus, VoiceDelta
+from bridge.realtime.duplex_events import VoiceDelta
+from bridge.realtime.event_values import ResponseStatus
+from bridge.realtime.events import AudioDelta, ResponseDone
 from bridge.realtime.ids import ItemId, ResponseId
 
 

@@ -37,13 +37,13 @@ from bridge.engine.tools.mcp import end_calls
 from bridge.engine.tools.rounds import on_response_over
 from bridge.engine.turns import Trigger
 from bridge.realtime.commands import CancelResponse
+from bridge.realtime.event_values import ResponseStatus
 from bridge.realtime.events import (
     AudioDelta,
     AudioDone,
     ErrorReported,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
     TranscriptDelta,
     TranscriptDone,
 )

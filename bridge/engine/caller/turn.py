@@ -30,11 +30,7 @@ from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
 from bridge.realtime.commands import CommitInput
-from bridge.realtime.events import (
-    InputCleared,
-    InputCommitted,
-    SpeechStopped,
-)
+from bridge.realtime.events import InputCleared, InputCommitted, SpeechStopped
 from bridge.realtime.ids import ItemId
 
 COMMITS_WITHIN_MS = 2_500

@@ -23,11 +23,8 @@ from bridge.engine.state import CallState, Effects, HandingOver
 from bridge.engine.timers import Timer
 from bridge.engine.voice.speech import say
 from bridge.errors import Fault, Outcome
-from bridge.realtime.events import (
-    CallerTranscriptDelta,
-    InputCommitted,
-    InputTranscriptCompleted,
-)
+from bridge.realtime.duplex_events import CallerTranscriptDelta
+from bridge.realtime.events import InputCommitted, InputTranscriptCompleted
 from bridge.routing.emergency import EmergencyPolicy
 
 EMERGENCY = CallEnd(Outcome.TRANSFERRED, Fault.NONE, "emergency")

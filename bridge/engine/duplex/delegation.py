@@ -14,13 +14,9 @@ from bridge.engine.timers import Timer
 from bridge.engine.tools.rounds import on_response_over
 from bridge.engine.turns import Trigger
 from bridge.realtime.commands import ContinueDelegated, DeclineDelegated
-from bridge.realtime.events import (
-    DelegatedCreated,
-    DelegatedDone,
-    ResponseDone,
-    ResponseStatus,
-    WorkDelegated,
-)
+from bridge.realtime.duplex_events import DelegatedCreated, DelegatedDone, WorkDelegated
+from bridge.realtime.event_values import ResponseStatus
+from bridge.realtime.events import ResponseDone
 
 _OURS = "client"
 

@@ -20,7 +20,7 @@ from bridge.engine.inputs import Input
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.realtime.commands import CreateItem
-from bridge.realtime.events import CallerTranscriptDelta
+from bridge.realtime.duplex_events import CallerTranscriptDelta
 from bridge.realtime.items import ContentPart, Message, PartKind, Role
 
 WORTH_A_NOTE_MS = 1_000

@@ -31,15 +31,9 @@ from bridge.engine.news import BargeInJudgement, Interrupted, InterruptionJudged
 from bridge.engine.state import CallState, Effects
 from bridge.engine.timers import Timer
 from bridge.engine.turns import Trigger
-from bridge.realtime.events import (
-    AudioDelta,
-    ResponseCreated,
-    ResponseDone,
-    ResponseStatus,
-    TranscriptDelta,
-    VoiceDelta,
-    VoiceTranscriptDelta,
-)
+from bridge.realtime.duplex_events import VoiceDelta, VoiceTranscriptDelta
+from bridge.realtime.event_values import ResponseStatus
+from bridge.realtime.events import AudioDelta, ResponseCreated, ResponseDone, TranscriptDelta
 
 SILENCE_DBFS = -60.0
 BREATH_MS = 200

@@ -93,7 +93,7 @@ def on_left(call: CallState, event: PersonLeft, now_ns: int) -> Effects:
         )
     else:
         answered = handoff.step is not HandoffStep.DIALLING
-        yield from fail(call, "declined" if answered else f"sip_{event.sip_code}", now_ns)
+        yield from fail(call, "declined" if answered else _refusal(event), now_ns)
 
 
 def _on_agent_left(
@@ -102,12 +102,16 @@ def _on_agent_left(
     """End the call where the agent of an arm has hung up; take what else it may be as a failure."""
     if handoff.step is not HandoffStep.BRIDGED:
         refused = event.sip_code >= _FIRST_FAILURE_CODE
-        yield from fail(call, f"sip_{event.sip_code}" if refused else AGENT_LEFT, now_ns)
+        yield from fail(call, _refusal(event) if refused else AGENT_LEFT, now_ns)
     elif event.lost or not handoff.heard:
         yield from fail(call, AGENT_LOST if handoff.heard else AGENT_LEFT, now_ns)
     else:
         handoff.ending = AGENT_HUNG_UP
         yield from advance(call, HandoffSignal.DONE, now_ns)
+
+
+def _refusal(event: PersonLeft) -> str:
+    return event.not_placed or f"sip_{event.sip_code}"
 
 
 def answer_for_agent(call: CallState) -> Effects:

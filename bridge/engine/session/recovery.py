@@ -42,13 +42,13 @@ from bridge.engine.voice.filler import stop_filler, want_filler
 from bridge.errors import ProtocolError, UpstreamError
 from bridge.realtime import recovery
 from bridge.realtime.commands import CreateItem, CreateResponse
+from bridge.realtime.duplex_events import SessionClosed
 from bridge.realtime.events import (
     InputCleared,
     InputCommitted,
     InputTranscriptCompleted,
     OutputItemDone,
     ResponseDone,
-    SessionClosed,
     SpeechStarted,
 )
 from bridge.realtime.failures import Cure, Failure, classify, code_of_end

@@ -34,7 +34,8 @@ from bridge.engine.tools.rounds import answer_together
 from bridge.engine.tools.state import ToolRound
 from bridge.engine.voice.speech import say
 from bridge.realtime.commands import CreateItem
-from bridge.realtime.events import DelegatedItemDone, OutputItemDone
+from bridge.realtime.duplex_events import DelegatedItemDone
+from bridge.realtime.events import OutputItemDone
 from bridge.realtime.ids import ResponseId, ToolCallId
 from bridge.realtime.items import FunctionCall, Item, ItemStatus, McpApproval
 from bridge.realtime.items import McpApprovalRequest as ApprovalRequest

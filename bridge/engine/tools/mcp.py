@@ -14,13 +14,13 @@ from types import MappingProxyType
 from bridge.engine.news import ServerToolBegan, ServerToolEnded, ToolsNotListed
 from bridge.engine.state import CallState, Effects
 from bridge.engine.tools.state import McpRun
+from bridge.realtime.event_values import Phase
 from bridge.realtime.events import (
     ItemAdded,
     McpCallChanged,
     McpToolsListed,
     OutputItemAdded,
     OutputItemDone,
-    Phase,
 )
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.items import McpApprovalRequest, McpCall, McpToolList

@@ -28,15 +28,15 @@ from bridge.live.records.turns import InterruptionWatch, TurnRecord
 from bridge.live.records.vitals import Vitals
 from bridge.live.records.waits import CallerWaits
 from bridge.live.services import Route, Services
+from bridge.realtime.duplex_events import DelegatedDone
+from bridge.realtime.event_values import Usage
 from bridge.realtime.events import (
-    DelegatedDone,
     InputCommitted,
     InputTranscriptCompleted,
     InputTranscriptFailed,
     ResponseCreated,
     ResponseDone,
     ServerEvent,
-    Usage,
 )
 from bridge.realtime.ids import ItemId, ToolCallId
 from bridge.redaction.turns import Redactor

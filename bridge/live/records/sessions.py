@@ -21,7 +21,7 @@ from bridge.engine.news import (
 from bridge.live.records.arm_watch import ArmWatch
 from bridge.live.records.events import CallEvents
 from bridge.live.records.summary import CallSummary, LostSession, SessionUsed
-from bridge.realtime.events import Usage
+from bridge.realtime.event_values import Usage
 from bridge.realtime.failures import Failure
 from bridge.telemetry.costs import Tokens, cost_usd, tokens_of
 from bridge.telemetry.logs import set_session

@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 
 from bridge.audio.supervisor_frames import TalkFrame
-from bridge.errors import TelephonyError
+from bridge.errors import CallNotPlacedError, TelephonyError
 from bridge.live.services import Services
 from bridge.live.supervision.phone import PhoneUse, SupervisorPhone, Wish
 from bridge.routing.supervisor_verbs import HandBackOrder, Order, TakeOverOrder
@@ -101,7 +101,7 @@ class SupervisorPhones:
             leg = self._services.endpoint.dial(via)
         except TelephonyError as error:
             log.warning("phone_not_dialled", error=error.what)
-            return "not_dialled"
+            return error.reason if isinstance(error, CallNotPlacedError) else "not_dialled"
         self._keep(SupervisorPhone(use, leg, self._pump, self), leg)
         return None
 

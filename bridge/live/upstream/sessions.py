@@ -39,12 +39,8 @@ from bridge.live.upstream.connecting import Connector
 from bridge.live.upstream.link import Endings, Link
 from bridge.live.upstream.listener import UpstreamListener
 from bridge.realtime.commands import AppendAudio, Command
-from bridge.realtime.events import (
-    AudioDelta,
-    ServerEvent,
-    UnknownEvent,
-    VoiceDelta,
-)
+from bridge.realtime.duplex_events import VoiceDelta
+from bridge.realtime.events import AudioDelta, ServerEvent, UnknownEvent
 from bridge.realtime.session_config import AudioFormat, SessionInfo
 from bridge.telemetry.labels import UpstreamPhase
 

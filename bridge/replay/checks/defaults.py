@@ -10,7 +10,7 @@ from statistics import median
 from pydantic import JsonValue
 
 from bridge.errors import Fault
-from bridge.realtime.events import ApiError
+from bridge.realtime.event_values import ApiError
 from bridge.realtime.failures import classify_event
 from bridge.replay.call.timeline import CallLog, Doing
 from bridge.replay.checks.check import Check, CheckStatus

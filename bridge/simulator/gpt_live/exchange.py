@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.realtime.events import ApiError
+from bridge.realtime.event_values import ApiError
 from bridge.simulator.agent import AgentReply, AgentToolUse, SimulatedAgent, ordered
 from bridge.simulator.channel import SessionTasks
 from bridge.simulator.fault_board import ConnectionFaults

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from aiohttp import WSCloseCode
 
-from bridge.realtime.events import ApiError
+from bridge.realtime.event_values import ApiError
 from bridge.simulator.agent import SimulatedAgent
 from bridge.simulator.channel import SessionTasks
 from bridge.simulator.conversation import text_tokens

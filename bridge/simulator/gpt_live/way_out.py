@@ -1,6 +1,6 @@
 """The way from a GPT-Live session to its client: events get their names here, and their order."""
 
-from bridge.realtime.events import ApiError
+from bridge.realtime.event_values import ApiError
 from bridge.simulator.faults import Moment
 from bridge.simulator.gpt_live.timeline import Outgoing
 from bridge.simulator.names import new_name

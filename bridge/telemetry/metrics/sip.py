@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 
+from bridge.errors import NotPlaced
 from bridge.sip.sources import TurnedAway
 from bridge.telemetry.labels import SipDirection, sip_code, sip_method
 from bridge.telemetry.metrics.families import Families
@@ -27,6 +28,12 @@ class SipMetrics:
         self._turned_away = make.counter(
             "sip_turned_away_total",
             "SIP requests that were not served for their source.",
+            "reason",
+            "trunk",
+        )
+        self._not_placed = make.counter(
+            "calls_not_placed_total",
+            "Calls that the bridge would have placed and may not: a trunk's limits, no hop left.",
             "reason",
             "trunk",
         )
@@ -66,6 +73,10 @@ class SipMetrics:
     def turned_away(self, reason: TurnedAway, *, trunk: str) -> None:
         """Count a request that is not served for its source; ``trunk`` is empty for strangers."""
         self._turned_away.labels(reason, trunk or UNKNOWN_TRUNK).inc()
+
+    def not_placed(self, reason: NotPlaced, *, trunk: str) -> None:
+        """Count a call that may not be placed; ``trunk`` is empty where it leads to none."""
+        self._not_placed.labels(reason, trunk or UNKNOWN_TRUNK).inc()
 
     def dropped_rtp(self, packets: int, *, trunk: str) -> None:
         """Count packets that came to a call's media from elsewhere; ``trunk``: of its far end."""

@@ -8,13 +8,8 @@ from bridge.engine.inputs import Input, TimerFired
 from bridge.engine.news import SessionLost
 from bridge.engine.timers import Timer
 from bridge.realtime.commands import CancelResponse, CreateResponse
-from bridge.realtime.events import (
-    ApiError,
-    ErrorReported,
-    InputCommitted,
-    ResponseCreated,
-    ResponseStatus,
-)
+from bridge.realtime.event_values import ApiError, ResponseStatus
+from bridge.realtime.events import ErrorReported, InputCommitted, ResponseCreated
 from bridge.realtime.ids import ResponseId
 from bridge.realtime.session_config import ResponseConfig
 from tests.engine.calls import A1, R1, R2, U2, Call, answered, audio, done, of, started, stopped

@@ -34,7 +34,8 @@ from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import CancelResponse, CreateResponse
-from bridge.realtime.events import ResponseCreated, ResponseStatus
+from bridge.realtime.event_values import ResponseStatus
+from bridge.realtime.events import ResponseCreated
 from bridge.routing.fallback import FallbackPolicy
 from tests.engine.calls import A1, R1, R2, Call, audio, done, of, started
 from tests.support.policies import (

@@ -26,14 +26,13 @@ from bridge.engine.state import CallState
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CreateResponse
+from bridge.realtime.event_values import ApiError, ResponseStatus
 from bridge.realtime.events import (
-    ApiError,
     ErrorReported,
     InputCommitted,
     InputTimedOut,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
 )
 from bridge.realtime.items import McpCall
 from bridge.realtime.session_config import ResponseConfig

@@ -46,7 +46,8 @@ from bridge.errors import (
     UpstreamError,
 )
 from bridge.realtime.commands import CreateResponse
-from bridge.realtime.events import ApiError, ConversationCreated, ErrorReported, ResponseCreated
+from bridge.realtime.event_values import ApiError
+from bridge.realtime.events import ConversationCreated, ErrorReported, ResponseCreated
 from bridge.realtime.session_config import ResponseConfig
 from tests.engine.calls import R1, R2, SILENT, Call, answered, of, speaking, started, stopped
 from tests.support.policies import call_policy

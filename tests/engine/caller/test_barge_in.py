@@ -14,14 +14,13 @@ from bridge.engine.policy import CallPolicy
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, CreateResponse, TruncateItem
+from bridge.realtime.event_values import ApiError, ResponseStatus
 from bridge.realtime.events import (
-    ApiError,
     InputCleared,
     InputCommitted,
     InputTranscriptCompleted,
     InputTranscriptFailed,
     ResponseCreated,
-    ResponseStatus,
     SpeechStarted,
     SpeechStopped,
 )

@@ -24,14 +24,8 @@ from bridge.engine.news import (
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CancelResponse, Command, TruncateItem
-from bridge.realtime.events import (
-    ApiError,
-    AudioDone,
-    ErrorReported,
-    InputCleared,
-    ResponseCreated,
-    ResponseStatus,
-)
+from bridge.realtime.event_values import ApiError, ResponseStatus
+from bridge.realtime.events import AudioDone, ErrorReported, InputCleared, ResponseCreated
 from bridge.realtime.ids import ItemId
 from tests.engine.calls import (
     A1,

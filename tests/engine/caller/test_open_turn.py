@@ -18,13 +18,8 @@ from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import UpstreamError
 from bridge.realtime.commands import CommitInput, CreateResponse
-from bridge.realtime.events import (
-    ApiError,
-    ErrorReported,
-    InputCleared,
-    InputCommitted,
-    ResponseCreated,
-)
+from bridge.realtime.event_values import ApiError
+from bridge.realtime.events import ErrorReported, InputCleared, InputCommitted, ResponseCreated
 from tests.engine.calls import (
     A1,
     R1,

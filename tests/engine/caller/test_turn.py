@@ -7,12 +7,8 @@ from bridge.engine.news import PhaseChanged, Speaker, StateChanged, TurnSpoken
 from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.realtime.commands import CreateItem, CreateResponse
-from bridge.realtime.events import (
-    InputCleared,
-    InputTranscriptCompleted,
-    ResponseCreated,
-    ResponseStatus,
-)
+from bridge.realtime.event_values import ResponseStatus
+from bridge.realtime.events import InputCleared, InputTranscriptCompleted, ResponseCreated
 from bridge.realtime.items import ContentPart, Message, PartKind, Role
 from tests.engine.calls import (
     A1,

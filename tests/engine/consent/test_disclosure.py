@@ -47,12 +47,8 @@ from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CancelResponse, CreateResponse
-from bridge.realtime.events import (
-    InputCommitted,
-    InputTranscriptCompleted,
-    ResponseCreated,
-    ResponseStatus,
-)
+from bridge.realtime.event_values import ResponseStatus
+from bridge.realtime.events import InputCommitted, InputTranscriptCompleted, ResponseCreated
 from bridge.realtime.ids import ItemId
 from bridge.routing.consent import ConsentPolicy
 from bridge.routing.wording import WordList

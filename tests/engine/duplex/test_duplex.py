@@ -39,19 +39,19 @@ from bridge.realtime.commands import (
     DeclineDelegated,
     TruncateItem,
 )
-from bridge.realtime.events import (
+from bridge.realtime.duplex_events import (
     CallerTranscriptDelta,
     DelegatedCreated,
     DelegatedDone,
     DelegatedItemDone,
     DelegatedProgressed,
-    ResponseStatus,
     SessionClosed,
-    UnknownEvent,
     VoiceDelta,
     VoiceTranscriptDelta,
     WorkDelegated,
 )
+from bridge.realtime.event_values import ResponseStatus
+from bridge.realtime.events import UnknownEvent
 from bridge.realtime.ids import ItemId, ResponseId, ToolCallId
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, ItemStatus, Message
 from bridge.realtime.live import LiveDialect

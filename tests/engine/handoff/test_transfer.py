@@ -64,7 +64,8 @@ from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CancelResponse, ClearInput, CreateItem, CreateResponse
-from bridge.realtime.events import OutputItemDone, ResponseCreated, ResponseStatus
+from bridge.realtime.event_values import ResponseStatus
+from bridge.realtime.events import OutputItemDone, ResponseCreated
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message, Role
 from bridge.routing.handoff import HandoffTarget
 from tests.engine.calls import (

@@ -13,7 +13,8 @@ from bridge.engine.session.liveness import (
 )
 from bridge.engine.timers import Timer
 from bridge.realtime.commands import ProbeSession
-from bridge.realtime.events import ApiError, ErrorReported, SessionUpdated
+from bridge.realtime.event_values import ApiError
+from bridge.realtime.events import ErrorReported, SessionUpdated
 from bridge.realtime.session_config import SessionInfo
 from bridge.routing.supervisor_verbs import SensitiveOrder
 from tests.engine.calls import A1, R1, SILENT, Call, answered, audio, of, speaking, started

@@ -44,18 +44,16 @@ from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, TelephonyError, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse, TruncateItem
+from bridge.realtime.event_values import ApiError, Phase, ResponseStatus
 from bridge.realtime.events import (
-    ApiError,
     AudioDone,
     ErrorReported,
     InputCommitted,
     InputTranscriptCompleted,
     InputTranscriptFailed,
     McpCallChanged,
-    Phase,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
 )
 from bridge.realtime.ids import ItemId, ResponseId
 from bridge.realtime.items import FunctionCall, FunctionCallOutput, Message

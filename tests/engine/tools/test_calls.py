@@ -42,12 +42,12 @@ from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome, UpstreamError
 from bridge.realtime.commands import CreateItem, CreateResponse
 from bridge.realtime.dialect import ServiceTraits
+from bridge.realtime.event_values import ResponseStatus
 from bridge.realtime.events import (
     FunctionArgumentsDone,
     OutputItemDone,
     ResponseCreated,
     ResponseDone,
-    ResponseStatus,
 )
 from bridge.realtime.items import (
     FunctionCall,

@@ -4,15 +4,14 @@ from bridge.engine.effects import Effect
 from bridge.engine.inputs import CallOffered, SessionFailed
 from bridge.engine.news import ServerToolBegan, ServerToolEnded, ToolRefused, ToolsNotListed
 from bridge.errors import UpstreamError
+from bridge.realtime.event_values import Phase, ResponseStatus
 from bridge.realtime.events import (
     ItemAdded,
     McpCallChanged,
     McpToolsListed,
     OutputItemAdded,
     OutputItemDone,
-    Phase,
     ResponseDone,
-    ResponseStatus,
 )
 from bridge.realtime.ids import ItemId
 from bridge.realtime.items import McpApprovalRequest, McpCall, McpToolList

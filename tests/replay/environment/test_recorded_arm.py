@@ -26,7 +26,7 @@ import sys
 
 if "serve" in sys.argv:
     from bridge.realtime import beta
-    from bridge.realtime.events import ResponseDone
+    from bridge.realtime.events import (ResponseDone)
     from dataclasses import replace
 
     decode = beta.BetaDialect.decode
