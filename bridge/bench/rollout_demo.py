@@ -81,6 +81,7 @@ class _Player:
                     await self._set_faults(arm, faults)
             ended = await self._until_over()
             await asyncio.sleep(story.then_s)
+            await self._until_reasons(story.then_reasons)
         finally:
             outcomes = await callers.end()
             for arm in story.faults:
@@ -116,6 +117,18 @@ class _Player:
         except TimeoutError:
             return False
         return True
+
+    async def _until_reasons(self, reasons: frozenset[str]) -> None:
+        """Wait until a call has ended for each reason; none that stays away fails the story."""
+        deadline_s = time.monotonic() + _RECORDS_WITHIN_S
+        while time.monotonic() < deadline_s:
+            records = _read_records(self._parts.recordings)
+            if reasons <= {str(each["reason"]) for each in records if self._is_ours(each)}:
+                return
+            await asyncio.sleep(_LOOK_S)
+
+    def _is_ours(self, record: Mapping[str, object]) -> bool:
+        return record["route"] == self._story.name
 
     async def _entries(self) -> list[CallEntry]:
         found: list[CallEntry] = []

@@ -24,7 +24,9 @@ class Story:
         over: what is awaited.
         wanted: the actions that are right; the new arm's death is seen in calls that it cut, or in
             calls that it refused, whatever comes first.
-        then_s: calls go on for so long after it.
+        then_s: calls go on for so long after it,
+        then_reasons: and until one has ended for each of these: calls that stand in line before the
+            switch may hold every caller for longer than ``then_s``.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Story:
     wanted: frozenset[str]
     before_calls: int = 6
     then_s: float = 1.5
+    then_reasons: frozenset[str] = frozenset()
 
 
 STORIES = (
@@ -74,6 +77,7 @@ STORIES = (
         0.7,
         lambda s: s.ai_off,
         frozenset({"incident: ai off"}),
+        then_reasons=frozenset({"ai_off"}),
     ),
 )
 

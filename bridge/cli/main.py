@@ -1,5 +1,6 @@
 """The `bridge` command: its subcommands, each loaded only when it is used."""
 
+import gc
 import importlib
 import os
 
@@ -37,7 +38,12 @@ class _Lazy(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, attribute, _ = _COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), attribute)
+        # What an import makes stays: looking through it for garbage is a tenth of a start.
+        gc.disable()
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        finally:
+            gc.enable()
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{attribute} is no command")
         return command
