@@ -25,6 +25,7 @@ from bridge.routing.session import session_config
 from bridge.routing.verstat import Verstat
 from bridge.session.wire_log import WireLog
 from bridge.store.calls import CallStore
+from bridge.telemetry.labels import SIP
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.pump import Pump
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 NO_ARM = "none"
 """The arm, in records and metrics, of a call that no agent takes."""
-
-SIP = "sip"
-"""The dialect, in records and metrics, of an arm that is a SIP URI."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """Makes one call's trace from the events of its record: a follower of them, like its vitals.
 
     call
-      setup, session.connect, session, session.recovery
+      setup, session.connect or sip_arm, session, session.recovery
       turn              the caller's first sound to the end of the answer
         stage.*         capture ... playback (`bridge/engine/agent/latency.py`)
         chat MODEL      one response of the service
         execute_tool NAME
-      handoff, sip_arm
+      handoff
 
 Names are those of the GenAI conventions (status: development) where they have one. They have none
 yet for a voice session or its turns. What was said, numbers and digits are in no span.
@@ -19,7 +19,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from bridge.clock import NS_PER_MS, Clock
-from bridge.telemetry.labels import TurnStage
+from bridge.telemetry.labels import SIP, TurnStage
 
 Fields = Mapping[str, str | int | None]
 
@@ -66,14 +66,14 @@ class CallSpans:
         self._open: dict[str, Span] = {}
         self._spoke_ns: int | None = None
         self._closed = False
+        self._lost = ""
         self._begin("setup")
-        self._begin("session.connect")
+        self._begin("sip_arm" if facts.get("bridge.dialect") == SIP else "session.connect")
         self._table: Mapping[str, Callable[[Fields], None]] = MappingProxyType(
             {
                 "answered": lambda _: self._end("setup"),
                 "session_taken": self._on_session,
                 "session_lost": self._on_lost,
-                "session_restored": lambda _: self._end("session.recovery"),
                 "phase": self._on_phase,
                 "greeted": lambda _: self._note("greeted", {}),
                 "measured": self._on_measured,
@@ -81,7 +81,7 @@ class CallSpans:
                 "response_done": self._on_response_done,
                 "tool_began": self._on_tool,
                 "tool_over": self._on_tool_over,
-                "handoff_started": lambda fields: self._on_handoff(fields),
+                "handoff_started": self._on_handoff,
                 "handoff_completed": lambda _: self._end("handoff"),
                 "handoff_failed": lambda fields: self._end("handoff", str(fields["reason"])),
                 "agent_reached": self._on_agent_reached,
@@ -155,14 +155,15 @@ class CallSpans:
         span.add_event(name, given, self._now_ns())
 
     def _on_session(self, fields: Fields) -> None:
-        self._end("session.connect")
+        for name in ("session.connect", "session.recovery"):
+            self._end(name)
         self._model = str(fields["model"])
         self._begin("session", {"gen_ai.request.model": self._model})
 
     def _on_lost(self, fields: Fields) -> None:
-        code = str(fields["code"])
-        self._end("session.connect", code)
-        self._end("session", code)
+        self._lost = code = str(fields["code"])
+        for name in ("session.connect", "sip_arm", "session"):
+            self._end(name, code)
         if "session.recovery" not in self._open:
             self._begin("session.recovery")
         attributes = {"error.type": code, "bridge.attempt": fields["attempt"] or 0}
@@ -246,12 +247,16 @@ class CallSpans:
         self._begin("handoff", {"bridge.way": str(fields["way"])})
 
     def _on_agent_reached(self, fields: Fields) -> None:
-        at_ns = self._now_ns() - int(fields["took_ms"] or 0) * NS_PER_MS
-        self._begin("sip_arm", {"bridge.way": str(fields["way"])}, at_ns=at_ns)
-        self._end("sip_arm")
+        if "sip_arm" not in self._open:  # another one was tried before
+            at_ns = self._now_ns() - int(fields["took_ms"] or 0) * NS_PER_MS
+            self._begin("sip_arm", at_ns=at_ns)
+        self._open["sip_arm"].set_attribute("bridge.way", str(fields["way"]))
+        for name in ("sip_arm", "session.recovery"):
+            self._end(name)
 
     def _on_closed(self, fields: Fields) -> None:
         self._closed = True
+        self._end("session.recovery", self._lost)
         for name in ("outcome", "fault", "reason"):
             self._root.set_attribute(f"bridge.{name}", str(fields[name]))
         if fields["fault"] in _BAD:

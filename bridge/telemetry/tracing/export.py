@@ -45,6 +45,7 @@ class SpanQueue(SpanProcessor):
         self._count = count
         self._waiting: deque[ReadableSpan] = deque()
         self._wake = threading.Event()
+        self._sending = 0
         self._closing = False
         self._full = self._failing = False
         self._thread = threading.Thread(target=self._work, name="traces", daemon=True)
@@ -66,11 +67,12 @@ class SpanQueue(SpanProcessor):
         self._closing = True
         self._wake.set()
         self._thread.join(_CLOSE_WITHIN_S)
-        left = len(self._waiting)
+        left = len(self._waiting) + self._sending
         self._waiting.clear()
         self._exporter.shutdown()
         if left:
             self._count("dropped", left)
+            log.warning("traces_left", spans=left)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Return whether nothing waits; the thread sends by itself."""
@@ -85,11 +87,13 @@ class SpanQueue(SpanProcessor):
     def _send(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            self._sending = len(batch)
             try:
                 good = self._exporter.export(batch) is SpanExportResult.SUCCESS
             except Exception as error:  # noqa: BLE001  # a collector must never end the thread
                 log.warning("trace_export_broke", error=type(error).__name__)
                 good = False
+            self._sending = 0
             self._count("exported" if good else "failed", len(batch))
             if good is self._failing:
                 self._failing = not good
