@@ -1,5 +1,8 @@
 """Traces of calls over real SIP, at a collector that decodes them by itself."""
 
+import signal
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,10 @@ from bridge.audio.resample import downsample_whole
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
 from tests.support.collector import collecting
-from tests.support.gateways import PLAIN_AGENT, CallsInRedis, serving, write_dialplan
+from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.hook import hook
+from tests.support.machine import Timing
+from tests.support.ports import free_port
 from tests.support.processes import SIMULATOR_KEY
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
@@ -73,35 +78,102 @@ async def test_a_call_is_one_trace_and_its_webhook_joins_it(
         assert said not in collector.raw
 
 
-@pytest.mark.parametrize("mood", ["hang", "400", "503"])
+@pytest.mark.parametrize("mood", ["refused", "hang", "400", "503"])
 async def test_a_collector_that_misbehaves_harms_no_call(
     simulator: str, redis: LocalRedis, tmp_path: Path, mood: str
 ) -> None:
     async with collecting() as collector:
         collector.mood = mood
+        nobody = f"http://127.0.0.1:{free_port()}/v1/traces"
         with serving(
             tmp_path,
             simulator,
             write_dialplan(tmp_path / "dialplans"),
             redis_url=redis.url,
             environ={"SIM_KEY": SIMULATOR_KEY},
-            tracing={"endpoint": collector.url, "timeout_s": 1},
+            tracing={"endpoint": nobody if mood == "refused" else collector.url, "timeout_s": 1},
         ) as gateway:
             for _ in range(2):
                 async with RtpCaller(gateway.sip_port) as caller:
                     assert await caller.call() == 200
                     await caller.hang_up()
             records = await gateway.records(2)
-
-            async def counted() -> bool:
-                return (await gateway.metrics()).value(
-                    "bridge_trace_spans_total", result="failed"
-                ) > 0
-
-            await wait_until(counted, "no span was counted as failed")
+            await _until_counted(gateway, "failed")
     assert [record["outcome"] for record in records] == ["completed"] * 2
-    assert collector.asked > 0
+    assert (collector.asked > 0) is (mood != "refused")
     assert gateway.process.stderr.count('"traces_not_sent"') == 1
+
+
+async def test_a_collector_that_hangs_is_not_heard_and_holds_no_end(
+    simulator: str, redis: LocalRedis, tmp_path: Path, timing: Timing
+) -> None:
+    async with collecting() as collector:
+        collector.mood = "hang"
+        with serving(
+            tmp_path,
+            simulator,
+            write_dialplan(tmp_path / "dialplans"),
+            redis_url=redis.url,
+            environ={"SIM_KEY": SIMULATOR_KEY},
+            tracing={"endpoint": collector.url, "timeout_s": 60},
+        ) as gateway:
+            async with RtpCaller(gateway.sip_port) as caller:
+                assert await caller.call() == 200
+                await wait_until(lambda: collector.asked > 0, "the collector got nothing")
+                before = len(caller.heard)
+                await caller.until(lambda: len(caller.heard) >= before + 200)
+                arrived_ns = [each.arrived_ns for each in caller.heard[before:]]
+                await caller.hang_up()
+            await gateway.records(1)
+            begun_ns = time.monotonic_ns()
+            gateway.process.tell(signal.SIGINT)
+            assert await gateway.process.ended() == 0
+            took_ms = (time.monotonic_ns() - begun_ns) / 1e6
+        assert collector.asked == 1, "it hangs still"
+    gap_ms = max(later - earlier for earlier, later in pairwise(arrived_ns)) / 1e6
+    timing.check("gap", gap_ms, most_ms=100)
+    timing.check("end", took_ms, most_ms=8_000)
+    assert '"traces_left"' in gateway.process.stderr
+
+
+async def test_a_collector_that_comes_back_in_mid_call_gets_the_rest(
+    simulator: str, redis: LocalRedis, tmp_path: Path
+) -> None:
+    port = free_port()
+    with serving(
+        tmp_path,
+        simulator,
+        write_dialplan(tmp_path / "dialplans"),
+        redis_url=redis.url,
+        environ={"SIM_KEY": SIMULATOR_KEY},
+        tracing={"endpoint": f"http://127.0.0.1:{port}/v1/traces", "timeout_s": 1},
+    ) as gateway:
+        async with RtpCaller(gateway.sip_port) as caller:
+            async with collecting(port) as before:
+                assert await caller.call() == 200
+                await wait_until(lambda: bool(before.named("setup")), "the call's first spans")
+            async with RtpCaller(gateway.sip_port) as other:
+                assert await other.call() == 200
+                await other.hang_up()
+            await _until_counted(gateway, "failed")
+            async with collecting(port) as after:
+                assert not caller.ended.is_set()
+                await caller.hang_up()
+                await wait_until(lambda: bool(after.named("call")), "the call's own span")
+        records = await gateway.records(2)
+    assert [record["outcome"] for record in records] == ["completed"] * 2
+    [root] = [span for span in after.named("call") if not span.parent_span_id]
+    assert {span.trace_id for span in before.named("setup")} == {root.trace_id}
+    stderr = gateway.process.stderr
+    assert (stderr.count('"traces_not_sent"'), stderr.count('"traces_sent"')) == (1, 1)
+
+
+async def _until_counted(gateway: Gateway, result: str) -> None:
+    async def counted() -> bool:
+        metrics = await gateway.metrics()
+        return metrics.value("bridge_trace_spans_total", result=result) > 0
+
+    await wait_until(counted, f"no span was counted as {result}")
 
 
 async def test_without_a_collector_a_call_loads_nothing_of_traces(

@@ -40,15 +40,15 @@ class Collector:
 
 
 @asynccontextmanager
-async def collecting() -> AsyncIterator[Collector]:
-    """Serve a collector."""
+async def collecting(port: int = 0) -> AsyncIterator[Collector]:
+    """Serve a collector, at a free port unless told which."""
     found = Collector()
     app = web.Application()
     app.router.add_post("/v1/traces", found.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         found.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/traces"
         yield found
     finally:
