@@ -11,10 +11,11 @@ from aiohttp import web
 from bridge.audio.resample import downsample_whole
 from bridge.speech.synthesis import Synthesizer
 from bridge.store.local import LocalRedis
-from tests.support.collector import collecting
+from tests.support.collector import attribute, collecting
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.hook import hook
 from tests.support.machine import Timing
+from tests.support.person import a_person
 from tests.support.ports import free_port
 from tests.support.processes import SIMULATOR_KEY
 from tests.support.rtp_caller import RtpCaller
@@ -174,6 +175,45 @@ async def _until_counted(gateway: Gateway, result: str) -> None:
         return metrics.value("bridge_trace_spans_total", result=result) > 0
 
     await wait_until(counted, f"no span was counted as {result}")
+
+
+@pytest.mark.parametrize("status", [200, 486])
+async def test_an_arm_by_sip_is_a_span(
+    simulator: str, redis: LocalRedis, tmp_path: Path, status: int
+) -> None:
+    port, plans = free_port(), tmp_path / "dialplans"
+    bare = {"instructions": "At the vendor's.", "language": "en"}
+    write_dialplan(plans, bare, name="out", called="out", arm="out")
+    async with collecting() as collector:
+        with serving(
+            tmp_path,
+            simulator,
+            plans,
+            redis_url=redis.url,
+            environ={"SIM_KEY": SIMULATOR_KEY},
+            arms={"out": {"sip": f"sip:agent@127.0.0.1:{port}"}},
+            tracing={"endpoint": collector.url},
+        ) as gateway:
+            async with (
+                a_person(gateway.sip_port, port, status) as vendor,
+                RtpCaller(gateway.sip_port) as caller,
+            ):
+                answer = await caller.call("out")
+                if status == 200:
+                    await caller.hang_up()
+                    await wait_until(vendor.call.ended.is_set, "the vendor's BYE")
+                await gateway.records(1)
+            await wait_until(lambda: bool(collector.named("call")), "the call's span")
+    assert answer == (200 if status == 200 else 503)
+    names = {span.name for span in collector.spans}
+    [root] = collector.named("call")
+    first = collector.named("sip_arm")[0]
+    assert first.parent_span_id == root.span_id
+    assert attribute(root, "bridge.dialect") == "sip"
+    assert attribute(first, "bridge.way") == ("bridged" if status == 200 else "")
+    assert attribute(first, "error.type") == ("" if status == 200 else "sip_486")
+    assert not {"session.connect", "session"} & names
+    assert b"agent@" not in collector.raw
 
 
 async def test_without_a_collector_a_call_loads_nothing_of_traces(

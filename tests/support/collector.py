@@ -39,6 +39,11 @@ class Collector:
         return [span for span in self.spans if span.name == name]
 
 
+def attribute(of: Span | Span.Event, name: str) -> str:
+    """Return a text among the attributes of a span or an event; "" where it has none so named."""
+    return next((each.value.string_value for each in of.attributes if each.key == name), "")
+
+
 @asynccontextmanager
 async def collecting(port: int = 0) -> AsyncIterator[Collector]:
     """Serve a collector, at a free port unless told which."""
