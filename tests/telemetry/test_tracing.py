@@ -129,11 +129,11 @@ class Spans:
         return error
 
 
-def spans(clock: ManualClock | None = None, **facts: str) -> Spans:
+def spans(clock: ManualClock | None = None, dialect: str = "ga") -> Spans:
     ended, clock = InMemorySpanExporter(), clock or ManualClock()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(ended))
-    call = CallSpans(provider.get_tracer("test"), clock, {**FACTS, **facts})
+    call = CallSpans(provider.get_tracer("test"), clock, {**FACTS, "bridge.dialect": dialect})
     return Spans(call, clock, ended)
 
 
@@ -182,7 +182,7 @@ def test_a_handoff_lasts_until_it_is_accepted_or_fails(
 
 
 def test_an_arm_by_sip_is_one_span_and_no_session() -> None:
-    trace = spans(**{"bridge.dialect": "sip"})
+    trace = spans(dialect="sip")
     trace.clock.advance_ms(1500)
     trace.call.take("agent_reached", {"way": "bridged", "took_ms": 1200})
     trace.clock.advance_ms(5000)
@@ -195,7 +195,7 @@ def test_an_arm_by_sip_is_one_span_and_no_session() -> None:
 
 
 def test_an_arm_by_sip_that_fails_is_rescued_by_a_session() -> None:
-    trace = spans(**{"bridge.dialect": "sip"})
+    trace = spans(dialect="sip")
     trace.clock.advance_ms(400)
     trace.call.take("session_lost", {"code": "http_486", "attempt": 1})
     trace.call.take("rescued", {"arm": "out", "by": "local", "code": "http_486"})
