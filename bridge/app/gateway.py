@@ -7,6 +7,7 @@ Redis and PJSIP go.
 
 import asyncio
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
@@ -47,6 +48,7 @@ from bridge.app.start.addresses import (
 )
 from bridge.app.start.capacity import calls_within_limit, measure_max_calls
 from bridge.app.start.preflight import check_arms_answer, check_writable
+from bridge.app.start.traces import close_tracing, open_tracing
 from bridge.app.watches.clocks import AudioWatch
 from bridge.app.watches.counting import Counts, message_counter
 from bridge.app.watches.ends import ConsoleCertificate, Sunsets
@@ -140,6 +142,9 @@ class Gateway:
         self.phrases = self._dialplans.phrases
         self._rollout_secret = rollout_secret
         self._webhooks = WebhookClient(clock, self._dialplans.secrets)
+        self._tracing = open_tracing(
+            settings.tracing, clock, version, self.metrics.node.count_spans, os.environ
+        )
         self._redis_url = redis_url
         self._audio = AudioWatch(lambda: self.calls, self.metrics.media, self._troubles)
         self._intake = Intake(lambda: len(self._endpoint.legs), self._unable)
@@ -378,6 +383,7 @@ class Gateway:
             webhooks=self._webhooks,
             may_call=settings.sip.may_call,
             may_transfer=settings.sip.may_transfer,
+            tracing=self._tracing,
         )
 
     def _chores(
@@ -439,6 +445,7 @@ class Gateway:
             for choice in arm.choices:
                 await choice.credentials.aclose()
         await self._webhooks.aclose()
+        await close_tracing(self._tracing)
         control, self._control = self._control, None
         if control is not None:
             await control.aclose()

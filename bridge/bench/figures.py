@@ -27,6 +27,7 @@ class BenchPlan:
         soak: short calls to place instead of all that, after a warm-up; 0: none.
         secure: compare calls over TLS and SRTP with plain ones instead of all that.
         audio: compare calls whose arm has this audio with those of 24 kHz PCM instead; "": don't.
+        traces: compare calls that are traced to this collector with others instead; "": don't.
     """
 
     calls: int | None
@@ -37,6 +38,7 @@ class BenchPlan:
     soak: int = 0
     secure: bool = False
     audio: str = ""
+    traces: str = ""
 
     @property
     def plain_dialect(self) -> str:
@@ -46,7 +48,9 @@ class BenchPlan:
     @property
     def compared(self) -> str:
         """The name of the way that is measured in pairs with the ordinary one; "" for none."""
-        return "secure" if self.secure else self.audio
+        if self.secure:
+            return "secure"
+        return "traced" if self.traces else self.audio
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,7 @@ class BenchParts(Starter):
         name: str = "bridge",
         secure: bool = False,
         audio: str = "",
+        traces: str = "",
     ) -> BenchTarget:
         """Start the gateway, with a Redis of its own and a dialplan that records nothing.
 
@@ -169,6 +170,7 @@ class BenchParts(Starter):
             name: of the target.
             secure: it is called over TLS, and takes nothing but SRTP.
             audio: of its arm; "" for the default.
+            traces: URL of a collector that all calls are traced to; "" for none.
         """
         arm: dict[str, object] = {
             **with_backend(dialect),
@@ -181,12 +183,12 @@ class BenchParts(Starter):
             arm["audio"] = audio
         dialplan = load_dialplan("bench", called="*", arm=_ARM)
         place = self.directory("bridge-bench-")
-        settings = {}
+        settings = {"TRACING_ENDPOINT": traces} if traces else {}
         if secure:
             cert_file, key_file = _make_certificate(place)
             tls = {"port": 0, "cert_file": str(cert_file), "key_file": str(key_file)}
             trunk = {"addresses": "127.0.0.1", "transport": "tls", "srtp": "required"}
-            settings = {"SIP_TLS": json.dumps(tls), "SIP_TRUNKS": json.dumps({CALLED: trunk})}
+            settings |= {"SIP_TLS": json.dumps(tls), "SIP_TRUNKS": json.dumps({CALLED: trunk})}
         target = await self.target(place, [dialplan], {_ARM: arm}, settings)
         return replace(target, name=name)
 

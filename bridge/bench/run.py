@@ -8,8 +8,9 @@
 
 A climb adds calls step by step until the callers would complain, and takes the last good step.
 
-Secure calls, and those whose arm has another audio, are compared with ordinary ones in pairs, each
-way first in turn, on two gateways of which one is idle: a shared machine's speed drifts.
+Secure calls, traced ones, and those whose arm has another audio, are compared with ordinary ones in
+pairs, each way first in turn, on two gateways of which one is idle: a shared machine's speed
+drifts.
 """
 
 import asyncio
@@ -141,7 +142,11 @@ class _Run:
             secure_of = {"bridge": False, other: plan.secure}
             targets = {"bridge": await parts.bridge(peer, plan.dialect)}
             targets[other] = await parts.bridge(
-                peer, plan.dialect, name=other, secure=plan.secure, audio=plan.audio
+                *(peer, plan.dialect),
+                name=other,
+                secure=plan.secure,
+                audio=plan.audio,
+                traces=plan.traces,
             )
             ways: dict[str, ServingWay] = {}
             pairs = []

@@ -27,6 +27,8 @@ TIMES_PLAIN_RTP = 1.15
 """CPU of calls over TLS and SRTP (issue 17)."""
 TIMES_PCM = 0.6
 """CPU of calls whose arm has G.711 (issue 18)."""
+TIMES_UNTRACED = 1.1
+"""CPU of traced calls; 1.02 was measured (`deploy/handbook/TRACING.md`)."""
 
 
 class _Compared(NamedTuple):
@@ -40,6 +42,9 @@ class _Compared(NamedTuple):
 _COMPARED = {
     "secure": _Compared(
         "secure_cpu_to_plain_cpu", "CPU with TLS and SRTP, times without", TIMES_PLAIN_RTP
+    ),
+    "traced": _Compared(
+        "traced_cpu_to_untraced_cpu", "CPU of traced calls, times others'", TIMES_UNTRACED
     ),
     **{
         law: _Compared(f"{law}_cpu_to_pcm24k_cpu", f"CPU with {law}, times pcm24k's", TIMES_PCM)

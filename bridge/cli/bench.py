@@ -85,6 +85,11 @@ _DIALECT = click.Choice(sorted(DIALECTS))
     type=click.Choice(["pcmu", "pcma"]),
     help="Instead of all that: calls whose arm has G.711 beside ones of 24 kHz PCM, in four pairs.",
 )
+@click.option(
+    "--traces",
+    metavar="URL",
+    help="Instead of all that: calls traced to this collector beside others, in four pairs.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--plot", "png", type=_PNG, help="Draw a PNG (needs the extra `bench`).")
 @click.option(
@@ -104,6 +109,7 @@ def bench(
     soak: int | None,
     secure: bool,
     audio: str | None,
+    traces: str | None,
     as_json: bool,
     png: Path | None,
     report: Path | None,
@@ -126,6 +132,7 @@ def bench(
       bridge bench --soak 2000 --rate 20
       bridge bench --secure
       bridge bench --audio pcmu
+      bridge bench --traces http://127.0.0.1:4318/v1/traces
 
     \b
     Exit codes:
@@ -139,7 +146,7 @@ def bench(
     configure(TelemetrySettings(log_level="warning"))
     if png is not None:
         check_can_plot()
-    asked = {"--secure": secure, "--soak": soak, "--audio": audio}
+    asked = {"--secure": secure, "--soak": soak, "--audio": audio, "--traces": traces}
     several = [option for option, given in asked.items() if given]
     if len(several) > 1:
         raise ConfigError(
@@ -149,7 +156,8 @@ def bench(
     if secure:
         check_can_secure()
     make_directory(report)
-    plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0, secure, audio or "")
+    compared = secure, audio or "", traces or ""
+    plan = BenchPlan(calls, rate, hold_s, dialect, climb, soak or 0, *compared)
     with BenchScreen() as screen:
         done = run(until_done_or_signalled(run_bench(plan, os.environ, screen), "bench"))
     result = finished(done)

@@ -12,6 +12,7 @@ import click
 import yaml
 from pydantic import ValidationError
 
+from bridge.app.start.traces import check_tracing
 from bridge.cli import explain
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.event_map import event_map, to_json, to_markdown
@@ -264,6 +265,7 @@ def _serve_problems(
         notes["codecs"] += _codecs(settings.sip)
         for name in settings.arms:
             notes["arms"] += explain.arm_lines(name, settings, os.environ)
+        check_tracing(settings.tracing, os.environ)
         dialplans = load_dialplans(settings.dialplans_dir)
         check_arms(dialplans, settings.arms, settings.rollouts)
         check_trunks(dialplans, settings.sip.trunks)

@@ -30,6 +30,7 @@ from bridge.config.rollouts import RolloutSettings
 from bridge.config.session_template import SessionTemplate
 from bridge.config.sip import SipSettings
 from bridge.config.sip_arm import SipArmSettings
+from bridge.config.tracing import TracingSettings
 from bridge.realtime.flavours import FLAVOURS
 from bridge.realtime.live_session import FORMATS
 from bridge.realtime.session_config import PCM_24KHZ_BOTH_WAYS, AudioFormat, AudioFormats
@@ -431,6 +432,7 @@ class Settings(_Settings):
     http: HttpSettings = HttpSettings()
     console: ConsoleSettings = ConsoleSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    tracing: TracingSettings = TracingSettings()
 
     @model_validator(mode="after")
     def _know_the_arms(self) -> Self:

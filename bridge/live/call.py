@@ -145,10 +145,11 @@ class CallRunner:
             route.dialplan.agent.tools,
             self._services.webhooks,
             self._feed,
-            lambda name: record.event("tool_called", {"tool": name}),
+            record.tools.began,
             record.tools.ended,
             clock=self._services.clock,
             facts=record.facts,
+            trace_headers=record.trace_headers,
         )
 
     def _make_supervision(self, route: Route, policy: CallPolicy) -> Supervision:
@@ -243,6 +244,7 @@ class CallRunner:
         try:
             await self._clean_up()
         finally:
+            self.record.close_trace()
             self._leg.forget_listener()  # PJSIP may keep it for longer
             self._services.endpoint.traces.end(self._leg.call_id)
             set_session(self._leg.call_id, "")

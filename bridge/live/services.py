@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bridge.clock import Clock
 from bridge.config.models import ModelTable
@@ -24,16 +25,17 @@ from bridge.routing.session import session_config
 from bridge.routing.verstat import Verstat
 from bridge.session.wire_log import WireLog
 from bridge.store.calls import CallStore
+from bridge.telemetry.labels import SIP
 from bridge.telemetry.metrics import Metrics
 from bridge.telephony.endpoint import SipEndpoint
 from bridge.telephony.pump import Pump
 from bridge.tools.webhook import WebhookClient
 
+if TYPE_CHECKING:
+    from bridge.telemetry.tracing.export import Tracing  # needs the extra otel
+
 NO_ARM = "none"
 """The arm, in records and metrics, of a call that no agent takes."""
-
-SIP = "sip"
-"""The dialect, in records and metrics, of an arm that is a SIP URI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class Services:
         may_transfer: whether a supervisor may type an address as the target of a transfer.
         recordings_dir: where recordings and call records go; ``records``: keeps the latter.
         models: for the prices.
+        tracing: makes traces of calls; None where no collector is named.
     """
 
     clock: Clock
@@ -184,6 +187,7 @@ class Services:
     webhooks: WebhookClient
     may_call: Callable[[str], bool] = lambda phone: False
     may_transfer: Callable[[str], bool] = lambda target: False
+    tracing: "Tracing | None" = None
 
     def wire_log_of(self, call_id: str) -> WireLog | None:
         """Return a call's wire log, to be closed at its end; None where none is wanted."""

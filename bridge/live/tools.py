@@ -20,8 +20,8 @@ from bridge.tools.webhook import ToolRequest, ToolResult, WebhookClient, failed
 
 log = structlog.get_logger(__name__)
 
-Finished = Callable[[str, ToolResult, int], None]
-"""Hears of a tool's end: name, result, nanoseconds."""
+Finished = Callable[[ToolCallId, str, ToolResult, int], None]
+"""Hears of a tool's end: its call, name, result, nanoseconds."""
 
 
 class CallTools:
@@ -34,6 +34,7 @@ class CallTools:
         feed: takes the outputs.
         begun, ended: called at each tool's beginning and end, for the record.
         facts: of the call, which each webhook is sent.
+        trace_headers: of a tool's call, by which the webhook's trace joins the call's.
     """
 
     def __init__(
@@ -42,11 +43,12 @@ class CallTools:
         declarations: tuple[ToolDeclaration, ...],
         client: WebhookClient,
         feed: Callable[[ToolFinished], None],
-        begun: Callable[[str], None],
+        begun: Callable[[ToolCallId, str], None],
         ended: Finished,
         *,
         clock: Clock,
         facts: Mapping[str, object],
+        trace_headers: Callable[[ToolCallId], Mapping[str, str]] = lambda call: {},
     ) -> None:
         self._leg = leg
         self._declared = {each.name: each for each in declarations}
@@ -56,6 +58,7 @@ class CallTools:
         self._on_ended = ended
         self._clock = clock
         self._facts = facts
+        self._trace_headers = trace_headers
         self._running: dict[ToolCallId, asyncio.Task[ToolResult]] = {}
 
     @property
@@ -86,7 +89,7 @@ class CallTools:
         self, call_id: ToolCallId, name: str, work: Coroutine[object, object, ToolResult]
     ) -> None:
         begun_ns = self._clock.now_ns()
-        self._on_begun(name)
+        self._on_begun(call_id, name)
         task = asyncio.get_running_loop().create_task(work, name=f"tool-{name}-{self._leg.call_id}")
         self._running[call_id] = task
         task.add_done_callback(functools.partial(self._over, call_id, name, begun_ns))
@@ -96,7 +99,11 @@ class CallTools:
         if declaration is None or declaration.webhook is None:
             return failed("not_here", f"nothing here can do {effect.name}")
         request = ToolRequest(
-            effect.name, effect.arguments, f"{self._leg.call_id}:{effect.call_id}", self._facts
+            effect.name,
+            effect.arguments,
+            f"{self._leg.call_id}:{effect.call_id}",
+            self._facts,
+            self._trace_headers(effect.call_id),
         )
         return await self._client.call(
             declaration.webhook, request, deadline_s=declaration.deadline_s
@@ -120,7 +127,7 @@ class CallTools:
             result = failed("internal", "the tool failed")
         else:
             result = task.result()
-        self._on_ended(name, result, self._clock.now_ns() - begun_ns)
+        self._on_ended(call_id, name, result, self._clock.now_ns() - begun_ns)
         if not task.cancelled():
             self._feed(ToolFinished(call_id, result.output, result.picture))
 

@@ -18,14 +18,16 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from redis import exceptions as redis_errors
-from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.backoff import NoBackoff
-from redis.credentials import CredentialProvider
-
 from bridge.errors import ConfigError
+from bridge.store.redis_py import (
+    ConnectionPool,
+    CredentialProvider,
+    NoBackoff,
+    Redis,
+    Retry,
+    Sentinel,
+    redis_errors,
+)
 
 _PORT, _SENTINEL_PORT = 6379, 26379
 _DATABASE = re.compile(r"/?\d*", re.ASCII)

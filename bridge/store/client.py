@@ -1,4 +1,4 @@
-"""One asyncio connection pool to Redis; everything of redis-py that the project touches.
+"""One asyncio connection pool to Redis, by redis-py.
 
 Replies come as the protocol gives them (RESP2: text, integers, None, lists), since redis-py's
 reshaping differs between its versions. Nothing is retried here. Every failure becomes a
@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from hashlib import sha1
 from typing import Self, cast
 
-from redis import exceptions as redis_errors
-from redis.asyncio.sentinel import MasterNotFoundError
-
 from bridge.config.settings import RedisSettings
 from bridge.errors import InfrastructureError
 from bridge.store.address import open_redis, read_address
 from bridge.store.keys import Keys
+from bridge.store.redis_py import MasterNotFoundError, redis_errors
 from bridge.store.trouble import (
     TRANSIENT_CODE,
     Diagnosis,

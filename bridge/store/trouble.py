@@ -12,10 +12,9 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redis import exceptions as redis_errors
-
 from bridge.descriptors import out_of_descriptors
 from bridge.store.address import RedisAddress, UnreadableCredentialError
+from bridge.store.redis_py import redis_errors
 
 _UNAUTHENTICATED = "unauthenticated"
 """In what Redis says, beside NOAUTH, to a long command of somebody who gave no password."""

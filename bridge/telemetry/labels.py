@@ -9,6 +9,9 @@ import re
 OTHER = "other"
 """Stands for every value beyond a guard's limit or shape."""
 
+SIP = "sip"
+"""The dialect, in records, metrics and traces, of an arm that is a SIP URI."""
+
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 

@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -47,12 +47,14 @@ class ToolRequest:
         key: the same for every attempt at one call of the tool (`Idempotency-Key`).
         facts: sent to the receiver about the phone call: call_id, route, from, to,
             sip_call_id, headers, and what its INVITE says (:class:`bridge.routing.origin.Origin`).
+        trace_headers: W3C `traceparent`, where the call is traced.
     """
 
     name: str
     arguments: Mapping[str, object]
     key: str
     facts: Mapping[str, object]
+    trace_headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,11 @@ class WebhookClient:
             return failed("unreachable", "the tool cannot be reached"), True
 
     def _headers(self, webhook: Webhook, request: ToolRequest, body: bytes) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": request.key}
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": request.key,
+            **request.trace_headers,
+        }
         secret = self._secrets.get(webhook.secret_env or "")
         if secret:
             headers[SIGNATURE_HEADER] = sign(secret, body, self._clock.wall_ns() // NS_PER_S)

@@ -1,5 +1,6 @@
 """`bridge bench` from end to end, with few calls: that it measures, tells, and leaves nothing."""
 
+import asyncio
 import json
 import signal
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.collector import collecting
 from tests.support.processes import Ended, run_to_end, spawn
 from tests.support.waiting import wait_until
 
@@ -57,6 +59,21 @@ def test_calls_of_another_audio_are_measured_beside_ordinary_ones(tmp_path: Path
         assert 0.8 < way["spent"]["uplink_share"] < 1.2, name  # counted by each one's format
     assert len(result["pairs"]) == 4
     assert result["ratios"]["pcmu_cpu_to_pcm24k_cpu"] > 0
+
+
+async def test_traced_calls_are_measured_beside_others(tmp_path: Path) -> None:
+    plan = ("--calls", "2", "--rate", "10", "--hold-s", "2")
+    async with collecting() as collector:
+        arguments = ("--traces", collector.url, *plan)
+        ended = await asyncio.to_thread(run_bench, tmp_path, *arguments)
+
+    assert ended.stdout, ended.stderr
+    result = json.loads(ended.stdout)
+    assert ended.left == []
+    assert set(result["ways"]) == {"bridge", "traced"}
+    assert len(result["pairs"]) == 4
+    assert result["ratios"]["traced_cpu_to_untraced_cpu"] > 0
+    assert len(collector.named("call")) == 4 * 2, "one gateway's calls, and not the other's"
 
 
 @pytest.mark.capacity

@@ -27,14 +27,15 @@ class StartGateway(Protocol):
         environ: dict[str, str] | None = None,
         dialplan: Mapping[str, object] | None = None,
         sip: Mapping[str, object] | None = None,
+        tracing: Mapping[str, object] | None = None,
         **arm: object,
     ) -> Awaitable[tuple[Gateway, int]]: ...
 
 
 @pytest.fixture
 async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[StartGateway]:
-    """Give a function: Realtime URL, parts of the dialplan, of the SIP settings, and of the arm ->
-    started gateway, its SIP port. To start another one stops the one before.
+    """Give a function: Realtime URL, parts of the dialplan, of the settings of SIP and traces, and
+    of the arm -> started gateway, its SIP port. To start another one stops the one before.
     """
     async with AsyncExitStack() as stack:
 
@@ -44,6 +45,7 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
             environ: dict[str, str] | None = None,
             dialplan: Mapping[str, object] | None = None,
             sip: Mapping[str, object] | None = None,
+            tracing: Mapping[str, object] | None = None,
             **arm: object,
         ) -> tuple[Gateway, int]:
             await stack.aclose()
@@ -52,6 +54,7 @@ async def start_gateway(redis: LocalRedis, tmp_path: Path) -> AsyncIterator[Star
                     "arms": {"peer": {"url": url, **arm}},
                     "sip": {"host": "127.0.0.1", "port": 0, **(sip or {})},
                     "http": {"port": 0},
+                    "tracing": tracing or {},
                     "media": {"recordings_dir": tmp_path},
                 }
             )

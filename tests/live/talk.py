@@ -78,12 +78,15 @@ async def talking(
     environ: dict[str, str] | None = None,
     dialplan: Mapping[str, object] | None = None,
     sip: Mapping[str, object] | None = None,
+    tracing: Mapping[str, object] | None = None,
     **arm: object,
 ) -> AsyncIterator[Talk]:
     """Place a call and let the agent greet; at the end nothing may be left of it."""
     async with tone_service() as (service, url):
         service.tone_ms, service.tone_hz, service.life_s = greeting_ms, tone_hz, life_s
-        gateway, port = await start_gateway(url, environ=environ, dialplan=dialplan, sip=sip, **arm)
+        gateway, port = await start_gateway(
+            url, environ=environ, dialplan=dialplan, sip=sip, tracing=tracing, **arm
+        )
         idle = set(asyncio.all_tasks())
         async with RtpCaller(port) as caller:
             assert await caller.call() == 200

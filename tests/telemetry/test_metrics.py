@@ -49,6 +49,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_arm_info": ("arm dialect endpoint model", ""),
     "bridge_config_last_reload_timestamp_seconds": ("", ""),
     "bridge_dialplan_reloads_total": ("result", ""),
+    "bridge_trace_spans_total": ("result", ""),
     "bridge_trunk_reloads_total": ("result", ""),
     "bridge_calls_offered_total": ("route arm", ""),
     "bridge_calls_answered_total": ("route arm", ""),

@@ -69,6 +69,11 @@ class CallEvents:
             return None
         return (self._clock.now_ns() - self._answered_ns) // NS_PER_MS
 
+    def notice(self, kind: str, fields: Fields) -> None:
+        """Report to the followers alone what is kept elsewhere, or not at all."""
+        for follow in self._followers:
+            follow(kind, fields)
+
     def record(self, kind: str, fields: Mapping[str, str | int | None] | None = None) -> None:
         """Add an event; what somebody said stands in the field ``text``, and is redacted here."""
         text = (fields or {}).get("text")
@@ -77,6 +82,5 @@ class CallEvents:
         session = {"session_id": self.session_id or None}
         self._store.event(self._call_id, kind, {**session, **(fields or {})})
         self._recording.mark(kind, fields)
-        for follow in self._followers:
-            follow(kind, fields or {})
+        self.notice(kind, fields or {})
         self._timeline.append((self.elapsed_ms(), kind))

@@ -34,10 +34,11 @@ from bridge.realtime.events import (
     InputCommitted,
     InputTranscriptCompleted,
     InputTranscriptFailed,
+    ResponseCreated,
     ResponseDone,
     ServerEvent,
 )
-from bridge.realtime.ids import ItemId
+from bridge.realtime.ids import ItemId, ToolCallId
 from bridge.redaction.turns import Redactor
 from bridge.routing.origin import Origin
 from bridge.telephony.leg import Leg
@@ -71,6 +72,8 @@ class CallRecord:
             services.now_wall_ms,
             greets=dialplan.agent.greeting is not None,
         )
+        tracing = services.tracing
+        self._trace = None if tracing is None else tracing.call(_traced(self.summary))
         self._recording = recording
         self._origin = route.origin
         self._leg = leg
@@ -80,7 +83,11 @@ class CallRecord:
             services.clock,
             services.store,
             recording,
-            (self.vitals.take, InterruptionWatch(self.summary, services.metrics.turns).take),
+            (
+                self.vitals.take,
+                InterruptionWatch(self.summary, services.metrics.turns).take,
+                *(() if self._trace is None else (self._trace.take,)),
+            ),
             self._redactor,
             self.summary.events_ms,
         )
@@ -89,7 +96,7 @@ class CallRecord:
         summary, metrics = self.summary, services.metrics
         self.caller = CallerRecord(record, summary, metrics, self._redactor)
         self.supervision = SupervisionRecord(self._events, summary, services.store, self._redactor)
-        self.tools = ToolRecord(record, summary, recording, metrics.tools)
+        self.tools = ToolRecord(self._events, summary, recording, metrics.tools)
         self._waits = CallerWaits(summary, metrics.turns, record, elapsed_ms)
         judged = dialplan.agent.barge_in.is_ours
         self._turns = TurnRecord(
@@ -154,6 +161,7 @@ class CallRecord:
     def answered(self) -> None:
         """Note that the caller's side has our answer."""
         setup_ns = self._events.answered()
+        self._events.notice("answered", {})
         calls = self._services.metrics.calls
         calls.answered(route=self.summary.route, arm=self.summary.arm, setup_ns=setup_ns)
         self.summary.codec = self._leg.codec
@@ -207,6 +215,7 @@ class CallRecord:
 
     def model_taken(self, model: str) -> None:
         """Note the model of the session in use: it may be another than the one wanted."""
+        self._events.notice("session_taken", {"model": model})
         if model != self.summary.model:
             self.summary.model = model
             self._services.store.update(self._leg.call_id, {"model": model})
@@ -214,6 +223,8 @@ class CallRecord:
 
     def on_server_event(self, event: ServerEvent) -> None:
         """Take what is only to be counted or kept of the session's events."""
+        if self._trace is not None:
+            self._notice_response(event)
         match event:
             case ResponseDone(usage=Usage() as usage):
                 self.sessions.count(usage)
@@ -230,6 +241,34 @@ class CallRecord:
                 self._turns.committed(event.item_id)
             case _:
                 pass
+
+    def _notice_response(self, event: ServerEvent) -> None:
+        match event:
+            case ResponseCreated(response_id=response):
+                self._events.notice("response_created", {"response": response})
+            case ResponseDone(response_id=response, usage=usage):
+                fields: dict[str, str | int | None] = {
+                    "response": response,
+                    "status": event.status.value,
+                    "error": event.error_code,
+                }
+                if usage is not None:
+                    fields["input_tokens"] = (
+                        usage.input_text + usage.input_audio + usage.input_image
+                    )
+                    fields["output_tokens"] = usage.output_text + usage.output_audio
+                self._events.notice("response_done", fields)
+            case _:
+                pass
+
+    def trace_headers(self, tool_call: ToolCallId) -> Mapping[str, str]:
+        """Return the headers by which a tool's trace joins the call's; none without traces."""
+        return {} if self._trace is None else self._trace.headers_of(tool_call)
+
+    def close_trace(self) -> None:
+        """End what is still open of the call's trace."""
+        if self._trace is not None:
+            self._trace.close()
 
     @property
     def facts(self) -> Mapping[str, object]:
@@ -283,6 +322,10 @@ class CallRecord:
         self.watch.report(summary, talk_ms=self.talk_ms())
         summary.outcome, summary.fault = effect.outcome.value, effect.fault.value
         summary.reason = effect.reason
+        self._events.notice(
+            "closed",
+            {"outcome": summary.outcome, "fault": summary.fault, "reason": effect.reason},
+        )
         summary.far_end_reason = self.redact(self._leg.far_end_reason)
         if self._recording.begun:
             summary.recording = str(self._recording.path)
@@ -360,6 +403,18 @@ class CallRecord:
     def _on_refused(self, effect: TransitionRefused) -> None:
         self._services.metrics.turns.transition_refused(effect.state, effect.trigger)
         log.debug("transition_refused", state=effect.state, trigger=effect.trigger)
+
+
+def _traced(summary: CallSummary) -> Mapping[str, str]:
+    """Return the attributes of a call's trace: nothing of who calls, nor of what is said."""
+    return {
+        "bridge.call_id": summary.call_id,
+        "bridge.route": summary.route,
+        "bridge.arm": summary.arm,
+        "bridge.dialect": summary.dialect,
+        "gen_ai.conversation.id": summary.call_id,
+        "gen_ai.request.model": summary.model,
+    }
 
 
 def _summary_of(leg: Leg, route: Route, redactor: Redactor) -> CallSummary:

@@ -23,7 +23,8 @@ from bridge.engine.news import (
     ToolRefused,
     ToolsNotListed,
 )
-from bridge.live.recording import NOT_RECORDED, CallRecording, Fields
+from bridge.live.recording import NOT_RECORDED, CallRecording
+from bridge.live.records.events import CallEvents
 from bridge.live.records.summary import CallSummary, ToolRun
 from bridge.realtime.ids import ToolCallId
 from bridge.telemetry.metrics.tools import ToolMetrics
@@ -39,7 +40,7 @@ class ToolRecord:
     """Records one call's tools.
 
     Args:
-        record: puts an event into the call's record.
+        events: where they are recorded.
         summary: where they are put down; knows the arm in use.
         recording: knows when nothing is to be written.
         metrics: counts them.
@@ -47,12 +48,12 @@ class ToolRecord:
 
     def __init__(
         self,
-        record: Callable[[str, Fields], None],
+        events: CallEvents,
         summary: CallSummary,
         recording: CallRecording,
         metrics: ToolMetrics,
     ) -> None:
-        self._record = record
+        self._events, self._record = events, events.record
         self._summary = summary
         self._runs = summary.tools
         self._recording = recording
@@ -74,8 +75,14 @@ class ToolRecord:
             }
         )
 
-    def ended(self, name: str, result: ToolResult, took_ns: int) -> None:
+    def began(self, call_id: ToolCallId, name: str) -> None:
+        """Note that a tool is called."""
+        self._events.notice("tool_began", {"tool": name, "tool_call": call_id})
+        self._record("tool_called", {"tool": name})
+
+    def ended(self, call_id: ToolCallId, name: str, result: ToolResult, took_ns: int) -> None:
         """Note how a tool ended."""
+        self._events.notice("tool_over", {"tool_call": call_id, "result": result.code})
         self._put_down(name, result.code, took_ns)
 
     def _on_server_tool_began(self, effect: ServerToolBegan) -> None:

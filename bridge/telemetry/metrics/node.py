@@ -27,6 +27,17 @@ class NodeMetrics:
             "Unix time at which a certificate that this process shows ends.",
             "of",
         )
+        self._spans = make.counter(
+            "trace_spans_total",
+            "Spans that a collector took, or that were lost.",
+            "result",
+        )
+        for result in ("exported", "failed", "dropped"):
+            self._spans.labels(result)
+
+    def count_spans(self, result: str, spans: int) -> None:
+        """Count spans that were ``exported``, ``failed`` with a collector or ``dropped``."""
+        self._spans.labels(result).inc(spans)
 
     def set_descriptors_used_up(self, *, used_up: bool) -> None:
         """Publish whether a file descriptor can be had."""

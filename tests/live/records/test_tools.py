@@ -6,6 +6,7 @@ from bridge.engine.news import ServerToolBegan, ServerToolEnded, ToolRefused, To
 from bridge.live.recording import Fields
 from bridge.live.records.summary import CallSummary
 from bridge.live.records.tools import ToolRecord
+from bridge.realtime.ids import ToolCallId
 from bridge.telemetry.metrics import Metrics
 from bridge.tools.webhook import ToolResult, failed
 
@@ -18,6 +19,19 @@ class NeverPaused:
     paused = False
 
 
+class Events:
+    """A call's events: what is recorded of them."""
+
+    def __init__(self, recorded: list[tuple[str, Fields]]) -> None:
+        self._recorded = recorded
+
+    def record(self, kind: str, fields: Fields) -> None:
+        self._recorded.append((kind, fields))
+
+    def notice(self, kind: str, fields: Fields) -> None:
+        assert kind in ("tool_began", "tool_over")
+
+
 class Told:
     """A record of tools, with all that it gives."""
 
@@ -26,7 +40,7 @@ class Told:
         self.metrics = Metrics("test")
         self.events: list[tuple[str, Fields]] = []
         self.record = ToolRecord(
-            lambda kind, fields: self.events.append((kind, fields)),
+            Events(self.events),  # type: ignore[arg-type]  # its two doors alone are used
             self.summary,
             NeverPaused(),  # type: ignore[arg-type]  # nothing else of a recording is asked
             self.metrics.tools,
@@ -43,7 +57,7 @@ def told() -> Told:
 
 
 def test_failed_tool_names_who_has_to_act_in_record_event_and_metric(told: Told) -> None:
-    told.record.ended("lookup", failed("private_address", "no"), 20 * MS)
+    told.record.ended(ToolCallId("c1"), "lookup", failed("private_address", "no"), 20 * MS)
     (run,) = told.summary.tools
     assert (run.ok, run.result, run.fault, run.took_ms) == (False, "private_address", "config", 20)
     (event,) = told.events
@@ -63,15 +77,15 @@ def test_failed_tool_names_who_has_to_act_in_record_event_and_metric(told: Told)
 
 
 def test_tool_stopped_by_the_callers_barge_in_is_no_failure(told: Told) -> None:
-    told.record.ended("lookup", ToolResult("{}"), 20 * MS)
-    told.record.ended("lookup", failed("cancelled", "nobody waits"), 5 * MS)
+    told.record.ended(ToolCallId("c1"), "lookup", ToolResult("{}"), 20 * MS)
+    told.record.ended(ToolCallId("c1"), "lookup", failed("cancelled", "nobody waits"), 5 * MS)
     assert [run.failed for run in told.summary.tools] == [False, False]
     assert told.summary.tool_success_rate == 1.0
     assert any('result="cancelled"' in line and 'fault="none"' in line for line in told.counted())
 
 
 def test_tools_that_were_all_stopped_have_no_rate(told: Told) -> None:
-    told.record.ended("lookup", failed("cancelled", "nobody waits"), 5 * MS)
+    told.record.ended(ToolCallId("c1"), "lookup", failed("cancelled", "nobody waits"), 5 * MS)
     assert told.summary.tool_success_rate is None
 
 

@@ -1,0 +1,1 @@
+"""Traces of calls by OpenTelemetry; imported only where settings name a collector."""
