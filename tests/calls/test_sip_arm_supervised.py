@@ -111,11 +111,13 @@ async def test_a_supervisor_hears_caller_and_agent_apart_and_neither_notices(
         await until_heard(eve, talk.call_id, caller=CALLER_HZ, agent=VENDOR_HZ)
 
         async def is_watched() -> bool:
-            await eve.listens(talk.call_id, FRAMES)
-            watched = (await talk.state()).get("watched_by") or "{}"
-            return json.loads(watched).get("eve") == "listens"
+            watched = json.loads((await talk.state()).get("watched_by") or "{}")
+            return bool(watched == {"eve": "listens"})
 
+        ears = asyncio.create_task(eve.listens(talk.call_id, 60 * FRAMES), name="ears")
         await wait_until(is_watched, "the call's state has no listener")
+        ears.cancel()
+        await asyncio.gather(ears, return_exceptions=True)
         vendor.rtp.silence()
         await until_heard(eve, talk.call_id, caller=CALLER_HZ, agent=None)
         vendor.hum(VENDOR_HZ)

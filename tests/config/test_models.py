@@ -54,6 +54,7 @@ def test_table_holds_what_an_arm_needs(table: ModelTable) -> None:
     assert default is not None
     assert default.shutdown is None
     assert default.prices is not None
+    assert default.prices.audio is not None
     assert (default.prices.audio.input, default.prices.audio.output) == (32, 64)
 
 
