@@ -334,7 +334,7 @@ def test_decrypting_lets_other_threads_run_all_the_time(
     files, plain = record(tmp_path, frames=800_000)
     archive(tmp_path, key).run(time.time())
     pauses: list[float] = []
-    monkeypatch.setattr(encryption.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     with opened_recording(files, key.identities) as path:
         assert path.read_bytes() == plain
     assert len(pauses) == len(plain) // (256 * 1024)  # 0.7 ms apart
