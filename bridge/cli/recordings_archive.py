@@ -20,7 +20,7 @@ from bridge.config.loading import load_settings
 from bridge.config.settings import Settings
 from bridge.errors import ConfigError, InfrastructureError
 from bridge.recordings.archive import Archive, ArchiveReport
-from bridge.recordings.bucket import Bucket, BucketError
+from bridge.recordings.bucket import BucketError, RecordingBucket
 from bridge.recordings.files import find_call
 from bridge.recordings.notes import RecordingNote
 from bridge.recordings.playback import opened_recording
@@ -146,7 +146,7 @@ def fetch(call_id: str, config: Path | None, directory: Path | None) -> None:
     click.echo(json.dumps({"path": str(call.files.encrypted)}))
 
 
-def bucket_of(settings: Settings) -> Bucket:
+def bucket_of(settings: Settings) -> RecordingBucket:
     """Return the bucket of the settings.
 
     Raises:
@@ -154,7 +154,7 @@ def bucket_of(settings: Settings) -> Bucket:
     """
     if settings.recordings.s3 is None:
         raise ConfigError("no recordings.s3 is set", remedy="name the bucket there")
-    return Bucket(settings.recordings.s3, os.environ)
+    return RecordingBucket(settings.recordings.s3, os.environ)
 
 
 @click.command("decrypt")
@@ -196,7 +196,7 @@ def _shipping(settings: Settings, directory: Path) -> Shipping | None:
     wanted = settings.recordings.s3
     if wanted is None:
         return None
-    return Shipping(directory, Bucket(wanted, os.environ), wanted.keep_local_s)
+    return Shipping(directory, RecordingBucket(wanted, os.environ), wanted.keep_local_s)
 
 
 def _keep_archiving(archive: Archive, shipping: Shipping | None, every_s: float) -> NoReturn:

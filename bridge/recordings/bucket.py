@@ -51,7 +51,7 @@ def check_bucket(settings: BucketSettings, environ: Mapping[str, str]) -> None:
     _secret(settings, environ)
 
 
-class Bucket:
+class RecordingBucket:
     """The bucket of the settings.
 
     Args:
@@ -108,12 +108,13 @@ class Bucket:
             found = self._client.head_object(
                 Bucket=note.bucket, Key=note.key, ChecksumMode="ENABLED"
             )
-        told = found.get("ChecksumSHA256")
-        sha256 = self._read_sha256(note) if told is None else base64.b64decode(told).hex()
-        if (found["ContentLength"], sha256) != (note.size_bytes, note.sha256):
+            stated = found.get("ChecksumSHA256")
+            sha256 = self._read_sha256(note) if stated is None else base64.b64decode(stated).hex()
+        size_bytes = found.get("ContentLength")
+        if (size_bytes, sha256) != (note.size_bytes, note.sha256):
             raise BucketError(
-                f"{note.key} in {note.bucket} is not what was put there: {found['ContentLength']}"
-                f" bytes with SHA-256 {sha256}, and {note.size_bytes} with {note.sha256} were put",
+                f"{note.key} in {note.bucket} is not what was put there: {size_bytes} bytes"
+                f" with SHA-256 {sha256}, and {note.size_bytes} with {note.sha256} were put",
                 remedy="it is put again; if that goes on, the storage, or a proxy before it, is"
                 " broken",
             )
@@ -207,6 +208,7 @@ def _md5(path: Path) -> str:
 def _explained(what: str) -> Iterator[None]:
     """Turn what the library raises in the block into one line with a remedy."""
     from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -223,3 +225,8 @@ def _explained(what: str) -> Iterator[None]:
         ) from error
     except BotoCoreError as error:
         raise BucketError(f"{what}: {error}", remedy="check recordings.s3") from error
+    except (ResponseParserError, ValueError) as error:  # of sums, sizes and dates it can't read
+        raise BucketError(
+            f"{what}: its answer can't be read: {str(error)[:200]}",
+            remedy="check that recordings.s3.endpoint is S3-compatible storage",
+        ) from error

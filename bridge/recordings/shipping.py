@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from bridge.config.archive import RecordingsSettings
 from bridge.recordings.age_keys import check_keys
-from bridge.recordings.bucket import Bucket, BucketError, check_bucket
+from bridge.recordings.bucket import BucketError, RecordingBucket, check_bucket
 from bridge.recordings.files import CallFiles
 from bridge.recordings.notes import RecordingNote
 from bridge.recordings.states import (
@@ -56,7 +56,7 @@ class Shipping:
     """
 
     directory: Path
-    bucket: Bucket
+    bucket: RecordingBucket
     keep_local_s: int
     _retries: Retries = field(default_factory=Retries)
 
@@ -139,7 +139,7 @@ _STEPS: Mapping[RecordingState, Callable[[Shipping, CallFiles, float], bool]] = 
 )
 
 
-def fetch_recording(files: CallFiles, bucket: Bucket) -> None:
+def fetch_recording(files: CallFiles, bucket: RecordingBucket) -> None:
     """Bring a shipped recording's encrypted file back to this disk, for as long as one stays here.
 
     Raises:

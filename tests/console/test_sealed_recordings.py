@@ -13,7 +13,7 @@ from bridge.clock import SystemClock
 from bridge.config.archive import BucketSettings, RecordingsSettings
 from bridge.console.services import Sources
 from bridge.recordings.age_keys import read_recipients
-from bridge.recordings.bucket import Bucket
+from bridge.recordings.bucket import RecordingBucket
 from bridge.recordings.encryption import encrypt_recording
 from bridge.recordings.files import CallFiles
 from bridge.recordings.shipping import Shipping
@@ -151,7 +151,7 @@ async def test_shipped_recording_is_fetched_and_played(
     await begin_call(redis, CALL, ended_at="1")
     with s3_server(tmp_path / "s3") as s3:
         settings = json.loads(s3.settings(tmp_path))
-        way = Shipping(files.directory, Bucket(BucketSettings(**settings), {}), 0)
+        way = Shipping(files.directory, RecordingBucket(BucketSettings(**settings), {}), 0)
         way.run(time.time())
         way.run(time.time() + 1)
         assert files.is_remote

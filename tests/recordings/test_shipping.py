@@ -14,7 +14,7 @@ from bridge.config.archive import BucketSettings, RecordingsSettings
 from bridge.errors import ConfigError
 from bridge.recordings.age_keys import read_recipients
 from bridge.recordings.archive import Archive
-from bridge.recordings.bucket import Bucket, BucketError
+from bridge.recordings.bucket import BucketError, RecordingBucket
 from bridge.recordings.deletion import delete_of_caller, hold, release, sweep
 from bridge.recordings.encryption import encrypt_recording
 from bridge.recordings.files import CallFiles, find_call, read_call
@@ -66,9 +66,9 @@ def calls(tmp_path: Path) -> Path:
     return place
 
 
-def bucket_at(url: str, place: Path, **more: object) -> Bucket:
+def bucket_at(url: str, place: Path, **more: object) -> RecordingBucket:
     settings = S3Server(url, place).settings(place, **more)
-    return Bucket(BucketSettings(**json.loads(settings)), {})
+    return RecordingBucket(BucketSettings(**json.loads(settings)), {})
 
 
 def shipping(calls: Path, url: str, keep_local_s: int = 0) -> Shipping:
@@ -300,7 +300,7 @@ def _content(method: str, body: bytes, stored: bytes, **headers: str) -> bytes:
     if method == "PUT":
         return answer("200 OK", ETag='"0"')
     if method == "HEAD":
-        return answer("200 OK", length=str(len(stored)), **headers)
+        return answer("200 OK", b"", length=str(len(stored)), **headers)
     return answer("200 OK", stored)
 
 
@@ -315,6 +315,12 @@ FAULTS: dict[str, Fault] = {
     "wrong sum": lambda method, body: _content(
         method, body, b"x" * 10, x_amz_checksum_sha256=sha256_of(b"x" * 10)
     ),
+    "garbled sum": lambda method, body: _content(
+        method, body, b"x" * 10, x_amz_checksum_sha256="!\u00b7not base64"
+    ),
+    "no length": lambda method, body: b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    "garbled length": lambda method, body: answer("200 OK", length="many"),
+    "garbled date": lambda method, body: answer("200 OK", Last_Modified="the day before"),
     "another size": lambda method, body: _content(method, body, b"x" * 10),
     "never kept": lambda method, body: (
         answer("200 OK", ETag='"0"') if method == "PUT" else error("404 Not Found", "NoSuchKey")
