@@ -1,4 +1,4 @@
-"""The archive of a gateway: a process of its own that encrypts what was recorded.
+"""The archive of a gateway: a process of its own that encrypts and ships what was recorded.
 
 Encrypting an hour of a call takes a fifth of a second of a core, and its disk may hang: neither is
 for a process that has calls. It is started again, slower and slower, if it ends; what it was at is
@@ -51,12 +51,9 @@ class Archiving:
         self._directory = directory
         self._metrics = metrics
         self._troubles = troubles
-        self._environ = {
-            **os.environ,
-            "BRIDGE_CONFIG": "",
-            "BRIDGE_RECORDINGS_RECIPIENTS_FILE": str(settings.recipients_file),
-            "BRIDGE_RECORDINGS_IDENTITIES_FILE": "",  # it opens none
-        }
+        opens_none = {"BRIDGE_RECORDINGS_IDENTITIES_FILE": ""}
+        self._environ = {**os.environ, "BRIDGE_CONFIG": "", **settings.environ, **opens_none}
+        metrics.set_ships(settings.s3 is not None)
         self._failures = 0
 
     async def keep_running(self) -> None:

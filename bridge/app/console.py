@@ -115,7 +115,7 @@ def open_console(
         return None
     sources = Sources(
         recordings_dir=settings.media.recordings_dir,
-        identities_file=settings.recordings.identities_file,
+        recordings=settings.recordings,
         replays_dir=settings.console.replays_dir,
         scripts_dir=settings.console.scripts_dir,
         rollouts=settings.rollouts,

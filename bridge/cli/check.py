@@ -27,7 +27,7 @@ from bridge.config.trunk_presets import lines_of
 from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError
 from bridge.realtime.conversion import convert_session, template_of
-from bridge.recordings.age_keys import check_keys
+from bridge.recordings.shipping import check_archive
 from bridge.replay.checks.advice import advise
 from bridge.replay.script import CallScript, load_script
 from bridge.replay.script.packs import load_packs
@@ -258,7 +258,7 @@ def _serve_problems(
         settings = load_settings(config, os.environ)
         if settings.redis.url is not None:
             read_address(settings.redis.url)
-        check_keys(settings.recordings.recipients_file, settings.recordings.identities_file)
+        check_archive(settings.recordings, os.environ)
         for name, trunk in settings.sip.trunks.items():
             place = f"preset {trunk.preset} fills in sip.trunks.{name}."
             notes["presets"] += [f"{place}{line}" for line in lines_of(trunk.filled)]

@@ -14,7 +14,13 @@ from bridge.app.rollouts.secret import read_secret
 from bridge.audio.markers import HEADER_SCHEMA, MARKER_SCHEMA
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.options import IN_DIRECTORY, JSON, REDIS, directory_of, together
-from bridge.cli.recordings_archive import archive_recordings, decrypt, show_status
+from bridge.cli.recordings_archive import (
+    archive_recordings,
+    decrypt,
+    fetch,
+    show_status,
+    verify_shipped,
+)
 from bridge.config.loading import load_settings
 from bridge.config.settings import Settings
 from bridge.errors import ConfigError, InfrastructureError
@@ -44,8 +50,10 @@ def recordings() -> None:
     bridge recordings delete --caller +1555...  delete all that is kept of a caller
     bridge recordings hold CALL_ID              keep a call whatever comes (legal hold)
     bridge recordings release CALL_ID           end that
-    bridge recordings archive                   encrypt recordings
+    bridge recordings archive                   encrypt recordings, and ship them
     bridge recordings status                    count them, by state and by key
+    bridge recordings verify                    compare the bucket with what was shipped
+    bridge recordings fetch CALL_ID             bring a shipped one back
     bridge recordings decrypt CALL_ID --out F   write one as a plain WAV file
     bridge recordings schema                    print the JSON Schemas of the markers
 
@@ -143,7 +151,7 @@ def print_schema() -> None:
     click.echo(json.dumps({"header": HEADER_SCHEMA, "marker": MARKER_SCHEMA}, indent=2))
 
 
-for _command in (archive_recordings, show_status, decrypt):
+for _command in (archive_recordings, show_status, verify_shipped, fetch, decrypt):
     recordings.add_command(_command)
 
 

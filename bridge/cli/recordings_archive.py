@@ -1,23 +1,31 @@
-"""`bridge recordings archive`, `status`, `decrypt`: recordings at rest."""
+"""`bridge recordings archive`, `status`, `verify`, `fetch`, `decrypt`: recordings at rest."""
 
 import json
 import os
+import queue
 import shutil
+import threading
 import time
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import click
 
 from bridge.cli.errors import exits_cleanly
 from bridge.cli.options import IN_DIRECTORY, JSON, directory_of
 from bridge.config.loading import load_settings
+from bridge.config.settings import Settings
 from bridge.errors import ConfigError, InfrastructureError
-from bridge.recordings.age_keys import check_keys
 from bridge.recordings.archive import Archive, ArchiveReport
+from bridge.recordings.bucket import BucketError, RecordingBucket
 from bridge.recordings.files import find_call
+from bridge.recordings.notes import RecordingNote
 from bridge.recordings.playback import opened_recording
+from bridge.recordings.shipping import Shipping, check_archive, fetch_recording
+from bridge.recordings.states import RecordingState, finished_recordings
 
 _LEFT = 1
 """Exit code where something that was to be done could not be."""
@@ -36,11 +44,12 @@ _NICENESS = 10
 def archive_recordings(
     every: float | None, config: Path | None, directory: Path | None, as_json: bool
 ) -> None:
-    """Encrypt the recordings of calls that are over (recordings.recipients_file).
+    """Encrypt the recordings of calls that are over (recordings.recipients_file), and ship them.
 
     `bridge serve` does it all the time where the setting is there. By hand it takes what was
-    recorded before. The plain file goes once the encrypted one is on the disk. Exit code 1: some
-    could not be encrypted; they are as they were.
+    recorded before. The plain file goes once the encrypted one is on the disk, and that, where
+    recordings.s3 is set, once the bucket's copy was checked and keep_local_s is over. Exit code 1:
+    some could not be taken further; they are as they were.
 
     \b
     Example:
@@ -49,20 +58,23 @@ def archive_recordings(
       BRIDGE_RECORDINGS_RECIPIENTS_FILE=recipients.txt bridge recordings archive
     """
     settings = load_settings(config, os.environ)
-    recipients = settings.recordings.recipients_file
-    if recipients is None:
+    kept = settings.recordings
+    if kept.recipients_file is None:
         raise ConfigError(
             "no recordings.recipients_file is set: there is nobody to encrypt to",
             remedy="write the public keys of `age-keygen` to a file and name it there",
         )
-    check_keys(recipients, settings.recordings.identities_file)
-    archive = Archive(directory_of(settings, directory), recipients)
+    check_archive(kept, os.environ)
+    where = directory_of(settings, directory)
+    archive, shipping = Archive(where, kept.recipients_file), _shipping(settings, where)
     if every is not None:
-        os.nice(_NICENESS)
-        while True:
-            click.echo(json.dumps(asdict(_run(archive))))
-            time.sleep(every)
-    report = _run(archive)
+        _keep_archiving(archive, shipping, every)
+    with _explained(where):
+        report = archive.run(time.time())
+        if shipping is not None:
+            done, error = shipping.run(time.time())
+            looked = archive.look(time.time())
+            report = replace(looked, done=report.done + done, error=report.error or error)
     _print(report, as_json=as_json)
     if report.error is not None or report.busy:
         raise SystemExit(_LEFT)
@@ -86,6 +98,63 @@ def show_status(config: Path | None, directory: Path | None, as_json: bool) -> N
     _print(report, as_json=False)
     for name, count in keys.items():
         click.echo(f"{count:>8}  opened by {name or 'unknown keys: their notes are gone'}")
+
+
+@click.command("verify")
+@IN_DIRECTORY
+@exits_cleanly
+def verify_shipped(config: Path | None, directory: Path | None) -> None:
+    """Compare the recordings in the bucket with what was shipped, by size and SHA-256.
+
+    Exit code 1: some are not there, or are something else; each is named.
+    """
+    settings = load_settings(config, os.environ)
+    where = directory_of(settings, directory)
+    bucket = bucket_of(settings)
+    good = bad = 0
+    for each in finished_recordings(where):
+        note = RecordingNote.read(each.files)
+        if each.state not in (RecordingState.SHIPPED, RecordingState.REMOTE) or note is None:
+            continue
+        try:
+            bucket.check(note)
+            good += 1
+        except BucketError as error:
+            bad += 1
+            click.echo(f"{each.files.call_id}: {error}")
+    click.echo(f"{good} recordings are in {bucket.name} as they were shipped, {bad} are not")
+    if bad:
+        raise SystemExit(_LEFT)
+
+
+@click.command("fetch")
+@click.argument("call_id")
+@IN_DIRECTORY
+@exits_cleanly
+def fetch(call_id: str, config: Path | None, directory: Path | None) -> None:
+    """Bring a shipped recording back to this disk, encrypted, for recordings.s3.keep_local_s."""
+    settings = load_settings(config, os.environ)
+    call = find_call(directory_of(settings, directory), call_id)
+    if not call.files.encrypted.exists():
+        try:
+            fetch_recording(call.files, bucket_of(settings))
+        except OSError as error:
+            raise InfrastructureError(
+                f"the recording of {call.files.call_id} can't be fetched: {error.strerror}",
+                remedy="check that it was shipped, and the room on the disk",
+            ) from error
+    click.echo(json.dumps({"path": str(call.files.encrypted)}))
+
+
+def bucket_of(settings: Settings) -> RecordingBucket:
+    """Return the bucket of the settings.
+
+    Raises:
+        ConfigError: they have none, or it can't be used.
+    """
+    if settings.recordings.s3 is None:
+        raise ConfigError("no recordings.s3 is set", remedy="name the bucket there")
+    return RecordingBucket(settings.recordings.s3, os.environ)
 
 
 @click.command("decrypt")
@@ -123,12 +192,47 @@ def decrypt(
     click.echo(f"{out}: the recording of {call.files.call_id}, plain: delete it when it was used")
 
 
-def _run(archive: Archive) -> ArchiveReport:
+def _shipping(settings: Settings, directory: Path) -> Shipping | None:
+    wanted = settings.recordings.s3
+    if wanted is None:
+        return None
+    return Shipping(directory, RecordingBucket(wanted, os.environ), wanted.keep_local_s)
+
+
+def _keep_archiving(archive: Archive, shipping: Shipping | None, every_s: float) -> NoReturn:
+    """Archive until the process is ended; a slow storage keeps no recording from encryption."""
+    os.nice(_NICENESS)
+    shipped: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
+
+    def keep_shipping(shipping: Shipping) -> None:
+        while True:
+            try:
+                shipped.put(shipping.run(time.time()))
+            except OSError as error:
+                shipped.put((0, f"{archive.directory}: {error.strerror}"))
+            time.sleep(every_s)
+
+    if shipping is not None:
+        threading.Thread(target=keep_shipping, args=(shipping,), daemon=True).start()
+    waits: str | None = None
+    while True:
+        with _explained(archive.directory):
+            report = archive.run(time.time())
+        done = report.done
+        while not shipped.empty():
+            more, waits = shipped.get()
+            done += more
+        click.echo(json.dumps(asdict(replace(report, done=done, error=report.error or waits))))
+        time.sleep(every_s)
+
+
+@contextmanager
+def _explained(directory: Path) -> Iterator[None]:
     try:
-        return archive.run(time.time())
+        yield
     except OSError as error:
         raise InfrastructureError(
-            f"{archive.directory} can't be looked through: {error.strerror}",
+            f"{directory} can't be looked through: {error.strerror}",
             remedy="mend that; nothing is lost, and the next run goes on",
         ) from error
 

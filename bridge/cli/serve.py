@@ -29,7 +29,7 @@ from bridge.config.loading import load_settings, resolve_trunk_secrets
 from bridge.config.settings import Settings
 from bridge.processes.last_words import keeping_last_words, log_deaths
 from bridge.processes.notify import READY, STOPPING, keep_watchdog_quiet, notify
-from bridge.recordings.age_keys import check_keys
+from bridge.recordings.shipping import check_archive
 from bridge.session.access_reader import read_access
 from bridge.store.local import start_local_redis
 from bridge.telemetry.logs import configure
@@ -105,7 +105,7 @@ def serve(
         dialplans = read_dialplans(settings, os.environ)
         access = read_access(settings.realtime_arms, os.environ)
         trunk_secrets = resolve_trunk_secrets(settings.sip, os.environ)
-        check_keys(settings.recordings.recipients_file, settings.recordings.identities_file)
+        check_archive(settings.recordings, os.environ)
         secret = read_secret(settings.rollout_key_env, os.environ) if settings.rollouts else b""
         redis_url = settings.redis.url or stack.enter_context(start_local_redis()).url
         gateway = Gateway(

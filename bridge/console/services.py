@@ -9,6 +9,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from bridge.clock import NS_PER_MS, Clock
+from bridge.config.archive import RecordingsSettings
 from bridge.config.console import ConsoleSettings
 from bridge.config.rollouts import RolloutSettings
 from bridge.config.settings import RedisSettings
@@ -48,7 +49,7 @@ class Sources:
 
     Attributes:
         recordings_dir: recordings and call records of this node.
-        identities_file: opens encrypted recordings; None: nothing here does.
+        recordings: what opens and fetches recordings.
         replays_dir: what `bridge replay --report` wrote, a directory each.
         scripts_dir: where call scripts that are made of recorded calls go.
         rollouts: of the settings.
@@ -57,7 +58,7 @@ class Sources:
     """
 
     recordings_dir: Path = Path("recordings")
-    identities_file: Path | None = None
+    recordings: RecordingsSettings = field(default_factory=RecordingsSettings)
     replays_dir: Path = Path(".bridge/replay")
     scripts_dir: Path = Path("call_scripts/recorded")
     rollouts: Mapping[str, RolloutSettings] = field(default_factory=dict)

@@ -94,6 +94,11 @@ class CallFiles:
         """Whether there is a recording, here or in a bucket."""
         return any(path.exists() for path in (self.encrypted, self.audio, self.shipped))
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the recording is in a bucket alone."""
+        return self.shipped.exists() and not self.encrypted.exists()
+
     def delete_audio(self) -> None:
         """Delete the recording here in every form; one that was shipped becomes unwanted.
 

@@ -49,7 +49,8 @@ def open_recording(files: CallFiles, identities_file: Path | None) -> OpenedReco
         identities_file: of the settings; read each time, so that no secret stays in memory.
 
     Raises:
-        NotReadableHereError: it is encrypted, and there are no identities, or none that opens it.
+        NotReadableHereError: it is encrypted, and there are no identities, or none that opens it;
+            or it is in a bucket alone.
         ConfigError: the identities can't be read.
         InfrastructureError: it is damaged.
         OSError: there is none, or it can't be read.
@@ -57,6 +58,12 @@ def open_recording(files: CallFiles, identities_file: Path | None) -> OpenedReco
     with suppress(FileNotFoundError):
         return OpenedRecording(os.open(files.audio, os.O_RDONLY))
     note = RecordingNote.read(files)
+    if files.is_remote and note is not None:
+        raise NotReadableHereError(
+            f"the recording of {files.call_id} is in the bucket {note.bucket} as {note.key}, and no"
+            " longer on this disk",
+            remedy=f"fetch it: bridge recordings fetch {files.call_id}",
+        )
     to_whom = "" if note is None else f" to {', '.join(note.recipients)}"
     return open_encrypted(
         files.encrypted, f"{files.call_id} is encrypted{to_whom}", identities_file

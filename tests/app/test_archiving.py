@@ -1,6 +1,7 @@
 """A gateway encrypts what it recorded: real calls, Debian's `age`, and what goes wrong about it."""
 
 import io
+import json
 import signal
 import wave
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.app.test_full_disk import one_call
 from tests.support.age import AgeKey, decrypt_with_age, make_key
 from tests.support.gateways import Gateway, serving, write_dialplan, write_settings
 from tests.support.processes import run_to_end
+from tests.support.s3 import s3_server
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.sip, pytest.mark.redis]
@@ -119,3 +121,29 @@ def test_a_gateway_does_not_start_with_keys_that_are_no_good(
         )
         assert said in ended.stderr + ended.stdout
         assert ended.code == 2
+
+
+async def test_a_call_is_shipped_and_a_storage_that_is_away_is_a_trouble(
+    simulator: str, redis: LocalRedis, tmp_path: Path, key: AgeKey
+) -> None:
+    dialplans = write_dialplan(tmp_path / "dialplans")
+    with s3_server(tmp_path / "s3") as s3:
+        keys = {
+            "recipients_file": str(key.recipients),
+            "s3": json.loads(s3.settings(tmp_path, keep_local_s=0)),
+        }
+        with serving(
+            tmp_path, simulator, dialplans, redis_url=redis.url, recordings=keys
+        ) as gateway:
+            files = await recorded_call(gateway, redis)
+            await wait_until(lambda: files.is_remote, "it was not shipped")
+            (there,) = s3.objects.glob("*.age")
+            assert decrypt_with_age(there, key.identities).startswith(b"RIFF")
+            s3.stop()
+            left = await recorded_call(gateway, redis)
+            await until_encrypted(left)
+            await gateway.until_ready(200, "recordings.s3.endpoint")
+            assert left.encrypted.exists()
+            metrics = await gateway.metrics()
+            assert metrics.value("bridge_recordings_archive_failing") == 1
+            assert metrics.value("bridge_recordings", state="remote") == 1

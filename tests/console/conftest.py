@@ -157,7 +157,12 @@ async def make_console(
             RedisSettings(),
             redis_server.url,
             clock,
-            sources or Sources(tmp_path / "recordings", tmp_path / "replays", tmp_path / "scripts"),
+            sources
+            or Sources(
+                tmp_path / "recordings",
+                replays_dir=tmp_path / "replays",
+                scripts_dir=tmp_path / "scripts",
+            ),
             count_audit_failure=metrics.store.audit_failed,
             passwords=Passwords(QUICK),
             local=local,

@@ -1,5 +1,7 @@
 """Encrypted recordings at the console: played where the key is, here or on another node."""
 
+import json
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -8,14 +10,18 @@ import pytest
 
 from bridge.audio.wav import write_wav
 from bridge.clock import SystemClock
+from bridge.config.archive import BucketSettings, RecordingsSettings
 from bridge.console.services import Sources
 from bridge.recordings.age_keys import read_recipients
+from bridge.recordings.bucket import RecordingBucket
 from bridge.recordings.encryption import encrypt_recording
 from bridge.recordings.files import CallFiles
+from bridge.recordings.shipping import Shipping
 from bridge.store.client import RedisLink
 from tests.console.conftest import Browser, Console, MakeConsole
 from tests.console.live import KEYS, begin_call
 from tests.support.age import AgeKey, make_key
+from tests.support.s3 import s3_server
 
 pytestmark = pytest.mark.redis
 
@@ -23,7 +29,7 @@ CALL = "c_00000000000000ab"
 PATH = f"/api/v1/calls/{CALL}"
 SEALED = 423
 
-MakeNode = Callable[[str, Path, Path | None], Awaitable[Console]]
+MakeNode = Callable[..., Awaitable[Console]]
 
 
 @pytest.fixture
@@ -33,8 +39,9 @@ def key(tmp_path: Path) -> AgeKey:
 
 @pytest.fixture
 def make_node(make_console: MakeConsole, redis: RedisLink) -> MakeNode:
-    async def make(name: str, directory: Path, identities: Path | None) -> Console:
-        sources = Sources(recordings_dir=directory, identities_file=identities, node=lambda: name)
+    async def make(name: str, directory: Path, identities: Path | None, **more: object) -> Console:
+        keys = RecordingsSettings.model_validate({"identities_file": identities, **more})
+        sources = Sources(recordings_dir=directory, recordings=keys, node=lambda: name)
         console: Console = await make_console(clock=SystemClock(), sources=sources)
         await redis.ask(["HSET", KEYS.node(name), "http", console.url])
         return console
@@ -134,3 +141,27 @@ async def test_key_on_the_consoles_node_alone_plays_what_gateways_encrypted(
         await assert_played(await signed_in(near, browser), plain)
     entries = [fields for _, fields in await near.services.auditor.audit.latest(10)]
     assert [each["action"] for each in entries] == ["play recording"]
+
+
+async def test_shipped_recording_is_fetched_and_played(
+    make_node: MakeNode, redis: RedisLink, tmp_path: Path, key: AgeKey
+) -> None:
+    plain = sealed(tmp_path / "calls", key)
+    files = CallFiles(tmp_path / "calls", CALL)
+    await begin_call(redis, CALL, ended_at="1")
+    with s3_server(tmp_path / "s3") as s3:
+        settings = json.loads(s3.settings(tmp_path))
+        way = Shipping(files.directory, RecordingBucket(BucketSettings(**settings), {}), 0)
+        way.run(time.time())
+        way.run(time.time() + 1)
+        assert files.is_remote
+        kept = {"recipients_file": key.recipients, "s3": settings}
+        here = await make_node("node-a", files.directory, key.identities, **kept)
+        async with here.browser() as browser:
+            eve = await signed_in(here, browser)
+            await assert_played(eve, plain)
+            assert files.encrypted.exists()  # for a while
+            files.encrypted.unlink()
+            s3.stop()
+            status, told = await eve.get(f"{PATH}/recording")
+            assert (status, "recordings.s3.endpoint" in told["detail"]) == (503, True)

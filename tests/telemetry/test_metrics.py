@@ -136,6 +136,7 @@ EXPECTED: dict[str, tuple[str, str]] = {
     "bridge_recordings": ("state", ""),
     "bridge_recordings_oldest_seconds": ("state", ""),
     "bridge_recordings_archive_failing": ("", ""),
+    "bridge_recordings_ship": ("", ""),
     "bridge_records_dropped_total": ("", ""),
     "bridge_store_dropped_writes_total": ("", ""),
     "bridge_store_swept_calls_total": ("", ""),

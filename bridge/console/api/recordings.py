@@ -35,6 +35,7 @@ relay_router = APIRouter(prefix="/relay/calls/{call_id}", include_in_schema=Fals
 
 _ONE_LISTENING_MS = 600_000
 _IMPORT_WITHIN_S = 60.0
+_FETCH_WITHIN_S = 120.0
 
 Json = dict[str, Any]  # Any: JSON of markers and outlines
 Player = Annotated[Principal, Depends(Allowed(Permission.RECORDING_PLAY))]
@@ -185,9 +186,27 @@ async def _sound(files: CallFiles, services: ConsoleServices) -> Response:
 
 
 async def _open(files: CallFiles, services: ConsoleServices) -> OpenedRecording:
-    """Open a recording, decrypted where that is needed and can be done here."""
-    keys = services.sources.identities_file
+    """Open a recording, fetched and decrypted where that is needed and can be done here."""
+    if files.is_remote:
+        await _fetch(files, services)
+    keys = services.sources.recordings.identities_file
     return await _in_thread(files.call_id, lambda: open_recording(files, keys))
+
+
+async def _fetch(files: CallFiles, services: ConsoleServices) -> None:
+    """Bring a shipped recording back to this disk, by a process of its own.
+
+    Raises:
+        HTTPException: 503: it can't be had now.
+    """
+    arguments = ("recordings", "fetch", files.call_id, "--directory", str(files.directory))
+    environ = {**os.environ, "BRIDGE_CONFIG": "", **services.sources.recordings.environ}
+    try:
+        async with await start_child("the fetching", arguments, environ) as child:
+            await child.report(_FETCH_WITHIN_S)
+    except BridgeError as error:
+        log.warning("recording_not_fetched", call_id=files.call_id, error=str(error))
+        raise HTTPException(503, f"the recording can't be fetched: {error}") from error
 
 
 async def _bring(
@@ -195,7 +214,7 @@ async def _bring(
 ) -> OpenedRecording:
     """Fetch a recording that its own node can't open, and open it here."""
     content, written_s = await services.nodes.sealed(node, call_id, principal.user)
-    keys = services.sources.identities_file
+    keys = services.sources.recordings.identities_file
 
     def open_it() -> OpenedRecording:
         with open(os.memfd_create("encrypted"), "wb") as encrypted:
@@ -229,7 +248,7 @@ def _opened_here(services: ConsoleServices) -> Iterator[None]:
     try:
         yield
     except HTTPException as error:
-        if error.status_code != SEALED or services.sources.identities_file is None:
+        if error.status_code != SEALED or services.sources.recordings.identities_file is None:
             raise
 
 
@@ -266,9 +285,12 @@ async def _import(call_id: str, services: ConsoleServices) -> Json:
     sources.scripts_dir.mkdir(parents=True, exist_ok=True)
     out = sources.scripts_dir / f"{call_id}.yaml"
     where = ("--directory", str(sources.recordings_dir), "--out", str(out))
-    keys = {"BRIDGE_RECORDINGS_IDENTITIES_FILE": str(sources.identities_file or "")}
+    files = CallFiles(sources.recordings_dir, call_id)
+    if files.is_remote:
+        await _fetch(files, services)
+    environ = {**os.environ, **sources.recordings.environ}
     child = await start_child(
-        "the import", ["replay", "import", call_id, *where, "--json"], {**os.environ, **keys}
+        "the import", ["replay", "import", call_id, *where, "--json"], environ
     )
     async with child:
         return {"path": str(out), **await child.report(_IMPORT_WITHIN_S)}

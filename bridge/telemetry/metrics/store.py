@@ -53,6 +53,10 @@ class ArchiveMetrics:
             "recordings_archive_failing", "1 while recordings are not taken on, for an error."
         ).set
 
+        self.set_ships = make.gauge(
+            "recordings_ship", "1 where encrypted recordings are to go to a bucket."
+        ).set
+
     def set_recordings(self, state: str, count: int, oldest_s: int) -> None:
         """Publish how many recordings are in a state, and the age of the oldest."""
         self._recordings.labels(state).set(count)

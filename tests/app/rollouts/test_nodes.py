@@ -17,6 +17,7 @@ from bridge.store.local import LocalRedis, start_local_redis
 from bridge.store.rollouts import RolloutStore
 from tests.support.gateways import CallsInRedis, Gateway, Record, serving
 from tests.support.processes import run_to_end, write_yaml
+from tests.support.redis_servers import RedisServer
 from tests.support.rtp_caller import RtpCaller
 from tests.support.waiting import wait_until
 
@@ -34,7 +35,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
 class Site:
     """What two nodes share, and the command line beside them."""
 
-    def __init__(self, directory: Path, url: str, redis: LocalRedis) -> None:
+    def __init__(self, directory: Path, url: str, redis: LocalRedis | RedisServer) -> None:
         self.directory, self.url, self.redis = directory, url, redis
         write_yaml(
             directory / "dialplans" / "f.yaml",
