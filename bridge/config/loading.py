@@ -3,7 +3,8 @@
 The variables' names are derived from the models: `BRIDGE_<SECTION>_<FIELD>` for a field of a
 section (`BRIDGE_SIP_PORT`), `BRIDGE_<FIELD>` for one of `Settings` itself (`BRIDGE_NODE`). An empty
 variable counts as not set, as compose files pass them on. Relative paths are relative to the
-working directory.
+working directory. A value of the file that begins with `${CREDENTIALS_DIRECTORY}/` is a path in the
+directory that systemd makes of a unit's `LoadCredential=` (systemd.exec(5), Credentials).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,12 +19,15 @@ from bridge.config.complaints import Location, explain, suggest
 from bridge.config.secret_places import SecretPlace, read_secret
 from bridge.config.settings import Settings
 from bridge.config.sip import SipSettings
-from bridge.config.yaml_source import load_yaml_model
+from bridge.config.yaml_source import YamlSource, load_yaml
 from bridge.errors import ConfigError
 
 PREFIX = "BRIDGE_"
 CONFIG_VARIABLE = "BRIDGE_CONFIG"
 """Names the YAML file where no path is given."""
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Names the directory of a unit's credentials; systemd sets it."""
 
 _TEST_PREFIX = "BRIDGE_TEST_"
 
@@ -46,9 +50,43 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     }
     if path is None and CONFIG_VARIABLE in given:
         path = Path(given[CONFIG_VARIABLE])
-    settings = Settings() if path is None else load_yaml_model(path, Settings)
+    settings = Settings() if path is None else _read_file(path, environ)
     _refuse_unknown(given)
     return _override(settings, given)
+
+
+def _read_file(path: Path, environ: Mapping[str, str]) -> Settings:
+    source = load_yaml(path)
+    directory = environ.get(CREDENTIALS_VARIABLE, "")
+    source.data = _with_credentials(source, source.data, (), directory)
+    return source.parse(Settings)
+
+
+def _with_credentials(
+    source: YamlSource, value: object, location: Location, directory: str
+) -> object:
+    """Return a part of the document, its paths of credentials in the directory that there is."""
+    if isinstance(value, dict):
+        return {
+            key: _with_credentials(source, each, (*location, str(key)), directory)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            _with_credentials(source, each, (*location, number), directory)
+            for number, each in enumerate(value)
+        ]
+    named = f"${{{CREDENTIALS_VARIABLE}}}/"
+    if not isinstance(value, str) or not value.startswith(named):
+        return value
+    if not directory:
+        raise source.complain(
+            f"the environment variable {CREDENTIALS_VARIABLE} is not set, and {value} is in it",
+            location,
+            remedy="systemd sets it for a unit with LoadCredential=; by hand, export it with the "
+            "directory that holds the files",
+        )
+    return f"{directory}/{value.removeprefix(named)}"
 
 
 def variable_names() -> tuple[str, ...]:
