@@ -1,22 +1,23 @@
 """The console of one gateway: its services, the link for its first admin, the supervisors' desk."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import structlog
 from pydantic import ValidationError
 
-from bridge.app.dialplans.in_force import DialplansInForce
 from bridge.app.start.addresses import browser_url
 from bridge.app.watches.sip_messages import give_refused, give_sip
 from bridge.clock import Clock
 from bridge.config.settings import Settings
+from bridge.console.call_audio import LocalCalls
 from bridge.console.services import ConsoleServices, Sources, first_admin_link, open_services
 from bridge.live.call import CallRunner
 from bridge.live.supervision.supervisors import Supervision
 from bridge.realtime.pictures import Picture
 from bridge.recordings.record_files import add_wrap_up
+from bridge.routing.models import Dialplan
 from bridge.routing.supervisor_verbs import WrapUpOrder
 from bridge.store.control import Answer, Command
 from bridge.store.sip_messages import REFUSED, SIP
@@ -94,8 +95,8 @@ def open_console(
     settings: Settings,
     redis_url: str,
     clock: Clock,
-    dialplans: DialplansInForce,
-    supervisors: SupervisorDesk,
+    dialplans: Callable[[], Sequence[Dialplan]],
+    local: LocalCalls,
     node: Callable[[], str],
     metrics: StoreMetrics,
 ) -> ConsoleServices | None:
@@ -105,8 +106,8 @@ def open_console(
         settings: all of them.
         redis_url: where users, tickets and the audit are.
         clock: of sessions and tickets.
-        dialplans: shown as they are in force.
-        supervisors: find the calls of this node.
+        dialplans: gives those in force, which are shown.
+        local: this node's own calls.
         node: returns its name, once it has one.
         metrics: count what the audit could not take.
     """
@@ -117,7 +118,7 @@ def open_console(
         replays_dir=settings.console.replays_dir,
         scripts_dir=settings.console.scripts_dir,
         rollouts=settings.rollouts,
-        dialplans=lambda: dialplans.plans.dialplans,
+        dialplans=dialplans,
         node=node,
     )
     return open_services(
@@ -128,7 +129,7 @@ def open_console(
         sources,
         state_dir=settings.state_dir,
         count_audit_failure=metrics.audit_failed,
-        local=supervisors,
+        local=local,
     )
 
 

@@ -156,7 +156,7 @@ class Gateway:
             settings,
             redis_url,
             clock,
-            self._dialplans,
+            lambda: self._dialplans.plans.dialplans,
             self._supervisors,
             lambda: self._node,
             self.metrics.store,
@@ -217,8 +217,13 @@ class Gateway:
         """The flags in force here; None while the gateway is down, or where it has none."""
         return None if self._rollouts is None else self._rollouts.flags
 
-    async def start(self, *, preflight: bool = True) -> Addresses:
+    async def start(self, *, preflight: bool = True, invites: bool = True) -> Addresses:
         """Bring everything up; what had come up goes down again if something fails.
+
+        Args:
+            preflight: open a session on each arm first.
+            invites: make the link for the console's first admin, if it has none; workers leave
+                that to whoever starts them.
 
         Raises:
             ConfigError: an arm's key is refused.
@@ -226,12 +231,12 @@ class Gateway:
                 had.
         """
         try:
-            return await self._start(preflight)
+            return await self._start(preflight, invites)
         except BaseException:
             await self.stop()
             raise
 
-    async def _start(self, preflight: bool) -> Addresses:
+    async def _start(self, preflight: bool, invites: bool) -> Addresses:
         check_writable(self._settings.media.recordings_dir)
         self._start_sip()
         await self._open_rollouts()  # first: its former life's calls count in them
@@ -263,7 +268,7 @@ class Gateway:
         self._ticker.start()
         self._registrations.start()
         admin_link = None
-        if self._console is not None:
+        if self._console is not None and invites:
             admin_link = await invite_admin(self._console, self._settings, self._http_url)
         tls, host = self._endpoint.tls, self._settings.sip.host
         return Addresses(

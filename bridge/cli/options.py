@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -26,3 +26,18 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
         return command
 
     return add
+
+
+class WorkerCount(click.IntRange):
+    """A count of workers from 1 on, or `auto`."""
+
+    name = "N|auto"
+
+    def __init__(self) -> None:
+        super().__init__(1, 256)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # Any: click's own signature
+        """Read it."""
+        return value if value == "auto" else super().convert(value, param, ctx)

@@ -113,6 +113,17 @@ class StopSignals:
         self.came.set()
 
 
+async def until_drained(drain: Coroutine[Any, Any, None], signals: StopSignals) -> None:
+    """Drain until that is done, or cut short by another signal."""
+    draining = asyncio.create_task(drain, name="drain")
+    cut_short = asyncio.create_task(signals.at_once.wait(), name="cut-short")
+    if not signals.at_once.is_set():
+        await asyncio.wait({draining, cut_short}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, cut_short):
+        task.cancel()
+    await asyncio.gather(draining, cut_short, return_exceptions=True)
+
+
 def on_hangup(take: Callable[[], None]) -> None:
     """Call ``take`` at each SIGHUP, which would else end the process."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, take)

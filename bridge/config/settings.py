@@ -380,6 +380,9 @@ class Settings(_Settings):
     Attributes:
         node: name of this process in Redis and in logs, unique; None makes one of host and SIP
             port.
+        workers: gateway processes of this machine, behind Kamailio at the one address of `sip`;
+            `auto` takes one a core, but for one core, which is Kamailio's and Redis'. One needs no
+            Kamailio.
         dialplans_dir: one YAML file in it is one dialplan.
         arms: ways to Realtime services, or to agents by SIP, by the names that dialplans use.
         rollouts: flags, which a dialplan names in the place of an arm.
@@ -393,6 +396,7 @@ class Settings(_Settings):
     """
 
     node: Name | None = None
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
     dialplans_dir: Path = Path("dialplans")
     arms: dict[Name, AnyArm] = Field(default_factory=dict)
     rollouts: dict[Name, RolloutSettings] = Field(default_factory=dict)

@@ -46,6 +46,17 @@ def make_app(
         ready, troubles: for `/readyz`.
         shows_metrics: False where `/metrics` has a port of its own.
     """
+    probes = make_probes(metrics, ready, troubles, shows_metrics=shows_metrics)
+    return make_site_app(services, probes)
+
+
+def make_site_app(services: ConsoleServices | None, probes: APIRouter) -> FastAPI:
+    """Return the app with other probes than those of one process.
+
+    Args:
+        services: what the console works with; None for probes alone.
+        probes: the routes for machines.
+    """
     app = FastAPI(
         title="Telephony bridge",
         version="1",
@@ -57,7 +68,7 @@ def make_app(
         telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
     )
     app.state.streams = Streams(still_allowed)
-    app.include_router(make_probes(metrics, ready, troubles, shows_metrics=shows_metrics))
+    app.include_router(probes)
     if services is not None:
         _add_console(app, services)
     return app

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from bridge.console.access.accounts import AccountError
 from bridge.console.access.audit import AuditUnavailableError
 from bridge.console.access.door import PageRefused, SignInNeeded
-from bridge.console.access.oidc import OidcRefusedError
+from bridge.console.access.identity import OidcRefusedError
 from bridge.console.access.passwords import TooBusyError
 from bridge.console.access.second_factor import EnrolmentNeededError, SecondFactorNeededError
 from bridge.console.access.signin import SignInRefusedError, TooManyTriesError

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from bridge.console.access.accounts import AccountError
 from bridge.console.access.audit import AuditEntry
 from bridge.console.access.door import PageAllowed, address_of
-from bridge.console.access.oidc import BEGUN_LIFE_S, OidcProvider, OidcRefusedError
+from bridge.console.access.identity import BEGUN_LIFE_S, IdentityProvider, OidcRefusedError
 from bridge.console.access.origin import own_origin
 from bridge.console.access.principal import Principal
 from bridge.console.access.roles import ALLOWED, Permission, UserRole
@@ -97,14 +97,14 @@ async def get_audit(
     return render(request, "audit.html", principal)
 
 
-def provider_of(services: Using) -> OidcProvider:
+def provider_of(services: Using) -> IdentityProvider:
     """Return the identity provider; 404 where there is none."""
     if services.oidc is None:
         raise HTTPException(404, "no identity provider is configured")
     return services.oidc
 
 
-Provider = Annotated[OidcProvider, Depends(provider_of)]
+Provider = Annotated[IdentityProvider, Depends(provider_of)]
 
 
 @router.get(_OIDC_PATH)

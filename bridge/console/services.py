@@ -15,7 +15,7 @@ from bridge.config.settings import RedisSettings
 from bridge.console.access.accounts import Accounts
 from bridge.console.access.audit import AuditFile, Auditor
 from bridge.console.access.audit_head import HeadFile
-from bridge.console.access.oidc import OidcProvider, open_provider
+from bridge.console.access.identity import IdentityProvider
 from bridge.console.access.passwords import Passwords
 from bridge.console.access.phone_tickets import PhoneTickets
 from bridge.console.access.second_factor import SecondFactors
@@ -108,7 +108,7 @@ class ConsoleServices:
     sign_in: SignIn
     auditor: Auditor
     audit_head: HeadFile
-    oidc: OidcProvider | None
+    oidc: IdentityProvider | None
     once: OnceStore
     tokens: CallTokens
     phone_tickets: PhoneTickets
@@ -198,7 +198,7 @@ def open_services(
         sign_in=sign_in,
         auditor=auditor,
         audit_head=head,
-        oidc=open_provider(settings.oidc, PendingStore(link, keys, "oidc"), clock),
+        oidc=_provider(settings, PendingStore(link, keys, "oidc"), clock),
         once=once,
         tokens=tokens,
         phone_tickets=PhoneTickets(PendingStore(link, keys, "phone"), clock),
@@ -216,6 +216,17 @@ def open_services(
         passwords=passwords,
         link=link,
     )
+
+
+def _provider(
+    settings: ConsoleSettings, begun: PendingStore, clock: Clock
+) -> IdentityProvider | None:
+    if settings.oidc.issuer is None:
+        return None
+    # Here, before the loop runs: most gateways have none, and would start 0.2 s later.
+    from bridge.console.access.oidc import open_provider
+
+    return open_provider(settings.oidc, begun, clock)
 
 
 async def first_admin_link(services: ConsoleServices, base_url: str) -> str | None:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import Hashable, Iterator, Mapping
+from functools import partial
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -28,8 +29,13 @@ LEAST_LEVELS = {
 }
 
 
-def configure(settings: TelemetrySettings) -> None:
-    """Send all logs of the process to stderr; may be called again with other settings."""
+def configure(settings: TelemetrySettings, worker: str = "") -> None:
+    """Send all logs of the process to stderr; may be called again with other settings.
+
+    Args:
+        worker: which of several processes with one log this is: a field of each JSON line, the
+            beginning of a line for people; "" for the only one.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         _add_session,
@@ -51,7 +57,7 @@ def configure(settings: TelemetrySettings) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=_final_processors(settings),
+            processors=_final_processors(settings, worker),
         )
     )
     root = logging.getLogger()
@@ -117,7 +123,7 @@ def _kind(record: logging.LogRecord, fields: Mapping[str, object]) -> Hashable:
     return record.pathname, record.lineno
 
 
-def _final_processors(settings: TelemetrySettings) -> list[Processor]:
+def _final_processors(settings: TelemetrySettings, worker: str) -> list[Processor]:
     """Return what makes a line of the fields, redaction after tracebacks have become text."""
     shaped: list[Processor] = [
         _add_left_out,
@@ -129,6 +135,8 @@ def _final_processors(settings: TelemetrySettings) -> list[Processor]:
     ]
     if not settings.reveal_pii:
         shaped.append(_redact)
+    if worker:
+        shaped.append(partial(_name_worker, worker, settings.log_format))
     if settings.log_format == "json":
         return [*shaped, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
     # Plain tracebacks: the pretty ones print local variables, and those hold speech and keys.
@@ -138,6 +146,14 @@ def _final_processors(settings: TelemetrySettings) -> list[Processor]:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         ),
     ]
+
+
+def _name_worker(
+    worker: str, log_format: str, _logger: WrappedLogger, _method: str, event: EventDict
+) -> EventDict:
+    if log_format == "json":
+        return {**event, "worker": worker}
+    return {**event, "event": f"[{worker}] {event.get('event', '')}"}
 
 
 def _add_session(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -11,7 +11,6 @@ them to the browser that began, so that nobody is signed in by another's link.
 import hmac
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,15 +27,15 @@ from joserfc.jws import JWSRegistry
 
 from bridge.clock import NS_PER_S, Clock
 from bridge.config.console import OidcSettings
+from bridge.console.access.identity import BEGUN_LIFE_S, OidcRefusedError, ProvidedIdentity
 from bridge.console.access.roles import UserRole
 from bridge.console.access.secrets import new_token
-from bridge.errors import BridgeError, ConfigError
+from bridge.errors import ConfigError
 from bridge.store.digests import digest
 from bridge.store.pending import PendingStore
 
 log = structlog.get_logger(__name__)
 
-BEGUN_LIFE_S = 600
 _TIMEOUT_S = 5.0
 _LEEWAY_S = 60
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
@@ -46,25 +45,6 @@ _NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._@-")
 _MAX_NAME = 64
 
 Json = dict[str, Any]  # Any: what a provider says
-
-
-class OidcRefusedError(BridgeError):
-    """The provider, or what it sent, did not sign anybody in; the log has the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProvidedIdentity:
-    """A user as the identity provider names them.
-
-    Attributes:
-        subject: issuer and `sub`: stays, whatever his name becomes.
-        name: for people.
-        roles: that the settings give for his groups.
-    """
-
-    subject: str
-    name: str
-    roles: tuple[UserRole, ...]
 
 
 class OidcProvider:

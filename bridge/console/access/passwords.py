@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn import zxcvbn
 
 from bridge.errors import BridgeError
 
@@ -105,6 +104,8 @@ class Passwords:
 
 
 def _weakness(password: str, name: str) -> str:
+    from zxcvbn import zxcvbn  # 50 ms of lists, for the few times that somebody chooses one
+
     looked_at = password[:_ESTIMATED_LENGTH]
     found = zxcvbn(looked_at, user_inputs=[name], max_length=_ESTIMATED_LENGTH)
     if found["guesses_log10"] >= _LEAST_GUESSES_LOG10:
