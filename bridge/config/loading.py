@@ -19,7 +19,7 @@ from bridge.config.complaints import Location, explain, suggest
 from bridge.config.secret_places import SecretPlace, read_secret
 from bridge.config.settings import Settings
 from bridge.config.sip import SipSettings
-from bridge.config.yaml_source import YamlSource, load_yaml
+from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError
 
 PREFIX = "BRIDGE_"
@@ -57,36 +57,22 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
 def _read_file(path: Path, environ: Mapping[str, str]) -> Settings:
     source = load_yaml(path)
-    directory = environ.get(CREDENTIALS_VARIABLE, "")
-    source.data = _with_credentials(source, source.data, (), directory)
+    # Without it the paths stay as they are: whoever reads them says so, and who doesn't needs none.
+    if directory := environ.get(CREDENTIALS_VARIABLE, ""):
+        source.data = _with_credentials(source.data, directory)
     return source.parse(Settings)
 
 
-def _with_credentials(
-    source: YamlSource, value: object, location: Location, directory: str
-) -> object:
+def _with_credentials(value: object, directory: str) -> object:
     """Return a part of the document, its paths of credentials in the directory that there is."""
     if isinstance(value, dict):
-        return {
-            key: _with_credentials(source, each, (*location, str(key)), directory)
-            for key, each in value.items()
-        }
+        return {key: _with_credentials(each, directory) for key, each in value.items()}
     if isinstance(value, list):
-        return [
-            _with_credentials(source, each, (*location, number), directory)
-            for number, each in enumerate(value)
-        ]
+        return [_with_credentials(each, directory) for each in value]
     named = f"${{{CREDENTIALS_VARIABLE}}}/"
-    if not isinstance(value, str) or not value.startswith(named):
-        return value
-    if not directory:
-        raise source.complain(
-            f"the environment variable {CREDENTIALS_VARIABLE} is not set, and {value} is in it",
-            location,
-            remedy="systemd sets it for a unit with LoadCredential=; by hand, export it with the "
-            "directory that holds the files",
-        )
-    return f"{directory}/{value.removeprefix(named)}"
+    if isinstance(value, str) and value.startswith(named):
+        return f"{directory}/{value.removeprefix(named)}"
+    return value
 
 
 def variable_names() -> tuple[str, ...]:
