@@ -14,7 +14,14 @@ import pytest
 
 from bridge.store.local import start_local_redis
 
-DIALPLAN = "schema: dialplan/v1\nname: one\nmatch:\n  - called: '*'\narm: live\nagent: {language: en, instructions: Be brief.}\n"
+DIALPLAN = """\
+schema: dialplan/v1
+name: one
+match:
+  - called: "*"
+arm: live
+agent: {language: en, instructions: Be brief.}
+"""
 
 
 @contextmanager
