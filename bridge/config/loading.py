@@ -3,7 +3,8 @@
 The variables' names are derived from the models: `BRIDGE_<SECTION>_<FIELD>` for a field of a
 section (`BRIDGE_SIP_PORT`), `BRIDGE_<FIELD>` for one of `Settings` itself (`BRIDGE_NODE`). An empty
 variable counts as not set, as compose files pass them on. Relative paths are relative to the
-working directory.
+working directory. A value of the file that begins with `${CREDENTIALS_DIRECTORY}/` is a path in the
+directory that systemd makes of a unit's `LoadCredential=` (systemd.exec(5), Credentials).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,12 +19,15 @@ from bridge.config.complaints import Location, explain, suggest
 from bridge.config.secret_places import SecretPlace, read_secret
 from bridge.config.settings import Settings
 from bridge.config.sip import SipSettings
-from bridge.config.yaml_source import load_yaml_model
+from bridge.config.yaml_source import load_yaml
 from bridge.errors import ConfigError
 
 PREFIX = "BRIDGE_"
 CONFIG_VARIABLE = "BRIDGE_CONFIG"
 """Names the YAML file where no path is given."""
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Names the directory of a unit's credentials; systemd sets it."""
 
 _TEST_PREFIX = "BRIDGE_TEST_"
 
@@ -46,9 +50,29 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     }
     if path is None and CONFIG_VARIABLE in given:
         path = Path(given[CONFIG_VARIABLE])
-    settings = Settings() if path is None else load_yaml_model(path, Settings)
+    settings = Settings() if path is None else _read_file(path, environ)
     _refuse_unknown(given)
     return _override(settings, given)
+
+
+def _read_file(path: Path, environ: Mapping[str, str]) -> Settings:
+    source = load_yaml(path)
+    # Without it the paths stay as they are: whoever reads them says so, and who doesn't needs none.
+    if directory := environ.get(CREDENTIALS_VARIABLE, ""):
+        source.data = _with_credentials(source.data, directory)
+    return source.parse(Settings)
+
+
+def _with_credentials(value: object, directory: str) -> object:
+    """Return a part of the document, its paths of credentials in the directory that there is."""
+    if isinstance(value, dict):
+        return {key: _with_credentials(each, directory) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_credentials(each, directory) for each in value]
+    named = f"${{{CREDENTIALS_VARIABLE}}}/"
+    if isinstance(value, str) and value.startswith(named):
+        return f"{directory}/{value.removeprefix(named)}"
+    return value
 
 
 def variable_names() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import pytest
 from bridge.config.loading import load_settings, variable_names
 from bridge.config.settings import MediaSettings, Settings
 from bridge.errors import ConfigError
+from bridge.session.access_reader import read_access
 
 
 def error_text(environ: dict[str, str], path: Path | None = None) -> str:
@@ -166,3 +167,50 @@ def test_trunk_is_known_by_its_address() -> None:
 def test_many_calls_share_fewer_longer_appends(calls: int, wanted: object, append_ms: int) -> None:
     settings = MediaSettings.model_validate({"append_ms": wanted})
     assert settings.append_ms_for(calls) == append_ms
+
+
+CREDENTIALS = """\
+arms:
+  live:
+    url: wss://realtime.example.com/v1/realtime
+    api_key_file: ${CREDENTIALS_DIRECTORY}/secret_realtime
+    headers:
+      X-Tenant: {file: "${CREDENTIALS_DIRECTORY}/secret_tenant"}
+sip:
+  tls: {cert_file: /etc/ssl/sip.pem, key_file: "${CREDENTIALS_DIRECTORY}/secret_sip.key"}
+"""
+
+
+def test_paths_of_credentials_are_in_the_directory_that_systemd_names(tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    path.write_text(CREDENTIALS)
+    settings = load_settings(path, {"CREDENTIALS_DIRECTORY": "/run/credentials/bridge.service"})
+    arm = settings.realtime_arms["live"]
+    assert arm.api_key_file == Path("/run/credentials/bridge.service/secret_realtime")
+    assert arm.headers["X-Tenant"].file == Path("/run/credentials/bridge.service/secret_tenant")
+    assert settings.sip.tls is not None
+    assert settings.sip.tls.key_file == Path("/run/credentials/bridge.service/secret_sip.key")
+    assert settings.sip.tls.cert_file == Path("/etc/ssl/sip.pem")
+
+
+@pytest.mark.parametrize("environ", [{}, {"CREDENTIALS_DIRECTORY": ""}])
+def test_credentials_without_their_directory_are_missed_by_whoever_reads_them(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "bridge.yaml"
+    path.write_text(CREDENTIALS)
+    settings = load_settings(path, environ)  # as `bridge calls list` needs it
+    with pytest.raises(ConfigError, match="cannot be read") as raised:
+        read_access(settings.realtime_arms, environ)
+    assert "${CREDENTIALS_DIRECTORY}/secret_realtime" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "word", ["a${CREDENTIALS_DIRECTORY}/b", "${HOME}/b", "$CREDENTIALS_DIRECTORY/b"]
+)
+def test_no_other_variable_and_no_other_place_of_it_is_read(word: str, tmp_path: Path) -> None:
+    path = tmp_path / "bridge.yaml"
+    path.write_text(f"state_dir: '{word}'\n")
+    assert load_settings(path, {"CREDENTIALS_DIRECTORY": "/c", "HOME": "/h"}).state_dir == Path(
+        word
+    )

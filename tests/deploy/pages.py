@@ -21,6 +21,9 @@ PAGES = (
 )
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(bridge [^`]+)`")
+_PARTS = re.compile(r"""(?:"[^"]*"|'[^']*'|&(?!&)|[^;|&"'])+""")
+"""Commands of a line, between `&&`, `;` and `|` that stand in no quotes."""
+
 _BEGIN = re.compile(r"^(?:\S*/)?bridge$")
 
 
@@ -53,7 +56,7 @@ def commands(text: str) -> Iterator[Typed]:
     """Yield the `bridge` commands of a page."""
     for block in blocks(text, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
-            for part in re.split(r"&&|;|\|", line):
+            for part in _PARTS.findall(line):
                 if (words := _words(part)) is not None:
                     yield Typed(words, whole=True)
     for part in _INLINE.findall(_BLOCK.sub("", text)):
