@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config.loading import load_settings, variable_names
+from bridge.config.secret_places import SecretPlace
 from bridge.config.settings import MediaSettings, Settings
 from bridge.errors import ConfigError
 from bridge.session.access_reader import read_access
@@ -187,7 +188,9 @@ def test_paths_of_credentials_are_in_the_directory_that_systemd_names(tmp_path: 
     settings = load_settings(path, {"CREDENTIALS_DIRECTORY": "/run/credentials/bridge.service"})
     arm = settings.realtime_arms["live"]
     assert arm.api_key_file == Path("/run/credentials/bridge.service/secret_realtime")
-    assert arm.headers["X-Tenant"].file == Path("/run/credentials/bridge.service/secret_tenant")
+    tenant = arm.headers["X-Tenant"]
+    assert isinstance(tenant, SecretPlace)
+    assert tenant.file == Path("/run/credentials/bridge.service/secret_tenant")
     assert settings.sip.tls is not None
     assert settings.sip.tls.key_file == Path("/run/credentials/bridge.service/secret_sip.key")
     assert settings.sip.tls.cert_file == Path("/etc/ssl/sip.pem")
