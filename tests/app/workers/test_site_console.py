@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 
 from bridge.console.other_nodes import UNREACHABLE_CODE
@@ -150,3 +152,28 @@ async def test_who_listens_at_a_worker_that_dies_is_let_go_and_hears_the_others(
             assert socket.close_code == UNREACHABLE_CODE
         heard = await heard_by_supervisor(eve, calls["w2"], TONES_HZ["w2"])
         assert has_tone(heard, TONES_HZ["w2"]).sum() > 25
+
+
+async def test_http_of_workers_is_heard_on_this_machine_alone(
+    tmp_path: Path, simulator: str
+) -> None:
+    """By the kernel's list of who listens, not by what a process says about itself."""
+    with serving(
+        *(tmp_path, simulator, write_dialplan(tmp_path / "dialplans")),
+        environ={"BRIDGE_WORKERS": "2"},
+        http={"host": "0.0.0.0", "port": 0, "probes_host": "0.0.0.0", "probes_port": 0},
+        console={"enabled": True},
+    ) as gateway:
+        everywhere = {urlsplit(url).port for url in (gateway.http, gateway.probes)}
+        supervisor, *workers = (gateway.process.pid, *(worker_of(gateway, w).pid for w in TONES_HZ))
+        assert listening_at(supervisor) == {("0.0.0.0", port) for port in everywhere}
+        for pid in workers:
+            found = listening_at(pid)
+            assert len(found) >= 2
+            assert {host for host, _ in found} == {"127.0.0.1"}
+
+
+def listening_at(pid: int) -> set[tuple[str, int]]:
+    """Return where a process listens for TCP."""
+    found = psutil.Process(pid).net_connections("tcp")
+    return {(each.laddr.ip, each.laddr.port) for each in found if each.status == "LISTEN"}
