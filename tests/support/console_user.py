@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from bridge.audio.supervisor_frames import ListenFrame
 from bridge.clock import NS_PER_MS, SystemClock
@@ -100,7 +101,10 @@ async def console_user(
     """Make a user who is signed in."""
     token, csrf_token = await sign_in(redis_url, name, role)
     jar = aiohttp.CookieJar(unsafe=True)
-    jar.update_cookies({"bridge_session": token})
+    cookie = "__Host-bridge_session" if http_url.startswith("https:") else "bridge_session"
+    jar.update_cookies({cookie: token}, URL(http_url))
     headers = {"Origin": http_url, "X-CSRF-Token": csrf_token}
-    async with aiohttp.ClientSession(http_url, cookie_jar=jar) as http:
+    # A test's certificates are of its own making.
+    connector = aiohttp.TCPConnector(ssl=False)
+    async with aiohttp.ClientSession(http_url, cookie_jar=jar, connector=connector) as http:
         yield ConsoleUser(name, http, headers)

@@ -193,7 +193,7 @@ class Site:
             stack.push_async_callback(self._console.aclose)
         app = make(self._console, shows_metrics=http.probes_port is None)
         server = HttpServer(http, settings.console, app)
-        url = probes = http_url(settings, await server.start())
+        url = probes = http_url(http, settings.console, await server.start())
         stack.push_async_callback(server.aclose)
         if http.probes_port is not None:
             place = HttpSettings(host=http.probes_host, port=http.probes_port)

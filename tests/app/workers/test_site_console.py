@@ -19,6 +19,7 @@ from bridge.store.local import LocalRedis
 from bridge.telephony.taps import CALLER
 from tests.app.workers.test_site import until, until_heard, worker_of
 from tests.audio.signals import tone
+from tests.support.certificates import make_certificate
 from tests.support.console_user import ConsoleUser, console_user
 from tests.support.gateways import PLAIN_AGENT, CallsInRedis, Gateway, serving, write_dialplan
 from tests.support.processes import simulating
@@ -44,13 +45,19 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def site(tmp_path: Path, simulator: str, redis: LocalRedis) -> Iterator[Gateway]:
+def site(
+    tmp_path: Path, simulator: str, redis: LocalRedis, request: pytest.FixtureRequest
+) -> Iterator[Gateway]:
+    """Two workers; the parameter says whether browsers come by TLS, with nobody's certificate."""
+    certificate, key = make_certificate(tmp_path / "tls")
+    tls = {"tls_cert_file": str(certificate), "tls_key_file": str(key)}
     dialplans = write_dialplan(tmp_path / "dialplans", {**PLAIN_AGENT, "greeting": GREETING})
     with serving(
         *(tmp_path, simulator, dialplans),
         redis_url=redis.url,
         environ={"BRIDGE_WORKERS": "2"},
-        console={"enabled": True},
+        http={"port": 0, "probes_port": 0},
+        console={"enabled": True, **(tls if getattr(request, "param", False) else {})},
     ) as gateway:
         yield gateway
 
@@ -89,6 +96,7 @@ async def heard_by_supervisor(user: ConsoleUser, call: SiteCall, hz: float) -> S
     return np.concatenate([each.stereo[:, CALLER] for each in frames])
 
 
+@pytest.mark.parametrize("site", [False, True], ids=["plain", "tls"], indirect=True)
 async def test_a_call_of_each_worker_is_listed_heard_talked_into_and_ended(
     site: Gateway, redis: LocalRedis
 ) -> None:
