@@ -173,7 +173,7 @@ class Gateway:
             lambda: self._dialplans.plans.dialplans,
             self._supervisors,
             lambda: self._node,
-            self.metrics.store,
+            self.metrics.store.audit_failed,
         )
         self._phone_door = PhoneDoor(self._supervisors.find, self._console)
         # A certificate names what browsers ask for, and a worker is asked by its address.
