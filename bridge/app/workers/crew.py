@@ -52,8 +52,7 @@ class Crew:
             place doesn't: its settings were tried, and callers wait for room.
         route: has new calls go to the workers at these SIP ports alone.
         clock: how long workers live.
-        on_death: called with the name of a worker that ended without being told to, or did not
-            start.
+        on_death: called with the name of a worker that ended without an order, or did not start.
 
     Attributes:
         serving: those that are to get new calls, by slot.

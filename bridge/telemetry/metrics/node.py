@@ -67,7 +67,7 @@ class WorkerMetrics:
         self._count = make.gauge("workers", "Workers of this machine, by state.", "state")
         self._deaths = make.counter(
             "worker_deaths_total",
-            "Times that a worker ended without being told to, or did not start.",
+            "Times that a worker ended without an order, or did not start.",
             "worker",
         )
         self._missed = make.counter(
