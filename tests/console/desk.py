@@ -84,7 +84,8 @@ async def open_desk(redis_url: str, directory: Path) -> AsyncIterator[Desk]:
     await floor.open()
     services = open_services(
         ConsoleSettings(),
-        RedisSettings(),
+        # No page of these tests is about a Redis that is slow: a busy machine's may be.
+        RedisSettings(connect_timeout_s=30),
         redis_url,
         SystemClock(),
         floor.sources,
