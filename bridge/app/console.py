@@ -21,7 +21,6 @@ from bridge.routing.models import Dialplan
 from bridge.routing.supervisor_verbs import WrapUpOrder
 from bridge.store.control import Answer, Command
 from bridge.store.sip_messages import REFUSED, SIP
-from bridge.telemetry.metrics.store import StoreMetrics
 from bridge.telephony.sip_traces import SipTraces
 
 log = structlog.get_logger(__name__)
@@ -98,7 +97,7 @@ def open_console(
     dialplans: Callable[[], Sequence[Dialplan]],
     local: LocalCalls,
     node: Callable[[], str],
-    metrics: StoreMetrics,
+    count_audit_failure: Callable[[], None],
 ) -> ConsoleServices | None:
     """Make what the console stands on; None where the settings want none.
 
@@ -109,7 +108,7 @@ def open_console(
         dialplans: gives those in force, which are shown.
         local: this node's own calls.
         node: returns its name, once it has one.
-        metrics: count what the audit could not take.
+        count_audit_failure: called when the audit could not take an entry.
     """
     if not settings.console.enabled:
         return None
@@ -129,7 +128,7 @@ def open_console(
         clock,
         sources,
         state_dir=settings.state_dir,
-        count_audit_failure=metrics.audit_failed,
+        count_audit_failure=count_audit_failure,
         local=local,
     )
 

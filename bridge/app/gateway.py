@@ -102,6 +102,8 @@ class Gateway:
         redis_url: where call state goes.
         rollout_secret: of the rollouts (:mod:`bridge.app.rollouts.secret`), if there are any.
         trunk_secrets: by trunk (:func:`bridge.config.loading.resolve_trunk_secrets`).
+        is_worker: one of several behind a supervisor on this machine, which alone is asked by
+            browsers: it shows the certificate, and invites the console's first admin.
 
     Raises:
         ConfigError: an arm's model or voice can't be used.
@@ -118,7 +120,9 @@ class Gateway:
         version: str,
         rollout_secret: bytes = b"",
         trunk_secrets: Mapping[str, str] = MappingProxyType({}),
+        is_worker: bool = False,
     ) -> None:
+        self._is_worker = is_worker
         self.metrics = Metrics(version)
         self.metrics.watch_tasks(lambda: len(asyncio.all_tasks()))
         self._troubles = Troubles()
@@ -169,9 +173,11 @@ class Gateway:
             lambda: self._dialplans.plans.dialplans,
             self._supervisors,
             lambda: self._node,
-            self.metrics.store,
+            self.metrics.store.audit_failed,
         )
         self._phone_door = PhoneDoor(self._supervisors.find, self._console)
+        # A certificate names what browsers ask for, and a worker is asked by its address.
+        self._http_console = ConsoleSettings() if is_worker else settings.console
         self._http, self._probes = self._make_servers()
         self._node = self._http_url = ""
         self._store: CallStore | None = None
@@ -186,7 +192,7 @@ class Gateway:
 
     def _make_servers(self) -> tuple[HttpServer, HttpServer | None]:
         """Return the HTTP server of the console, and that of the probes where they have one."""
-        http, console = self._settings.http, self._settings.console
+        http, console = self._settings.http, self._http_console
         apart = http.probes_port is not None
         make = partial(
             make_app,
@@ -228,13 +234,11 @@ class Gateway:
         """The flags in force here; None while the gateway is down, or where it has none."""
         return None if self._rollouts is None else self._rollouts.flags
 
-    async def start(self, *, preflight: bool = True, invites: bool = True) -> Addresses:
+    async def start(self, *, preflight: bool = True) -> Addresses:
         """Bring everything up; what had come up goes down again if something fails.
 
         Args:
             preflight: open a session on each arm first.
-            invites: make the link for the console's first admin, if it has none; workers leave
-                that to whoever starts them.
 
         Raises:
             ConfigError: an arm's key is refused.
@@ -242,12 +246,12 @@ class Gateway:
                 had.
         """
         try:
-            return await self._start(preflight, invites)
+            return await self._start(preflight)
         except BaseException:
             await self.stop()
             raise
 
-    async def _start(self, preflight: bool, invites: bool) -> Addresses:
+    async def _start(self, preflight: bool) -> Addresses:
         check_writable(self._settings.media.recordings_dir)
         self._start_sip()
         await self._open_rollouts()  # first: its former life's calls count in them
@@ -262,7 +266,7 @@ class Gateway:
         self._ticker = make_ticker(
             self._endpoint, pump, tick_ms, self._clock, self.metrics, self.calls.keys
         )
-        self._http_url = http_url(self._settings, await self._http.start())
+        self._http_url = http_url(self._settings.http, self._http_console, await self._http.start())
         probes_url = self._http_url
         if self._probes is not None:
             probes_port = await self._probes.start()
@@ -279,7 +283,7 @@ class Gateway:
         self._ticker.start()
         self._registrations.start()
         admin_link = None
-        if self._console is not None and invites:
+        if self._console is not None and not self._is_worker:
             admin_link = await invite_admin(self._console, self._settings, self._http_url)
         tls, host = self._endpoint.tls, self._settings.sip.host
         return Addresses(

@@ -117,8 +117,9 @@ def serve(
             version=version("telephony-bridge"),
             rollout_secret=secret,
             trunk_secrets=trunk_secrets,
+            is_worker=bool(worker),
         )
-        starting = partial(gateway.start, preflight=not no_preflight, invites=not worker)
+        starting = partial(gateway.start, preflight=not no_preflight)
         run(_serve(gateway, reloader, starting, as_json=as_json))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
@@ -26,11 +27,10 @@ from bridge.console.call_audio import LocalCalls, NoCalls
 from bridge.console.history import CallHistory
 from bridge.console.live_list import LiveList
 from bridge.console.other_nodes import OtherNodes, trust_of
-from bridge.errors import InfrastructureError
 from bridge.routing.models import Dialplan
 from bridge.store.alerts import AlertStore
 from bridge.store.audit_log import AuditLog
-from bridge.store.client import RedisLink
+from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.control import ControlSender
 from bridge.store.ended_calls import WrapUpStore
 from bridge.store.keys import Keys
@@ -40,7 +40,14 @@ from bridge.store.pending import PendingStore
 from bridge.store.reader import CallReader
 from bridge.store.rollouts import RolloutStore
 from bridge.store.sessions import PresenceStore, SessionStore
+from bridge.store.trouble import Trouble
 from bridge.store.users import UserStore
+
+log = structlog.get_logger(__name__)
+
+_TRIES_OF_SILENT_REDIS = 3
+"""Of `redis.connect_timeout_s` each: on a machine that starts much at once Redis answers late, and
+a first start without its link leaves nobody who could sign in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +241,17 @@ def _provider(
 
 async def first_admin_link(services: ConsoleServices, base_url: str) -> str | None:
     """Return a link that makes the first admin; None where there is one, or nobody can say."""
-    try:
-        token = await services.accounts.first_admin_token()
-    except InfrastructureError:
-        return None  # without Redis nobody signs in; the next start says it
-    return None if token is None else f"{base_url.rstrip('/')}/welcome#{token}"
+    for _ in range(_TRIES_OF_SILENT_REDIS):
+        try:
+            token = await services.accounts.first_admin_token()
+        except RedisUnavailableError as error:
+            said = str(error)
+            if error.trouble is not Trouble.SILENT:
+                break
+        else:
+            return None if token is None else f"{base_url.rstrip('/')}/welcome#{token}"
+    log.warning("console_admins_unknown", error=said, cost="no link for a first admin, if none is")
+    return None  # without Redis nobody signs in; the next start says it
 
 
 def services_of(connection: HTTPConnection) -> ConsoleServices:

@@ -14,7 +14,7 @@ def merge_metrics(texts: Mapping[str, str], label: str) -> str:
 
     Args:
         texts: what each process exposes in that format, by the label's value.
-        label: its name.
+        label: its name; a sample whose first label it is already keeps its own value.
     """
     families: dict[str, tuple[list[str], list[str]]] = {}
     for source, text in texts.items():
@@ -27,7 +27,9 @@ def merge_metrics(texts: Mapping[str, str], label: str) -> str:
                     heads.append(line)
             elif found := _SAMPLE.match(line):
                 name, labels, value = found.groups()
-                given = f",{labels}" if labels else ""
-                samples.append(f'{name}{{{label}="{source}"{given}}}{value}')
+                named = [labels] if labels else []
+                if not (labels or "").startswith(f'{label}="'):
+                    named.insert(0, f'{label}="{source}"')
+                samples.append(f"{name}{{{','.join(named)}}}{value}")
     lines = [line for heads, samples in families.values() for line in (*heads, *samples)]
     return "\n".join([*lines, ""])

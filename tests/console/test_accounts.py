@@ -3,13 +3,20 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from bridge.clock import ManualClock
+from bridge.config.console import ConsoleSettings
+from bridge.config.settings import RedisSettings
 from bridge.console.access.accounts import AccountError
 from bridge.console.access.audit import AuditEntry
 from bridge.console.access.passwords import Passwords, TooBusyError
-from bridge.console.services import first_admin_link
+from bridge.console.services import Sources, first_admin_link, open_services
+from bridge.store.client import RedisLink
+from bridge.store.local import start_local_redis
 from tests.console.conftest import Browser, Console
 
 PASSWORD = "correct horse battery"
@@ -44,6 +51,27 @@ async def accept(browser: Browser, token: str, name: str, password: str = PASSWO
     if status == 200:
         browser.csrf_token = found["csrf_token"]
     return status
+
+
+async def test_the_first_admins_link_waits_for_a_redis_that_is_slow(
+    console: Console, redis: RedisLink
+) -> None:
+    pause_ms = round(RedisSettings().connect_timeout_s * 1000) + 500
+    await redis.ask(["CLIENT", "PAUSE", pause_ms, "ALL"])
+    assert await first_admin_link(console.services, console.url) is not None
+
+
+async def test_it_is_logged_that_redis_does_not_know_of_an_admin(tmp_path: Path) -> None:
+    with start_local_redis(tmp_path / "redis") as gone:
+        url = gone.url
+    services = open_services(
+        *(ConsoleSettings(), RedisSettings(), url, ManualClock(), Sources(tmp_path)),
+        count_audit_failure=lambda: None,
+    )
+    with capture_logs() as logged:
+        assert await first_admin_link(services, "http://127.0.0.1") is None
+    assert [each["event"] for each in logged] == ["console_admins_unknown"]
+    await services.aclose()
 
 
 async def test_the_first_admin_comes_by_a_link_that_is_good_once(

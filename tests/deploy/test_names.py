@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.metrics import Metrics, SupervisorMetrics
 from tests.deploy.promql import Selector, grouped, selectors
 from tests.deploy.rules import DEPLOY, read_rules
 
@@ -30,6 +30,7 @@ TARGET_LABELS = frozenset({"instance", "job"})
 """Added by Prometheus when it scrapes."""
 
 METRICS = Metrics("0")
+LABELS = {**METRICS.labels, **SupervisorMetrics((), ()).labels}
 RECORDS = {rule["record"] for rule in read_rules() if "record" in rule}
 
 
@@ -41,7 +42,7 @@ def exported() -> set[str]:
         for family in text_string_to_metric_families(text)
         if not family.name.startswith("bridge_")
     }
-    return process | METRICS.labels.keys()
+    return process | LABELS.keys()
 
 
 def queries_of(board: Json) -> Iterator[tuple[str, str]]:
@@ -74,15 +75,15 @@ def test_every_metric_that_is_asked_for_is_exported(where: str, expr: str) -> No
 
 @pytest.mark.parametrize(("where", "expr"), QUERIES)
 def test_every_label_that_is_asked_for_is_exported(where: str, expr: str) -> None:
-    asked = [each for each in selectors(expr) if each.name in METRICS.labels]
+    asked = [each for each in selectors(expr) if each.name in LABELS]
     wrong = {
         each.name: unknown
         for each in asked
-        if (unknown := each.labels - set(METRICS.labels[each.name]) - TARGET_LABELS)
+        if (unknown := each.labels - set(LABELS[each.name]) - TARGET_LABELS)
     }
     assert wrong == {}
     if len(asked) == len(list(selectors(expr))):  # else others' labels are among them
-        known = TARGET_LABELS.union(*(METRICS.labels[each.name] for each in asked))
+        known = TARGET_LABELS.union(*(LABELS[each.name] for each in asked))
         assert grouped(expr) <= known
 
 

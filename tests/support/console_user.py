@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from bridge.audio.supervisor_frames import ListenFrame
 from bridge.clock import NS_PER_MS, SystemClock
@@ -50,7 +51,7 @@ class ConsoleUser:
 
     async def listens(self, call_id: str, frames: int) -> list[ListenFrame]:
         """Hear so many frames of a call."""
-        async with await self._audio(call_id, "listen") as socket:
+        async with self.at_call(call_id, "listen") as socket:
             heard = []
             for _ in range(frames):
                 heard.append(decode_listen((await socket.receive(timeout=5)).data))
@@ -59,7 +60,7 @@ class ConsoleUser:
     @asynccontextmanager
     async def at_the_microphone(self, call_id: str) -> AsyncIterator[None]:
         """Hum into a call, a frame each 20 ms, while the block runs."""
-        async with await self._audio(call_id, "talk") as socket:
+        async with self.at_call(call_id, "talk") as socket:
             humming = asyncio.create_task(self._keep_humming(socket), name="microphone")
             try:
                 yield
@@ -71,9 +72,15 @@ class ConsoleUser:
         async for frame in self.hum.frames():
             await socket.send_bytes(encode_talk(frame))
 
-    async def _audio(self, call_id: str, kind: str) -> Any:  # aiohttp's context manager
+    @asynccontextmanager
+    async def at_call(
+        self, call_id: str, kind: str
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a call's audio: ``listen``, ``listen_private`` or ``talk``."""
         told = await self.post(f"/api/v1/calls/{call_id}/audio-token", {"kind": kind})
-        return self._http.ws_connect(told["url"], headers={"Origin": self._headers["Origin"]})
+        headers = {"Origin": self._headers["Origin"]}
+        async with self._http.ws_connect(told["url"], headers=headers) as socket:
+            yield socket
 
 
 async def sign_in(redis_url: str, name: str, role: str = "supervisor") -> tuple[str, str]:
@@ -94,7 +101,10 @@ async def console_user(
     """Make a user who is signed in."""
     token, csrf_token = await sign_in(redis_url, name, role)
     jar = aiohttp.CookieJar(unsafe=True)
-    jar.update_cookies({"bridge_session": token})
+    cookie = "__Host-bridge_session" if http_url.startswith("https:") else "bridge_session"
+    jar.update_cookies({cookie: token}, URL(http_url))
     headers = {"Origin": http_url, "X-CSRF-Token": csrf_token}
-    async with aiohttp.ClientSession(http_url, cookie_jar=jar) as http:
+    # A test's certificates are of its own making.
+    connector = aiohttp.TCPConnector(ssl=False)
+    async with aiohttp.ClientSession(http_url, cookie_jar=jar, connector=connector) as http:
         yield ConsoleUser(name, http, headers)

@@ -14,7 +14,7 @@ from bridge.config.settings import RedisSettings
 from bridge.store.reader import CallReader
 from bridge.telemetry.scrape import Scrape
 from tests.support.processes import Running, running, write_yaml
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 Overrides = Mapping[str, object]
 Record = dict[str, Any]  # Any: what tests look at in the call's JSON
@@ -171,7 +171,7 @@ def _read(path: Path) -> Record | None:
 
 def _get(url: str) -> tuple[int, str]:
     try:
-        with urlopen(url, timeout=5.0) as response:
+        with urlopen(url, timeout=PATIENCE_S) as response:
             return response.status, response.read().decode()
     except HTTPError as error:
         with error:

@@ -1,7 +1,7 @@
 """Metrics of several processes in one exposition."""
 
 from bridge.telemetry.merged import merge_metrics
-from bridge.telemetry.metrics import Format, Metrics
+from bridge.telemetry.metrics import Format, Metrics, SupervisorMetrics
 from bridge.telemetry.scrape import Scrape
 
 
@@ -19,6 +19,29 @@ def test_samples_say_where_they_are_from_and_families_stay_together() -> None:
         "# TYPE b gauge",
         'b{worker="w1"} 1.0',
     ]
+
+
+def test_a_sample_that_names_a_worker_keeps_its_name() -> None:
+    own = SupervisorMetrics(("serving", "given up"), ("w1", "w2"))
+    own.workers.set_states(["serving", "given up", "serving"])
+    own.workers.died("w2")
+    own.workers.scrape_missed("w1")
+    own.audit_failed()
+    audit = (
+        "# TYPE bridge_audit_write_failures_total counter\nbridge_audit_write_failures_total 0.0\n"
+    )
+    text = merge_metrics({"w1": audit, "supervisor": own.render()}, "worker")
+    found = {line for line in text.splitlines() if not line.startswith("#")}
+    assert found == {
+        'bridge_audit_write_failures_total{worker="w1"} 0.0',
+        'bridge_audit_write_failures_total{worker="supervisor"} 1.0',
+        'bridge_workers{worker="supervisor",state="serving"} 2.0',
+        'bridge_workers{worker="supervisor",state="given up"} 1.0',
+        'bridge_worker_deaths_total{worker="w1"} 0.0',
+        'bridge_worker_deaths_total{worker="w2"} 1.0',
+        'bridge_worker_scrapes_missed_total{worker="w1"} 1.0',
+        'bridge_worker_scrapes_missed_total{worker="w2"} 0.0',
+    }
 
 
 def test_all_that_the_bridge_exports_is_kept() -> None:

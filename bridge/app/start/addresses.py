@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from bridge.config.settings import Settings, is_loopback
+from bridge.config.console import ConsoleSettings
+from bridge.config.settings import HttpSettings, Settings, is_loopback
 from bridge.config.sip import SipSettings
 from bridge.sip.addresses import host_and_port
 from bridge.telephony.known_faults import faults_of
@@ -40,10 +41,10 @@ def node_name(sip_port: int) -> str:
     return f"{host or 'node'}-{sip_port}"
 
 
-def http_url(settings: Settings, port: int) -> str:
-    """Return where the HTTP server is heard."""
-    scheme = "https" if settings.console.tls else "http"
-    return f"{scheme}://{host_and_port(settings.http.host, port)}"
+def http_url(http: HttpSettings, console: ConsoleSettings, port: int) -> str:
+    """Return where an HTTP server with these settings is heard."""
+    scheme = "https" if console.tls else "http"
+    return f"{scheme}://{host_and_port(http.host, port)}"
 
 
 def warn_of_open_http(settings: Settings) -> None:

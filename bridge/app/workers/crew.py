@@ -1,6 +1,7 @@
 """Keeps the workers of a machine running: started, watched, begun again, renewed, drained."""
 
 import asyncio
+import enum
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -27,6 +28,16 @@ HUNG_AFTER = 5
 """Looks in turn that a worker leaves without an answer before it is killed: its calls have had no
 audio for all that time."""
 
+
+class WorkerState(enum.StrEnum):
+    """The states of a worker, as `/readyz` and `bridge_workers` name them."""
+
+    SERVING = "serving"
+    STARTING = "starting"
+    DRAINING = "draining"
+    GIVEN_UP = "given up"
+
+
 Route = Callable[[Sequence[int]], Awaitable[None]]
 Hold = Callable[[], Awaitable[HeldWorker]]
 
@@ -41,6 +52,7 @@ class Crew:
             place doesn't: its settings were tried, and callers wait for room.
         route: has new calls go to the workers at these SIP ports alone.
         clock: how long workers live.
+        on_death: called with the name of a worker that ended without an order, or did not start.
 
     Attributes:
         serving: those that are to get new calls, by slot.
@@ -54,6 +66,7 @@ class Crew:
         hold: Hold,
         route: Route,
         clock: Clock,
+        on_death: Callable[[str], None],
         *,
         preflight: bool,
     ) -> None:
@@ -67,6 +80,7 @@ class Crew:
         self._preflight = preflight
         self._route = route
         self._clock = clock
+        self._on_death = on_death
         self._starting: dict[int, WorkerProcess] = {}
         self._places: dict[int, asyncio.Task[None]] = {}
         self._is_ending = False
@@ -139,7 +153,7 @@ class Crew:
     async def _keep_running(self, slot: int, worker: WorkerProcess | None) -> None:
         """Run a place's worker, and the next one when it has died, until it is retired."""
         name, soon = self._plans[slot].name, 0 if worker else 1
-        while not self._is_ending:
+        while worker is not None or not self._is_ending:
             if soon >= GIVEN_UP_AFTER:
                 self.given_up.append(name)
                 log.critical("worker_given_up", worker_name=name, deaths=soon, kept="the others")
@@ -163,6 +177,7 @@ class Crew:
             if not self._is_ending:
                 name = self._plans[slot].name
                 log.error("worker_not_started", worker_name=name, error=str(error))
+                self._on_death(name)
             return None
 
     async def _start(self, slot: int, *, is_again: bool = False) -> WorkerProcess:
@@ -216,10 +231,12 @@ class Crew:
             del self.serving[slot]
             if not self._is_ending:
                 await self._update_route()
-        if worker.is_retired:
+        if worker.is_retired and status == 0:
             return True
-        log.error("worker_died", worker_name=worker.plan.name, pid=worker.pid, by=explain(status))
-        return False
+        name = worker.plan.name
+        log.error("worker_died", worker_name=name, pid=worker.pid, by=explain(status))
+        self._on_death(name)
+        return worker.is_retired
 
     async def _kill_if_hung(self, worker: WorkerProcess) -> None:
         missed = 0

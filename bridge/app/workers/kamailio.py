@@ -30,6 +30,8 @@ _PROCESSES = 2
 _READY_WITHIN_S = 20.0
 _ENDS_WITHIN_S = 5.0
 _ASKS_EVERY_S = 0.05
+_TRIES_OF_FREE_PORTS = 20
+"""A port that is free for UDP may be some connection's for TCP."""
 _THIS_MACHINE = {False: "127.0.0.0/8", True: "::1/128"}
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _EVERYBODY = ("0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1")
@@ -108,6 +110,18 @@ def check_port_is_free(host: str, port: int) -> int:
     Raises:
         InfrastructureError: another process has it.
     """
+    tries = 1 if port else _TRIES_OF_FREE_PORTS
+    while True:
+        tries -= 1
+        try:
+            return _have_port(host, port)
+        except InfrastructureError:
+            if not tries:
+                raise
+
+
+def _have_port(host: str, port: int) -> int:
+    """Return the port, or one that was free for UDP; raises where TCP or UDP can't be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
         with socket.socket(family, kind) as asked:

@@ -20,6 +20,9 @@ _KEPT_FREE = 1
 _FEWEST_PORTS = 4
 """RTP and RTCP with the caller, and with a person whom the call is handed to."""
 
+_THIS_MACHINE = "127.0.0.1"
+"""Where a worker's HTTP is heard: the supervisor alone asks for it, and speaks for all."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
@@ -68,8 +71,9 @@ def plan_workers(settings: Settings, count: int, node: str, redis_url: str) -> l
                     "REDIS_URL": redis_url,
                     "STATE_DIR": str(settings.state_dir / f"w{slot}"),
                     "SIP_PORT": "0",
+                    "HTTP_HOST": _THIS_MACHINE,
                     "HTTP_PORT": "0",
-                    "HTTP_PROBES_HOST": "127.0.0.1",
+                    "HTTP_PROBES_HOST": _THIS_MACHINE,
                     "HTTP_PROBES_PORT": "0",
                     **rtp,
                 }.items()

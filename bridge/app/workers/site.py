@@ -17,7 +17,7 @@ import structlog
 from bridge.app.console import invite_admin, open_console
 from bridge.app.dialplans.plans import read_dialplans
 from bridge.app.start.addresses import Addresses, http_url, node_name, warn_of_open_http
-from bridge.app.workers.crew import BACKOFF_S, Crew
+from bridge.app.workers.crew import BACKOFF_S, Crew, WorkerState
 from bridge.app.workers.kamailio import EdgePlan, Kamailio, check_port_is_free, plan_edge
 from bridge.app.workers.plan import WorkerPlan, plan_workers
 from bridge.app.workers.worker import hold_worker, worker_command
@@ -33,7 +33,7 @@ from bridge.routing.models import Dialplan
 from bridge.sip.addresses import host_and_port
 from bridge.store.local import LocalRedis, start_local_redis
 from bridge.telemetry.merged import merge_metrics
-from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.metrics import SupervisorMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -120,11 +120,13 @@ class Site:
         self._environ = environ
         self._dialplans: tuple[Dialplan, ...] = ()
         self._edge = Kamailio(plan.edge)
+        self._own = SupervisorMetrics(WorkerState, [worker.name for worker in plan.workers])
         self.crew = Crew(
             plan.workers,
             partial(hold_worker, plan.command, environ),
             self._edge.route_to,
             clock,
+            self._own.workers.died,
             preflight=plan.preflight,
         )
         self._console = open_console(
@@ -134,7 +136,7 @@ class Site:
             lambda: self._dialplans,
             NoCalls(),
             lambda: plan.node,
-            Metrics("").store,
+            self._own.audit_failed,
         )
         self._redis: LocalRedis | None = None
         self._renewing = asyncio.Lock()
@@ -193,7 +195,7 @@ class Site:
             stack.push_async_callback(self._console.aclose)
         app = make(self._console, shows_metrics=http.probes_port is None)
         server = HttpServer(http, settings.console, app)
-        url = probes = http_url(settings, await server.start())
+        url = probes = http_url(http, settings.console, await server.start())
         stack.push_async_callback(server.aclose)
         if http.probes_port is not None:
             place = HttpSettings(host=http.probes_host, port=http.probes_port)
@@ -204,17 +206,20 @@ class Site:
 
     def _states(self) -> Mapping[str, str]:
         serving = {
-            worker.plan.name: "serving" if worker.gets_calls else "starting"
+            worker.plan.name: WorkerState.SERVING if worker.gets_calls else WorkerState.STARTING
             for worker in self.crew.serving.values()
         }
-        draining = {worker.plan.name: "draining" for worker in self.crew.draining.values()}
-        return {**draining, **serving, **dict.fromkeys(self.crew.given_up, "given up")}
+        draining = {each.plan.name: WorkerState.DRAINING for each in self.crew.draining.values()}
+        return {**draining, **serving, **dict.fromkeys(self.crew.given_up, WorkerState.GIVEN_UP)}
 
     async def _metrics(self) -> str:
         workers = [*self.crew.serving.values(), *self.crew.draining.values()]
         texts = await asyncio.gather(*(worker.ask("/metrics") for worker in workers))
-        names = [worker.plan.name for worker in workers]
-        return merge_metrics(dict(zip(names, texts, strict=True)), "worker")
+        found = dict(zip((worker.plan.name for worker in workers), texts, strict=True))
+        for name in (name for name, text in found.items() if not text):
+            self._own.workers.scrape_missed(name)
+        self._own.workers.set_states(self._states().values())
+        return merge_metrics({**found, "supervisor": self._own.render()}, "worker")
 
     async def _start_edge(self) -> None:
         await self._edge.start(worker.sip_port for worker in self.crew.serving.values())

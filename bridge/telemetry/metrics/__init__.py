@@ -11,7 +11,7 @@ an exemplar: never a label, and shown to who asks for OpenMetrics alone.
 from bridge.telemetry.metrics.calls import SupervisionMetrics
 from bridge.telemetry.metrics.families import ARM_STOPPING
 from bridge.telemetry.metrics.media import MediaMetrics, RtpSummary
-from bridge.telemetry.metrics.registry import Format, Metrics
+from bridge.telemetry.metrics.registry import Format, Metrics, SupervisorMetrics
 from bridge.telemetry.metrics.turns import TurnMetrics
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "Metrics",
     "RtpSummary",
     "SupervisionMetrics",
+    "SupervisorMetrics",
     "TurnMetrics",
 ]

@@ -5,6 +5,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
 )
 from structlog.contextvars import get_contextvars
 
@@ -80,6 +81,8 @@ class Families:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.labels: dict[str, tuple[str, ...]] = {}
         self._registry = registry
+        # Each counter's creation time would double the series, and nobody reads it.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
 
     def counter(self, name: str, what: str, *labels: str) -> Counter:
         """Make a counter."""

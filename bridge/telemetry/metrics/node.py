@@ -1,4 +1,6 @@
-"""Metrics of the machine under this process: its clocks, directories, limits and certificate."""
+"""Metrics of the machine under this process: clocks, directories, limits, certificate; workers."""
+
+from collections.abc import Iterable
 
 from bridge.telemetry.metrics.families import Families
 
@@ -50,3 +52,45 @@ class NodeMetrics:
     def set_certificate(self, of: str, ends_at_s: float) -> None:
         """Publish when a certificate ends, Unix time."""
         self._certificate.labels(of).set(ends_at_s)
+
+
+class WorkerMetrics:
+    """A machine's workers, as their supervisor sees them.
+
+    Args:
+        make: makes the families.
+        states: all that a worker can be in.
+        names: of all workers, the replacement's too.
+    """
+
+    def __init__(self, make: Families, states: Iterable[str], names: Iterable[str]) -> None:
+        self._count = make.gauge("workers", "Workers of this machine, by state.", "state")
+        self._deaths = make.counter(
+            "worker_deaths_total",
+            "Times that a worker ended without an order, or did not start.",
+            "worker",
+        )
+        self._missed = make.counter(
+            "worker_scrapes_missed_total",
+            "Scrapes that a worker's metrics are missing from: its answer was late.",
+            "worker",
+        )
+        self._states = tuple(states)
+        self.set_states(())
+        for name in names:
+            self._deaths.labels(name)
+            self._missed.labels(name)
+
+    def set_states(self, found: Iterable[str]) -> None:
+        """Publish the state of each worker."""
+        found = list(found)
+        for state in self._states:
+            self._count.labels(state).set(found.count(state))
+
+    def died(self, worker: str) -> None:
+        """Count an end that nobody ordered."""
+        self._deaths.labels(worker).inc()
+
+    def scrape_missed(self, worker: str) -> None:
+        """Count an answer for `/metrics` that did not come in time."""
+        self._missed.labels(worker).inc()

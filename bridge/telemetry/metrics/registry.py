@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from datetime import UTC, date, datetime, time
 from urllib.parse import urlsplit
@@ -11,7 +11,6 @@ from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     ProcessCollector,
-    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.metrics_core import Metric
@@ -28,10 +27,10 @@ from bridge.telemetry.metrics.families import (
     Families,
 )
 from bridge.telemetry.metrics.media import MediaMetrics
-from bridge.telemetry.metrics.node import NodeMetrics
+from bridge.telemetry.metrics.node import NodeMetrics, WorkerMetrics
 from bridge.telemetry.metrics.rollouts import RolloutMetrics
 from bridge.telemetry.metrics.sip import SipMetrics
-from bridge.telemetry.metrics.store import ArchiveMetrics, StoreMetrics
+from bridge.telemetry.metrics.store import ArchiveMetrics, StoreMetrics, audit_failures
 from bridge.telemetry.metrics.tools import ToolMetrics
 from bridge.telemetry.metrics.turns import TurnMetrics
 from bridge.telemetry.metrics.upstream import UpstreamMetrics
@@ -65,8 +64,6 @@ class Metrics:
     """
 
     def __init__(self, version: str) -> None:
-        # Each counter's creation time would double the series, and nobody reads it.
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped in prometheus_client
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._families = make = Families(self._registry)
@@ -190,6 +187,30 @@ class Metrics:
     def render(self, form: Format = Format.TEXT) -> tuple[bytes, str]:
         """Return an exposition in one piece and its content type."""
         return b"".join(self.render_parts(form)), form.value
+
+
+class SupervisorMetrics:
+    """Metrics of the process that runs several gateways; the gateways' own are asked of them.
+
+    Args:
+        states: all that a worker can be in.
+        names: of all workers.
+    """
+
+    def __init__(self, states: Iterable[str], names: Iterable[str]) -> None:
+        self._registry = CollectorRegistry()
+        self._families = make = Families(self._registry)
+        self.workers = WorkerMetrics(make, states, names)
+        self.audit_failed = audit_failures(make)
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        """The labels of every series by its full name."""
+        return self._families.labels
+
+    def render(self) -> str:
+        """Return an exposition in Prometheus' text format."""
+        return generate_latest(self._registry).decode()
 
 
 def _write(family: Metric, form: Format) -> bytes:

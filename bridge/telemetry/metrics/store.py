@@ -1,6 +1,15 @@
 """Metrics of what is kept: writes on their way to Redis, calls of dead nodes, recordings."""
 
+from collections.abc import Callable
+
 from bridge.telemetry.metrics.families import Families
+
+
+def audit_failures(make: Families) -> Callable[[], None]:
+    """Return what counts an entry of the audit that could not be written."""
+    return make.counter(
+        "audit_write_failures_total", "Entries of the audit, or their copies, not written."
+    ).inc
 
 
 class StoreMetrics:
@@ -25,9 +34,7 @@ class StoreMetrics:
         self.records_dropped = make.counter(
             "records_dropped_total", "Records of calls that the disk refused until they were lost."
         ).inc
-        self.audit_failed = make.counter(
-            "audit_write_failures_total", "Entries of the audit, or their copies, not written."
-        ).inc
+        self.audit_failed = audit_failures(make)
 
     def set_away(self, reason: str | None) -> None:
         """Say why Redis takes no writes, None where it does; a reason has its series from then."""

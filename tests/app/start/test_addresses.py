@@ -26,7 +26,7 @@ from tests.support.tls_sip import client_context, tls_phone
 def test_places_where_a_gateway_is_reached(host: str, sip: str, http: str, browser: str) -> None:
     settings = Settings.model_validate({"sip": {"host": host}, "http": {"host": host}})
     assert sip_address(settings, 5060) == sip
-    assert http_url(settings, 80) == http
+    assert http_url(settings.http, settings.console, 80) == http
     assert browser_url(settings, http) == browser
 
 

@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,3 +71,25 @@ def test_taken_sip_port_is_not_shared() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(InfrastructureError, match=f"SIP port {port}"):
             check_port_is_free("127.0.0.1", port)
+
+
+def test_free_port_is_free_for_udp_and_tcp(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+
+    class HalfTaken(socket.socket):
+        """The first two ports are some connection's."""
+
+        def bind(self, address: Any) -> None:  # Any: as socket has it
+            if self.type == socket.SOCK_STREAM and len(taken) < 2:
+                taken.append(address[1])
+                raise OSError(98, "Address already in use")
+            super().bind(address)
+
+    monkeypatch.setattr(socket, "socket", HalfTaken)
+    port = check_port_is_free("127.0.0.1", 0)
+    assert len(taken) == 2
+    assert port not in (0, *taken)
+    taken.clear()
+    with pytest.raises(InfrastructureError, match=f"SIP port {port}"):
+        check_port_is_free("127.0.0.1", port)
+    assert taken == [port]

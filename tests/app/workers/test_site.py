@@ -75,6 +75,11 @@ async def callers(site: Gateway, count: int) -> AsyncIterator[list[RtpCaller]]:
         yield found
 
 
+async def of_supervisor(site: Gateway, name: str, **labels: str) -> float:
+    """One of its own metrics."""
+    return Scrape.parse((await site.probe("/metrics"))[1]).value(f"bridge_{name}", **labels)
+
+
 async def until_heard(caller: RtpCaller) -> None:
     packets = len(caller.heard)
     await caller.until(
@@ -101,6 +106,10 @@ async def test_a_killed_workers_place_is_filled_and_no_new_call_notices(
             for caller in spread:
                 await until_heard(caller)
             assert (await active(site))["w1"] >= 1
+    for worker, deaths in (("w1", 1), ("w2", 0), ("w3", 0)):
+        assert await of_supervisor(site, "worker_deaths_total", worker=worker) == deaths
+    assert await of_supervisor(site, "workers", state="serving") == 2
+    assert await of_supervisor(site, "workers", state="given up") == 0
     (died,) = [each for each in site.process.logged if each["event"] == "worker_died"]
     assert (died["worker_name"], died["by"]) == ("w1", "SIGKILL")
     assert {each.get("worker") for each in site.process.logged} >= {"w1", "w2", None}
@@ -163,6 +172,8 @@ async def test_workers_whose_supervisor_is_killed_drain(site: Gateway) -> None:
 async def test_a_worker_that_hangs_gets_no_calls_and_is_replaced(site: Gateway) -> None:
     hung = worker_of(site, "w2")
     hung.suspend()
+    assert await of_supervisor(site, "worker_scrapes_missed_total", worker="w2") == 1
+    assert await of_supervisor(site, "worker_scrapes_missed_total", worker="w1") == 0
     async with callers(site, 3):  # at the cost of a second's wait for those that came to it
         await wait_until(
             lambda: any(each["event"] == "worker_hangs" for each in site.process.logged),
