@@ -48,6 +48,7 @@ class ServiceTraits:
         names_model: the connection's URL names the model.
         reports_turns: the service says where the caller's turns and its own answers begin and end.
             One that does not is full duplex: it listens while it speaks, and both are found by ear.
+        speaks_first: it can be asked for a response before the caller has said anything.
         takes_talk_later: the talk of an earlier session can be given item by item to one that
             stands; else the opening alone has it.
         needs_sound: its clock is the caller's audio, which must not pause.
@@ -63,6 +64,7 @@ class ServiceTraits:
     creates: frozenset[PartKind] = frozenset()
     names_model: bool = True
     reports_turns: bool = True
+    speaks_first: bool = True
     takes_talk_later: bool = True
     needs_sound: bool = False
 

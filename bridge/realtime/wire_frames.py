@@ -162,7 +162,10 @@ class TableDialect:
         by_update = (UpdateSession, created, updated)
         opening = by_update if self.flavour.opens_by_update else (created, UpdateSession, updated)
         return ServiceTraits(
-            opening=opening, unsayable=self.tables.unsayable, creates=frozenset(self.parts)
+            opening=opening,
+            unsayable=self.tables.unsayable,
+            creates=frozenset(self.parts),
+            speaks_first=not self.flavour.answers_audio_alone,
         )
 
     def name_of(self, event_type: str, obj: WireObject) -> str:

@@ -74,7 +74,6 @@ class Flavoured:
     truncates: bool = True
     arm: Mapping[str, object] = field(default_factory=dict)
     server: str = ""
-    greets: bool = True
 
 
 FLAVOURS = {
@@ -119,7 +118,6 @@ FLAVOURS = {
             "tools": [FUNCTION],
             "max_response_output_tokens": 900,
         },
-        greets=False,
     ),
     "localai": Flavoured(
         {
@@ -218,6 +216,30 @@ async def test_call_is_held_with_a_server_of_each_flavour(
     assert first["session"] == wanted.session
     errors = [line["raw"] for line in lines if line["type"] == "error"]
     assert errors == []
+
+
+async def test_server_that_cannot_speak_first_answers_the_first_question_after_our_greeting(
+    redis: LocalRedis, tmp_path: Path
+) -> None:
+    greeted = {"greeting": "Hello.", "greeting_by": "cached"}
+    async with hook(invoice) as invoices:
+        with server(tmp_path / "server", "vllm-omni") as url:
+            async with (
+                gateway_at(url, redis, tmp_path, "vllm-omni", invoices, **greeted) as gateway,
+                CallsInRedis(redis.url) as calls,
+                RtpCaller(gateway.sip_port) as caller,
+            ):
+                assert await caller.call() == 200
+                call_id = await calls.until_active(gateway.node)
+                assert await calls.until_spoken(call_id, "bridge") == "Hello."
+                await caller.until(lambda: any(each.loud for each in caller.heard))
+                caller.speak(said("Where is my order?"))
+                answer = await calls.until_spoken(call_id, "agent")
+                await caller.hang_up()
+                await calls.until_ended(call_id)
+    assert "Thursday" in answer
+    passed = {line["type"] for line in await wire(tmp_path, call_id)}
+    assert passed.isdisjoint({"error", "response.create", "response.cancel"})
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

@@ -3,6 +3,9 @@
 A model that is slow to begin would leave the caller in silence (`NEEDS.md` section 5: greeting
 within 1 s of the 200, the cached one after 800 ms). Then the agent's is not wanted any more: it is
 cancelled, at once or as soon as it exists, and the model gets a note of what was said.
+
+A service that can't speak first is not asked to: its refusal names no request, and the response
+that came next, to the caller's first words, would be taken for the greeting that is unwanted.
 """
 
 from bridge.engine.agent.latency import TurnClock
@@ -20,6 +23,9 @@ def greet(call: CallState, now_ns: int) -> Effects:
     if not policy.agent.greet or call.way_out is not None:
         return
     call.session.turn_clock = TurnClock(answered_ns=now_ns)
+    if not call.session.service.speaks_first:
+        yield from on_greeting_late(call, now_ns)
+        return
     call.speech.protects_next = _is_protected(call)
     if policy.agent.cached_greeting is not None:
         yield from call.start_timer(Timer.GREETING, policy.cached_greeting_after_ms)

@@ -34,6 +34,7 @@ from bridge.engine.timers import Timer
 from bridge.engine.turns import State
 from bridge.errors import Fault, Outcome
 from bridge.realtime.commands import CancelResponse, CreateResponse
+from bridge.realtime.dialect import ServiceTraits
 from bridge.realtime.event_values import ResponseStatus
 from bridge.realtime.events import ResponseCreated
 from bridge.routing.fallback import FallbackPolicy
@@ -69,6 +70,18 @@ def answered(policy: CallPolicy = CACHED) -> Call:
 def phrase(effects: list[Effect]) -> PlayPhrase:
     (found,) = of(PlayPhrase, effects)
     return found
+
+
+def test_service_that_cannot_speak_first_is_not_asked_and_its_first_answer_is_heard() -> None:
+    call = Call(CACHED)
+    ready = SessionReady("sess_1", service=ServiceTraits(speaks_first=False))
+    effects = call.feed(CallOffered(), ready, CallAnswered())
+    assert phrase(effects).text == HELLO
+    assert not any(isinstance(each, CreateResponse) for each in commands(effects))
+    call.feed(PlayoutStarted(phrase(effects).item_id, 0), PlayoutDrained())
+    effects = call.feed(started(), ResponseCreated(R1), audio(A1, R1))
+    assert CancelResponse(R1) not in commands(effects)
+    assert len(of(PlayAudio, effects)) == 1
 
 
 def test_greeting_is_left_to_the_agent_by_default() -> None:
