@@ -212,10 +212,16 @@ def _keep_archiving(archive: Archive, shipping: Shipping | None, every_s: float)
                 shipped.put((0, f"{archive.directory}: {error.strerror}"))
             time.sleep(every_s)
 
+    shipper = threading.Thread(target=keep_shipping, args=(shipping,), daemon=True)
     if shipping is not None:
-        threading.Thread(target=keep_shipping, args=(shipping,), daemon=True).start()
+        shipper.start()
     waits: str | None = None
     while True:
+        if shipping is not None and not shipper.is_alive():
+            raise InfrastructureError(
+                f"shipping from {archive.directory} ended by a fault",
+                remedy="report the traceback before this; a gateway starts it again",
+            )
         with _explained(archive.directory):
             report = archive.run(time.time())
         done = report.done

@@ -3,14 +3,17 @@
 import json
 import stat
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from click.testing import CliRunner, Result
 
 from bridge.cli.main import main
 from bridge.recordings.files import CallFiles
+from bridge.recordings.shipping import Shipping
 from tests.recordings.test_archive import record
 from tests.support.age import AgeKey, make_key
+from tests.support.s3 import S3Server
 
 RECIPIENTS, IDENTITIES = "BRIDGE_RECORDINGS_RECIPIENTS_FILE", "BRIDGE_RECORDINGS_IDENTITIES_FILE"
 
@@ -82,3 +85,20 @@ def test_a_recording_that_can_not_be_opened_leaves_no_file(
     damaged = run(calls, "decrypt", "c_1", *keys, "--out", str(out))
     assert (damaged.exit_code, "damaged or cut off" in damaged.stderr) == (3, True)
     assert not out.exists()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_shipping_that_ends_by_a_fault_ends_the_archive_which_is_started_again(
+    tmp_path: Path, calls: Path, key: AgeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(_shipping: Shipping, _now_s: float) -> NoReturn:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Shipping, "run", break_off)
+    monkeypatch.setattr("os.nice", lambda _by: 0)
+    bucket = S3Server("http://127.0.0.1:9", tmp_path).settings(tmp_path)
+    settings = {RECIPIENTS: str(key.recipients), "BRIDGE_RECORDINGS_S3": bucket}
+    ended = run(calls, "archive", "--every", "0.1", **settings)
+    assert ended.exit_code == 3
+    assert "shipping" in ended.stderr
+    assert "ended by a fault" in ended.stderr
