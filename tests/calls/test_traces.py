@@ -2,6 +2,9 @@
 
 import signal
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,9 +28,18 @@ pytestmark = [pytest.mark.sip, pytest.mark.redis, pytest.mark.speech]
 
 QUESTION = "How much is my invoice?"
 
+Serve = Callable[..., AbstractContextManager[Gateway]]
+
+
+@pytest.fixture
+def serve(simulator: str, redis: LocalRedis, tmp_path: Path) -> Serve:
+    """Run a gateway on a directory of dialplans, with sections of settings."""
+    environ = {"SIM_KEY": SIMULATOR_KEY}
+    return partial(serving, tmp_path, simulator, redis_url=redis.url, environ=environ)
+
 
 async def test_a_call_is_one_trace_and_its_webhook_joins_it(
-    simulator: str, redis: LocalRedis, tmp_path: Path
+    serve: Serve, redis: LocalRedis, tmp_path: Path
 ) -> None:
     async def answer() -> web.StreamResponse:
         return web.json_response({"amount": "forty two", "due": "Monday"})
@@ -43,12 +55,8 @@ async def test_a_call_is_one_trace_and_its_webhook_joins_it(
         }
         tracing = {"endpoint": collector.url, "headers": {"X-Key": {"file": str(key)}}}
         dialplans = write_dialplan(tmp_path / "dialplans", {**PLAIN_AGENT, "tools": [tool]})
-        with serving(
-            tmp_path,
-            simulator,
+        with serve(
             dialplans,
-            redis_url=redis.url,
-            environ={"SIM_KEY": SIMULATOR_KEY},
             tracing=tracing,
         ) as gateway:
             async with CallsInRedis(redis.url) as calls, RtpCaller(gateway.sip_port) as caller:
@@ -81,17 +89,13 @@ async def test_a_call_is_one_trace_and_its_webhook_joins_it(
 
 @pytest.mark.parametrize("mood", ["refused", "hang", "400", "503"])
 async def test_a_collector_that_misbehaves_harms_no_call(
-    simulator: str, redis: LocalRedis, tmp_path: Path, mood: str
+    serve: Serve, tmp_path: Path, mood: str
 ) -> None:
     async with collecting() as collector:
         collector.mood = mood
         nobody = f"http://127.0.0.1:{free_port()}/v1/traces"
-        with serving(
-            tmp_path,
-            simulator,
+        with serve(
             write_dialplan(tmp_path / "dialplans"),
-            redis_url=redis.url,
-            environ={"SIM_KEY": SIMULATOR_KEY},
             tracing={"endpoint": nobody if mood == "refused" else collector.url, "timeout_s": 1},
         ) as gateway:
             for _ in range(2):
@@ -106,16 +110,12 @@ async def test_a_collector_that_misbehaves_harms_no_call(
 
 
 async def test_a_collector_that_hangs_is_not_heard_and_holds_no_end(
-    simulator: str, redis: LocalRedis, tmp_path: Path, timing: Timing
+    serve: Serve, tmp_path: Path, timing: Timing
 ) -> None:
     async with collecting() as collector:
         collector.mood = "hang"
-        with serving(
-            tmp_path,
-            simulator,
+        with serve(
             write_dialplan(tmp_path / "dialplans"),
-            redis_url=redis.url,
-            environ={"SIM_KEY": SIMULATOR_KEY},
             tracing={"endpoint": collector.url, "timeout_s": 60},
         ) as gateway:
             async with RtpCaller(gateway.sip_port) as caller:
@@ -138,15 +138,11 @@ async def test_a_collector_that_hangs_is_not_heard_and_holds_no_end(
 
 
 async def test_a_collector_that_comes_back_in_mid_call_gets_the_rest(
-    simulator: str, redis: LocalRedis, tmp_path: Path
+    serve: Serve, tmp_path: Path
 ) -> None:
     port = free_port()
-    with serving(
-        tmp_path,
-        simulator,
+    with serve(
         write_dialplan(tmp_path / "dialplans"),
-        redis_url=redis.url,
-        environ={"SIM_KEY": SIMULATOR_KEY},
         tracing={"endpoint": f"http://127.0.0.1:{port}/v1/traces", "timeout_s": 1},
     ) as gateway:
         async with RtpCaller(gateway.sip_port) as caller:
@@ -178,19 +174,13 @@ async def _until_counted(gateway: Gateway, result: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 486])
-async def test_an_arm_by_sip_is_a_span(
-    simulator: str, redis: LocalRedis, tmp_path: Path, status: int
-) -> None:
+async def test_an_arm_by_sip_is_a_span(serve: Serve, tmp_path: Path, status: int) -> None:
     port, plans = free_port(), tmp_path / "dialplans"
     bare = {"instructions": "At the vendor's.", "language": "en"}
     write_dialplan(plans, bare, name="out", called="out", arm="out")
     async with collecting() as collector:
-        with serving(
-            tmp_path,
-            simulator,
+        with serve(
             plans,
-            redis_url=redis.url,
-            environ={"SIM_KEY": SIMULATOR_KEY},
             arms={"out": {"sip": f"sip:agent@127.0.0.1:{port}"}},
             tracing={"endpoint": collector.url},
         ) as gateway:

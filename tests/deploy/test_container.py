@@ -102,7 +102,6 @@ def test_no_registry_and_no_configuration_of_a_machine_is_named() -> None:
     assert [text for text in kept if "PIP_CONFIG" in text or "APT_CONFIG" in text] == []
     text = FILE.read_text("utf-8") + (CONTAINER / "build").read_text("utf-8")
     assert "index-url=" not in text
-    assert "/opt/pypi" not in text
 
 
 def build(*arguments: str, path: str = os.environ["PATH"]) -> "subprocess.CompletedProcess[str]":
