@@ -152,6 +152,23 @@ def _says(places: tuple[tuple[str, int], ...], master: str, path: str) -> str:
     return f"{master} (Sentinels {listed})" if master else listed or unquote(path)
 
 
+class _Sentinels(Sentinel):
+    """Sentinels of which none is lost while several askers look for the master at once.
+
+    redis-py puts the Sentinel that answered first in its list, by its place in the list; where
+    another asker has changed the list meanwhile, one Sentinel stands in it twice and one never
+    again, its connections open (redis-py 8.1, `asyncio/sentinel.py`).
+    """
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        known = tuple(self.sentinels)
+        try:
+            found: tuple[str, int] = await super().discover_master(service_name)
+        finally:
+            self.sentinels = list(dict.fromkeys((*self.sentinels, *known)))
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class OpenedRedis:
     """A client, and the Sentinels that it asks, if any."""
@@ -222,5 +239,5 @@ def _behind_sentinels(
         user = address.own.get("sentinel_username", "")
         asking["credential_provider"] = _Files(user, None, file)
     # redis-py leaves it without types.
-    sentinels = Sentinel(address.places, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    sentinels = _Sentinels(address.places, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     return OpenedRedis(sentinels.master_for(address.master, **ours), sentinels)

@@ -1,5 +1,6 @@
 """A master dies, comes back as a replica, hangs: state goes to whichever server is the master."""
 
+import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ import pytest
 
 from bridge.clock import SystemClock
 from bridge.config.settings import RedisSettings
+from bridge.store.address import open_redis, read_address
 from bridge.store.calls import CallStore
 from bridge.store.client import RedisLink, RedisUnavailableError
 from bridge.store.trouble import Trouble
@@ -129,6 +131,19 @@ async def test_a_sentinel_that_hangs_leaves_time_for_the_next(servers: Watched) 
         asked, _ = silent.accept()  # it was the first to be asked
         asked.close()
         await link.aclose()
+
+
+async def test_many_who_look_for_the_master_at_once_lose_no_sentinel(servers: Watched) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = servers.url().replace("redis+sentinel://", f"redis+sentinel://127.0.0.1:{port},")
+        opened = open_redis(read_address(url), timeout_s=2)
+        assert opened.sentinels is not None
+        before = set(opened.sentinels.sentinels)
+        assert await asyncio.gather(*(opened.client.ping() for _ in range(3))) == [True] * 3
+        assert set(opened.sentinels.sentinels) == before
+        assert len(opened.sentinels.sentinels) == 4
+        await opened.aclose()
 
 
 async def test_names_and_passwords(tmp_path: Path) -> None:

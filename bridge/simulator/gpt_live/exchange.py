@@ -56,6 +56,7 @@ class LiveExchange:
         self._now_s = now_s
         self._delegations = Delegations(agent, config)
         self._answering: asyncio.Task[None] | None = None
+        self._ear = asyncio.Lock()
         self._voice = asyncio.Lock()
         self._anybody_spoke = bool(config.history)
         self._unanswered = _last_words(config.history)
@@ -97,7 +98,9 @@ class LiveExchange:
         self._tasks.start(self._respond(stream, delegation_id, reply), "live respond")
 
     async def _recognise(self, pause: SpeechPause) -> str | None:
-        heard = await self._agent.hear(pause.audio, self._config.audio_format.rate_hz)
+        # One at a time: transcripts come in the order of the talk.
+        async with self._ear:
+            heard = await self._agent.hear(pause.audio, self._config.audio_format.rate_hz)
         for outgoing in self._timeline.heard_words(pause, heard) if heard is not None else ():
             self._way.send(outgoing)
         return heard
